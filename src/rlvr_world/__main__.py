@@ -1,0 +1,6 @@
+"""``python -m rlvr_world`` is ``rlvr-world``."""
+
+from rlvr_world.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What runs beside training: validation rewards, samples, throughput."""

@@ -1,0 +1,1 @@
+"""Codecs: the only place that knows a modality."""

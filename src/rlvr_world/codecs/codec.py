@@ -1,0 +1,43 @@
+"""What a modality is: a two-way map between batches and token sequences."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from rlvr_world.types import Batch, Prediction, TokenSequence
+
+
+class Codec(nn.Module, ABC):
+    """Turns transitions of one modality into token sequences and sampled sequences back."""
+
+    vocab_size: int
+    """The number of token ids that sequences may hold."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Identifies the token code; a checkpoint trained on another one cannot be used."""
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> TokenSequence:
+        """The transition with its true next state: what maximum likelihood trains on."""
+
+    @abstractmethod
+    def template(self, batch: Batch) -> TokenSequence:
+        """The same positions with the predicted ones still blank: what a rollout fills."""
+
+    @abstractmethod
+    def decode(self, sequence: TokenSequence) -> Prediction:
+        """The predicted next states of filled sequences."""
+
+    @abstractmethod
+    def target(self, batch: Batch) -> Prediction:
+        """The true next states, in the type that ``decode`` returns."""
+
+    @abstractmethod
+    def copy_last(self, batch: Batch) -> Prediction:
+        """The last given states as the prediction: nothing changed."""
+
+    @abstractmethod
+    def legal_tokens(self) -> Tensor:
+        """Which token ids may stand at a predicted position, [V] bool."""

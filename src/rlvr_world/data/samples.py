@@ -1,0 +1,133 @@
+"""What a sample is: plain files in a tar that share a key, and how they are written and read.
+
+``{key}.frames.png`` (all T frames one below the other) or ``{key}.frames.npy`` uint8 [T, H, W, 3],
+or ``{key}.tokens.npy`` uint16 [T, N]; ``{key}.actions.npy`` float32 [T, A], where row t leads from
+frame t to t + 1; ``{key}.states.npy`` float32 [T, S], which may be missing; ``{key}.json``.
+"""
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Sample = tuple[str, Mapping[str, Any]]
+"""A key, and the sample's arrays and JSON by file extension, ``{"actions.npy": array}``."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""The shape of one time step by array name; frames are [H, W, 3]."""
+
+
+class BadSample(ValueError):
+    """A sample, or a whole shard, that cannot be used; its text names the shard and the key."""
+
+
+def write_shard(path: str | Path, samples: Iterable[Sample]) -> None:
+    """Write samples to a tar: whole or not at all, and the same bytes for the same samples.
+
+    Args:
+        path: The tar to write. It is replaced if it exists.
+        samples: Keys and members; ``png``, ``npy`` and ``json`` extensions say how to encode.
+    """
+    path = Path(path)
+    unfinished = path.with_name(path.name + ".tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for key, members in samples:
+            for extension, value in members.items():
+                data = encode(extension, value)
+                info = tarfile.TarInfo(f"{key}.{extension}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    os.replace(unfinished, path)
+
+
+def encode(extension: str, value: Any) -> bytes:
+    """The bytes of one file of a sample.
+
+    Args:
+        extension: Ends in ``png``, ``npy`` or ``json``.
+        value: uint8 frames [T, H, W, 3] for ``png``, an array for ``npy``, plain data for ``json``.
+    """
+    buffer = io.BytesIO()
+    kind = extension.rsplit(".", 1)[-1]
+    if kind == "png":
+        _, _, width, channels = value.shape
+        Image.fromarray(value.reshape(-1, width, channels)).save(buffer, "PNG")
+    elif kind == "npy":
+        np.save(buffer, value, allow_pickle=False)
+    elif kind == "json":
+        return json.dumps(value, sort_keys=True).encode()
+    else:
+        raise ValueError(f"{extension}: a sample holds png, npy and json files only")
+    return buffer.getvalue()
+
+
+def decode_episode(sample: Mapping[str, Any], shapes: Shapes | None = None) -> dict[str, Any]:
+    """The arrays of one sample as WebDataset reads it, checked.
+
+    Args:
+        sample: File contents by extension, ``__key__`` and ``__url__``.
+        shapes: What a time step of each array must look like; arrays not named are not read.
+
+    Returns:
+        ``key``, ``json``, ``actions`` float32 [T, A], and what there is of ``frames`` uint8
+        [T, 3, H, W], ``tokens`` int64 [T, N] and ``states`` float32 [T, S].
+
+    Raises:
+        BadSample: If a file is missing or broken, or an array has another shape or NaN.
+    """
+    where = f"{sample['__url__']}: {sample['__key__']}"
+    try:
+        arrays = {
+            extension.split(".")[0]: _decode(extension, content)
+            for extension, content in sample.items()
+            if extension.endswith((".npy", ".png"))
+            and (shapes is None or extension.split(".")[0] in shapes)
+        }
+        info = json.loads(sample.get("json", b"{}"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise BadSample(f"{where}: a file is broken ({error})") from error
+    for name in shapes or ("actions",):
+        if name not in arrays:
+            raise BadSample(f"{where} has no {name}")
+    length = len(arrays["actions"])
+    if "frames" in arrays and arrays["frames"].ndim == 3:
+        arrays["frames"] = _unstack(arrays["frames"], length, where)
+    for name, array in arrays.items():
+        _check(array, length, shapes and shapes[name], f"{where}: {name}")
+    if "frames" in arrays:
+        arrays["frames"] = arrays["frames"].transpose(0, 3, 1, 2)
+    if "tokens" in arrays:
+        arrays["tokens"] = arrays["tokens"].astype(np.int64)
+    return {"key": sample["__key__"], "json": info, **arrays}
+
+
+def _decode(extension: str, content: bytes) -> NDArray[Any]:
+    """The array in one file; a PNG is [T * H, W, 3]."""
+    if extension.endswith(".png"):
+        return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _unstack(strip: NDArray[np.uint8], length: int, where: str) -> NDArray[np.uint8]:
+    """Frames [T, H, W, 3] from a strip [T * H, W, 3]."""
+    if not length or len(strip) % length:
+        raise BadSample(f"{where}: frames.png is {len(strip)} high, which is not {length} frames")
+    return strip.reshape(length, -1, *strip.shape[1:])
+
+
+def _check(array: NDArray[Any], length: int, shape: tuple[int, ...] | None, what: str) -> None:
+    """Raise unless the array has ``length`` finite time steps of the given shape."""
+    if len(array) != length:
+        raise BadSample(f"{what} has {len(array)} time steps, actions has {length}")
+    if shape is not None and array.shape[1:] != tuple(shape):
+        raise BadSample(f"{what} has shape {array.shape[1:]} per step, expected {tuple(shape)}")
+    if not np.isfinite(array).all():
+        raise BadSample(f"{what} holds NaN or infinite values")

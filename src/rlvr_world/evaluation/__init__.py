@@ -1,0 +1,1 @@
+"""Tables of metrics over a test split, with baselines and seeds."""

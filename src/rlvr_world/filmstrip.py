@@ -1,0 +1,158 @@
+"""Pictures that show predicted clips beside the true ones."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Pixels = NDArray[np.uint8]  # [H, W, 3]
+
+GAP = 6  # pixels between neighbouring tiles
+MARGIN = 16  # pixels around the picture and between clips
+LINE = 15  # height of a line of text
+PAPER, INK, FAINT = (246, 246, 244), (32, 32, 36), (120, 120, 126)
+
+
+class Tile(NamedTuple):
+    """One frame of a filmstrip, with a name and a note above it."""
+
+    pixels: Pixels
+    name: str = ""
+    note: str = ""
+
+
+def filmstrip(
+    context: ArrayLike,
+    truth: ArrayLike,
+    predictions: Mapping[str, ArrayLike],
+    notes: Mapping[str, Sequence[str]] | None = None,
+    tile_size: int = 128,
+) -> Pixels:
+    """Draw clips: context, truth, predictions, and how far each prediction is from the truth.
+
+    Where one frame is predicted, a clip is one line: its context, the truth, then each prediction
+    with its error below. Where several are, time runs to the right and each prediction and each
+    error is a line. Frames are uint8 or floats in [0, 1].
+
+    Args:
+        context: Given frames [N, C, 3, H, W].
+        truth: True frames [N, F, 3, H, W].
+        predictions: Predicted frames [N, F, 3, H, W] by name.
+        notes: What to write beside the name of a prediction: N texts by name.
+        tile_size: Height of a drawn frame in pixels at least; frames grow by whole factors.
+
+    Returns:
+        The picture, uint8 [height, width, 3].
+    """
+    context, truth = to_pixels(context), to_pixels(truth)  # [N, T, H, W, 3]
+    strips = {name: to_pixels(frames) for name, frames in predictions.items()}
+    for name, frames in strips.items():
+        if frames.shape != truth.shape:
+            raise ValueError(
+                f"filmstrip: the prediction {name} has shape {frames.shape}, the truth {truth.shape}"
+            )
+    layout = single_step if truth.shape[1] == 1 else multi_step
+    clips = []
+    for index in range(len(truth)):
+        tiles = {
+            name: (frames[index], notes[name][index] if notes and name in notes else "")
+            for name, frames in strips.items()
+        }
+        clips.append(layout(context[index], truth[index], tiles))
+    return draw(clips, scale=max(1, -(-tile_size // truth.shape[2])))
+
+
+def write_png(path: str | Path, pixels: Pixels) -> None:
+    """Write a picture as PNG, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".tmp")
+    Image.fromarray(pixels).save(unfinished, format="PNG")
+    os.replace(unfinished, path)
+
+
+def to_pixels(frames: ArrayLike) -> Pixels:
+    """Frames [N, T, 3, H, W], uint8 or floats in [0, 1], as uint8 [N, T, H, W, 3]."""
+    frames = np.moveaxis(np.asarray(frames), -3, -1)
+    if frames.dtype == np.uint8:
+        return frames
+    return np.rint(frames.astype(np.float64).clip(0, 1) * 255).astype(np.uint8)
+
+
+def error_pixels(prediction: Pixels, truth: Pixels) -> Pixels:
+    """The absolute difference, mean over colours: white is none, red half, black all of the range."""
+    error = np.abs(prediction.astype(np.float64) - truth).mean(axis=-1) / 255
+    ramp = np.array([(255, 255, 255), (214, 64, 40), (20, 0, 0)])
+    colours = [np.interp(error, (0.0, 0.5, 1.0), channel) for channel in ramp.T]
+    return np.rint(np.stack(colours, axis=-1)).astype(np.uint8)
+
+
+Strip = tuple[Pixels, str]  # the predicted frames [F, H, W, 3] and a note
+Lines = list[list[Tile | None]]
+
+
+def single_step(context: Pixels, truth: Pixels, predictions: Mapping[str, Strip]) -> Lines:
+    """Context, truth and all predictions in one line, the errors below."""
+    given = [*timeline(context, "context"), Tile(truth[0], "truth")]
+    top = [Tile(frames[0], name, note) for name, (frames, note) in predictions.items()]
+    errors = [Tile(error_pixels(tile.pixels, truth[0])) for tile in top]
+    if errors:
+        errors[0] = errors[0]._replace(name="error")
+    return [[*given, *top], [*([None] * len(given)), *errors]]
+
+
+def multi_step(context: Pixels, truth: Pixels, predictions: Mapping[str, Strip]) -> Lines:
+    """Context and truth in the first line, then for each prediction a line and one of errors."""
+    blank: list[Tile | None] = [None] * len(context)
+    lines: Lines = [[*timeline(context, "context"), *timeline(truth, "truth")]]
+    for name, (frames, note) in predictions.items():
+        lines.append([*blank, *timeline(frames, name, note)])
+        lines.append([*blank, *timeline(error_pixels(frames, truth), "error")])
+    return lines
+
+
+def timeline(frames: Pixels, name: str, note: str = "") -> list[Tile]:
+    """Frames [T, H, W, 3] as tiles, of which the first is labelled."""
+    tiles = [Tile(frame) for frame in frames]
+    if tiles:
+        tiles[0] = tiles[0]._replace(name=name, note=note)
+    return tiles
+
+
+def draw(clips: Sequence[Lines], scale: int) -> Pixels:
+    """Draw clips below one another; a line is as high as its tiles and their labels."""
+    sample = next(tile for line in clips[0] for tile in line if tile)
+    height, width = (scale * side for side in sample.pixels.shape[:2])
+    columns = max(len(line) for lines in clips for line in lines)
+    heights = [[label_height(line) + height + GAP for line in lines] for lines in clips]
+    size = (
+        2 * MARGIN + columns * (width + GAP) - GAP,
+        MARGIN + sum(sum(lines) + MARGIN for lines in heights),
+    )
+    image = Image.new("RGB", size, PAPER)
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(size=12)
+    y = MARGIN
+    for lines, line_heights in zip(clips, heights, strict=True):
+        for line, line_height in zip(lines, line_heights, strict=True):
+            top = y + label_height(line)
+            for column, tile in enumerate(line):
+                if tile is not None:
+                    x = MARGIN + column * (width + GAP)
+                    frame = Image.fromarray(tile.pixels).resize((width, height), Image.NEAREST)
+                    image.paste(frame, (x, top))
+                    label = LINE * bool(tile.name) + LINE * bool(tile.note)
+                    pen.text((x, top - label - 2), tile.name, INK, font)
+                    pen.text((x, top - LINE - 2), tile.note, FAINT, font)
+            y += line_height
+        y += MARGIN
+    return np.asarray(image)
+
+
+def label_height(line: Sequence[Tile | None]) -> int:
+    """The height that the labels of a line need."""
+    tiles = [tile for tile in line if tile]
+    return LINE * sum((any(tile.name for tile in tiles), any(tile.note for tile in tiles)))

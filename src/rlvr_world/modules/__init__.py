@@ -1,0 +1,1 @@
+"""LightningModules: one for each stage of training."""

@@ -1,0 +1,210 @@
+"""Stage 3: reinforcement learning with verifiable rewards."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
+
+from rlvr_world.codecs.codec import Codec
+from rlvr_world.frozen import Frozen
+from rlvr_world.modules.world_model import WorldModel
+from rlvr_world.nn.sequence_model import SequenceModel
+from rlvr_world.rewards.reward import Reward, RewardSet
+from rlvr_world.rl.advantages import group_relative, spreadless_share
+from rlvr_world.rl.losses import clipped_share, clipped_surrogate, kl_k3, masked_mean
+from rlvr_world.rl.sampler import Sampler
+from rlvr_world.types import Batch, Rollout, TokenSequence
+
+
+class RLVRWorldModel(WorldModel):
+    """A world model tuned by GRPO on metrics of its decoded predictions (Section 4 of the paper).
+
+    A training batch holds prompts. Each batch is one RL step: ``num_minibatches`` optimizer steps
+    on ``group_size`` predictions for each prompt.
+
+    Args:
+        codec: The modality: batches to token sequences and back.
+        backbone: Constructor of the sequence model, given the codec's vocabulary size.
+        rewards: Rewards by name; their weighted sum is maximised.
+        weights: Checkpoint of the MLE stage to start from, also the frozen reference policy.
+        optimizer: Constructor of the optimizer, given the parameters.
+        schedule: Learning-rate schedule by its name in ``transformers.get_scheduler``.
+        warmup_steps: Optimizer steps over which the learning rate rises from 0.
+        seed: Seed of the sampled predictions in validation and of rollouts.
+        group_size: G, the number of predictions sampled for each prompt.
+        num_minibatches: Optimizer steps on each rollout; divides the prompts of a batch.
+        micro_prompts: Prompts whose groups pass through the networks at once; a whole minibatch if
+            not given. Smaller values need less memory and change no result.
+        clip_low: How far below 1 the probability ratio counts.
+        clip_high: How far above 1 the probability ratio counts.
+        kl_weight: Weight of the KL divergence to the reference, per token.
+        normalize_advantages: Divide advantages by the standard deviation of their group.
+        clip_norm: Largest norm of the gradient.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        backbone: Callable[[int], SequenceModel],
+        rewards: dict[str, Reward],
+        weights: Path | None = None,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        schedule: str = "constant_with_warmup",
+        warmup_steps: int = 0,
+        seed: int = 0,
+        group_size: int = 16,
+        num_minibatches: int = 4,
+        micro_prompts: int | None = None,
+        clip_low: float = 0.2,
+        clip_high: float = 0.2,
+        kl_weight: float = 1e-3,
+        normalize_advantages: bool = True,
+        clip_norm: float = 1.0,
+    ) -> None:
+        super().__init__(codec, backbone, optimizer, schedule, warmup_steps, weights, seed)
+        if group_size < 2:
+            raise ValueError(f"group_size must be at least 2 to compare members, got {group_size}")
+        self.automatic_optimization = False
+        self.rewards = RewardSet(rewards)
+        self.sampler = Sampler()
+        self.group_size = group_size
+        self.num_minibatches = num_minibatches
+        self.micro_prompts = micro_prompts
+        self.clip_range = (clip_low, clip_high)
+        self.kl_weight = kl_weight
+        self.normalize_advantages = normalize_advantages
+        self.clip_norm = clip_norm
+        self.reference: Frozen[SequenceModel] | None = None
+        self.seconds: dict[str, float] = {}
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage == "fit":
+            if self.weights is None:
+                raise ValueError("model.weights: RLVR starts from an MLE checkpoint; give its path")
+            self.reference = Frozen(copy.deepcopy(self.backbone))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        rollout = self.rollout(batch)
+        for minibatch in self.minibatches(rollout):
+            self.improve(minibatch)
+        self.log_rollout(rollout)
+
+    @property
+    def rl_step(self) -> int:
+        """The number of rollouts since the start of the run."""
+        return self.trainer.fit_loop.total_batch_idx
+
+    @torch.no_grad()
+    def rollout(self, batch: Batch) -> Rollout:
+        """Sample a group of predictions for each prompt, score them and compare within groups."""
+        self.seconds.clear()
+        sequence, log_probs = self.sample(self.codec.template(batch))
+        rewards = self.reward(sequence, batch).unflatten(0, (-1, self.group_size))
+        with self.timed("update"):
+            reference = self.grouped(
+                lambda part: self.log_probs(part, self.group_size, self.reference.on(self.device)),
+                sequence,
+            )
+        advantages = group_relative(rewards, self.normalize_advantages)
+        return Rollout(sequence, log_probs, reference, rewards, advantages)
+
+    def sample(self, template: TokenSequence) -> tuple[TokenSequence, Tensor]:
+        """Fill each template ``group_size`` times: sequences and log-probabilities [B * G, T]."""
+        generator = self.generator(self.rl_step)
+        legal = self.codec.legal_tokens()
+        size = self.micro_prompts or len(template.ids)
+        with self.timed("rollout"):
+            parts = [
+                self.sampler(self.backbone, part, legal, self.group_size, generator)
+                for part in map(TokenSequence, *(field.split(size) for field in template))
+            ]
+        sequences, log_probs = zip(*parts, strict=True)
+        return TokenSequence(*map(torch.cat, zip(*sequences, strict=True))), torch.cat(log_probs)
+
+    def reward(self, sequence: TokenSequence, batch: Batch) -> Tensor:
+        """The total reward of each prediction, [B * G]; each term is logged."""
+        target = self.codec.target(batch)
+        with self.timed("decode"):
+            prediction = self.grouped(self.codec.decode, sequence)
+        with self.timed("reward"):
+            scores = self.rewards.scores(prediction, target)
+        for name, score in scores.items():
+            self.log(f"train/reward/{name}", score.mean())
+        return self.rewards.total(scores)
+
+    def minibatches(self, rollout: Rollout) -> Iterator[Rollout]:
+        """The rollout in ``num_minibatches`` random parts of whole groups."""
+        prompts = len(rollout.rewards)
+        if prompts % self.num_minibatches:
+            raise ValueError(
+                f"num_minibatches {self.num_minibatches} must divide the {prompts} prompts of a batch"
+            )
+        order = torch.randperm(prompts, generator=self.generator(self.rl_step, 1), device=self.device)
+        for part in order.chunk(self.num_minibatches):
+            yield rollout.select(part)
+
+    def improve(self, minibatch: Rollout) -> None:
+        """One optimizer step on the GRPO objective."""
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        with self.timed("update"):
+            prompts = torch.arange(len(minibatch.rewards), device=self.device)
+            for part in prompts.split(self.micro_prompts or len(prompts)):
+                loss = self.policy_loss(minibatch.select(part))
+                self.manual_backward(loss * len(part) / len(prompts))
+            self.clip_gradients(optimizer, self.clip_norm, "norm")
+            optimizer.step()
+        self.lr_schedulers().step()
+
+    def policy_loss(self, rollout: Rollout) -> Tensor:
+        """Clipped surrogate plus KL to the reference, mean over predicted tokens (Equation 5)."""
+        sequence, mask = rollout.sequence, rollout.sequence.target_mask
+        log_probs = self.log_probs(sequence, rollout.group_size)
+        policy = (log_probs, rollout.log_probs, rollout.advantages.flatten()[:, None])
+        surrogate = clipped_surrogate(*policy, *self.clip_range)
+        kl = kl_k3(log_probs, rollout.reference_log_probs)
+        with torch.no_grad():
+            self.log("train/kl", masked_mean(kl, mask))
+            self.log(
+                "train/clip_fraction", masked_mean(clipped_share(*policy, *self.clip_range), mask)
+            )
+            self.log(
+                "train/log_prob_gap", masked_mean((log_probs - rollout.log_probs).abs(), mask)
+            )
+        return masked_mean(surrogate + self.kl_weight * kl, mask)
+
+    def grouped(self, function: Callable[[TokenSequence], Tensor], sequence: TokenSequence) -> Tensor:
+        """Apply ``function`` to the groups of ``micro_prompts`` prompts at a time."""
+        size = len(sequence.ids)
+        if self.micro_prompts is not None:
+            size = self.micro_prompts * self.group_size
+        parts = map(TokenSequence, *(field.split(size) for field in sequence))
+        return torch.cat([function(part) for part in parts])
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to ``seconds[name]``."""
+        start = time.perf_counter()
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def log_rollout(self, rollout: Rollout) -> None:
+        """Log what tells a healthy run from a sick one."""
+        mask = rollout.sequence.target_mask
+        tokens = float(mask.sum())
+        self.log("train/reward", rollout.rewards.mean(), prog_bar=True)
+        self.log("train/reward_std", rollout.rewards.std(dim=1).mean())
+        self.log("train/spreadless_groups", spreadless_share(rollout.rewards))
+        self.log("train/entropy", masked_mean(-rollout.log_probs, mask))
+        self.log("train/tokens_per_second", tokens / self.seconds["rollout"])
+        self.log("rl_step", float(self.rl_step + 1))
+        for name, seconds in self.seconds.items():
+            self.log(f"time/{name}", seconds)

@@ -1,0 +1,130 @@
+"""A world model: a codec for one modality and a causal model of its token sequences."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
+
+from rlvr_world.codecs.codec import Codec
+from rlvr_world.modules.stage import Stage
+from rlvr_world.nn.sequence_model import SequenceModel
+from rlvr_world.rl.losses import masked_mean
+from rlvr_world.rl.sampler import Sampler
+from rlvr_world.types import Batch, Prediction, TokenSequence
+
+
+class WorldModel(Stage):
+    """Predicts what an action changes.
+
+    Args:
+        codec: The modality: batches to token sequences and back.
+        backbone: Constructor of the sequence model, given the codec's vocabulary size.
+        optimizer: Constructor of the optimizer, given the parameters.
+        schedule: Learning-rate schedule by its name in ``transformers.get_scheduler``.
+        warmup_steps: Optimizer steps over which the learning rate rises from 0.
+        weights: Checkpoint of the previous stage to start from.
+        seed: Seed of the sampled predictions in validation and of rollouts.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        backbone: Callable[[int], SequenceModel],
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        schedule: str = "constant_with_warmup",
+        warmup_steps: int = 0,
+        weights: Path | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(optimizer, schedule, warmup_steps, weights)
+        self.save_hyperparameters()
+        self.codec = codec
+        self.backbone = backbone(codec.vocab_size)
+        self.seed = seed
+
+    def log_probs(
+        self, sequence: TokenSequence, group_size: int = 1, model: SequenceModel | None = None
+    ) -> Tensor:
+        """Log-probability of each predicted token given all tokens before it.
+
+        Args:
+            sequence: Filled sequences [B * G, T], members of a group being neighbours.
+            group_size: G; the prompt that a group shares is computed once.
+            model: The model to ask, instead of this one's own.
+
+        Returns:
+            [B * G, T], 0 at given positions.
+        """
+        model = self.backbone if model is None else model
+        start = sequence.prompt_length - 1
+        if group_size > 1 and start > 0:
+            cache = model.prompt_cache(sequence.ids[::group_size, :start])
+            hidden = model(sequence.ids[:, start:-1], cache)
+        else:
+            hidden = model(sequence.ids[:, :-1])[:, start:]
+        mask = sequence.target_mask[:, start + 1 :]
+        logits = model.logits(hidden[mask]).float()
+        logits = logits.masked_fill(~self.codec.legal_tokens(), float("-inf"))
+        chosen = -F.cross_entropy(logits, sequence.ids[:, start + 1 :][mask], reduction="none")
+        log_probs = chosen.new_zeros(sequence.ids.shape)
+        log_probs[sequence.target_mask] = chosen
+        return log_probs
+
+    def negative_log_likelihood(self, sequence: TokenSequence) -> Tensor:
+        """The mean over predicted tokens, in nats."""
+        return -masked_mean(self.log_probs(sequence), sequence.target_mask)
+
+    def predict(
+        self, batch: Batch, sampler: Sampler | None = None, generator: torch.Generator | None = None
+    ) -> Prediction:
+        """Sample one prediction for each transition of a batch."""
+        sampler = sampler or Sampler()
+        sequence, _ = sampler(
+            self.backbone,
+            self.codec.template(batch),
+            self.codec.legal_tokens(),
+            generator=generator,
+        )
+        return self.codec.decode(sequence)
+
+    def generator(self, *key: int) -> torch.Generator:
+        """A source of randomness that depends on the seed, the rank and ``key`` alone."""
+        seed = hash((self.seed, self.global_rank, *key)) % 2**63
+        return torch.Generator(self.device).manual_seed(seed)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        nll = self.negative_log_likelihood(self.codec.encode(batch))
+        self.log("val/nll", nll, batch_size=len(batch["key"]), sync_dist=True, prog_bar=True)
+        prediction = self.predict(batch, generator=self.generator(batch_idx))
+        return {"prediction": prediction, "target": self.codec.target(batch)}
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        return self.validation_step(batch, batch_idx)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
+        return self.predict(batch, generator=self.generator(batch_idx))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["codec"] = {
+            "class": type(self.codec).__name__,
+            "fingerprint": self.codec.fingerprint,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.check_compatible(checkpoint, Path("the checkpoint"))
+
+    def check_compatible(self, checkpoint: dict[str, Any], path: Path) -> None:
+        codec = checkpoint.get("codec")
+        if codec is None:
+            raise ValueError(f"{path}: not the checkpoint of a world model, it names no codec")
+        if codec["fingerprint"] != self.codec.fingerprint:
+            raise ValueError(
+                f"{path}: trained on the tokens of {codec['class']} {codec['fingerprint']}, but "
+                f"this model's codec is {type(self.codec).__name__} {self.codec.fingerprint}; give "
+                "the tokenizer it was trained with, or train this stage again"
+            )

@@ -1,0 +1,138 @@
+"""A Llama-family decoder; its weights go both ways to ``transformers.LlamaForCausalLM``."""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from rlvr_world.nn.kv_cache import PromptCache, SamplingCache, causal_attention
+from rlvr_world.nn.sequence_model import Cache, LayerCache, SequenceModel
+
+
+class Attention(nn.Module):
+    """Causal self-attention with rotary positions and grouped key-value heads."""
+
+    def __init__(self, dim: int, heads: int, kv_heads: int) -> None:
+        super().__init__()
+        self.sizes = [heads, kv_heads, kv_heads]
+        self.head_dim = dim // heads
+        self.qkv = nn.Linear(dim, sum(self.sizes) * self.head_dim, bias=False)
+        self.out = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Tensor, rotation: Tensor, cache: LayerCache | None) -> Tensor:
+        heads = rearrange(self.qkv(x), "b t (h d) -> b h t d", d=self.head_dim)
+        query, key, value = heads.split(self.sizes, dim=1)
+        attend = causal_attention if cache is None else cache.attend
+        mixed = attend(rotate(query, rotation), rotate(key, rotation), value)
+        return self.out(rearrange(mixed, "b h t d -> b t (h d)"))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(dim, 2 * hidden, bias=False)
+        self.down = nn.Linear(hidden, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each behind a norm and around a residual."""
+
+    def __init__(self, dim: int, heads: int, kv_heads: int, hidden: int, norm_eps: float) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(dim, norm_eps)
+        self.attention = Attention(dim, heads, kv_heads)
+        self.feed_forward_norm = nn.RMSNorm(dim, norm_eps)
+        self.feed_forward = FeedForward(dim, hidden)
+
+    def forward(self, x: Tensor, rotation: Tensor, cache: LayerCache | None) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), rotation, cache)
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+
+class Transformer(SequenceModel):
+    """A decoder-only transformer of the Llama family.
+
+    Args:
+        vocab_size: Number of token ids, supplied by the codec.
+        dim: Width of the hidden states.
+        depth: Number of blocks.
+        heads: Number of query heads; ``dim / heads`` must be even.
+        kv_heads: Number of key and value heads; as many as ``heads`` if not given.
+        hidden: Width of the feed-forward layer; 4 times ``dim`` if not given.
+        rope_theta: Base of the rotary position embedding.
+        norm_eps: Epsilon of the RMS norms.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        dim: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        kv_heads: int | None = None,
+        hidden: int | None = None,
+        rope_theta: float = 10_000.0,
+        norm_eps: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        kv_heads, hidden = kv_heads or heads, hidden or 4 * dim
+        if dim % (2 * heads) or heads % kv_heads:
+            raise ValueError(
+                f"dim {dim} must be a multiple of 2 * heads ({heads}), "
+                f"and heads a multiple of kv_heads ({kv_heads})"
+            )
+        self.head_dim, self.rope_theta = dim // heads, rope_theta
+        self.embedding = nn.Embedding(vocab_size, dim)
+        self.blocks = nn.ModuleList(
+            Block(dim, heads, kv_heads, hidden, norm_eps) for _ in range(depth)
+        )
+        self.norm = nn.RMSNorm(dim, norm_eps)
+        self.head = nn.Linear(dim, vocab_size, bias=False)
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=0.02)
+
+    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+        start = cache.length if cache is not None else 0
+        layers = cache.layers if cache is not None else [None] * len(self.blocks)
+        rotation = self.rotation(start, ids.shape[1], ids.device)
+        x = self.embedding(ids)
+        for block, layer in zip(self.blocks, layers, strict=True):
+            x = block(x, rotation, layer)
+        if cache is not None:
+            cache.advance(ids.shape[1])
+        return self.norm(x)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return self.head(hidden)
+
+    def prompt_cache(self, ids: Tensor) -> Cache:
+        cache = PromptCache(len(self.blocks))
+        self(ids, cache)
+        return cache
+
+    def sampling_cache(self, ids: Tensor, group_size: int, capacity: int) -> tuple[Tensor, Cache]:
+        prompt = PromptCache(len(self.blocks))
+        hidden = self(ids, prompt)
+        return hidden[:, -1], SamplingCache(prompt, group_size, capacity)
+
+    def rotation(self, start: int, length: int, device: torch.device) -> Tensor:
+        """Cosines and sines of the angles of positions ``start ...``, [2, T, head_dim]."""
+        half = torch.arange(0, self.head_dim, 2, device=device, dtype=torch.float32)
+        frequencies = self.rope_theta ** -(half / self.head_dim)
+        positions = torch.arange(start, start + length, device=device, dtype=torch.float32)
+        angles = torch.outer(positions, frequencies).repeat(1, 2)
+        return torch.stack([angles.cos(), angles.sin()])
+
+
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Rotate pairs (i, i + D/2) of x [N, H, T, D] by the angles of their positions."""
+    cos, sin = rotation.to(x.dtype)
+    low, high = x.chunk(2, dim=-1)
+    return x * cos + torch.cat([-high, low], dim=-1) * sin

@@ -1,0 +1,1 @@
+"""Sources of shards: simulators, games, a browser, published files."""

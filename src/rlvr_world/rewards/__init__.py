@@ -1,0 +1,1 @@
+"""Rewards: one metric each, as a torchmetrics ``Metric``."""

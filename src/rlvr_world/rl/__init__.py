@@ -1,0 +1,1 @@
+"""Sampling, advantages and losses."""

@@ -1,0 +1,139 @@
+"""MLE then RLVR learn on a toy world, and a resumed run is the uninterrupted one."""
+
+from functools import partial
+
+import pytest
+import torch
+from dials import DialCodec, DialData, DialsRight
+from lightning import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from rlvr_world.modules.mle import MLEWorldModel
+from rlvr_world.modules.rlvr import RLVRWorldModel
+from rlvr_world.nn.transformer import Transformer
+
+BACKBONE = partial(Transformer, dim=48, depth=2, heads=4)
+ADAM = partial(torch.optim.AdamW, lr=3e-3)
+
+
+def trainer(folder, steps, **options):
+    return Trainer(
+        max_steps=steps, accelerator="cpu", logger=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=folder,
+        callbacks=ModelCheckpoint(folder, filename="{epoch}", save_top_k=-1, save_last=True),
+        **options,
+    )  # fmt: skip
+
+
+def rlvr(weights, **options):
+    torch.manual_seed(0)
+    settings = {"group_size": 8, "num_minibatches": 4, "kl_weight": 1e-3, "optimizer": ADAM}
+    return RLVRWorldModel(
+        DialCodec(), BACKBONE, {"right": DialsRight()}, weights=weights, **(settings | options)
+    )
+
+
+@pytest.fixture(scope="module")
+def mle_checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mle")
+    torch.manual_seed(0)
+    model = MLEWorldModel(DialCodec(), BACKBONE, partial(torch.optim.AdamW, lr=1e-2))
+    runner = trainer(folder, 256)
+    before = nll(model)
+    runner.fit(model, DialData())
+    assert nll(model) < 0.6 * before
+    return folder / "last.ckpt"
+
+
+def validation_batch():
+    return next(iter(DialData().val_dataloader()))
+
+
+@torch.no_grad()
+def nll(model):
+    return float(model.negative_log_likelihood(model.codec.encode(validation_batch())))
+
+
+def accuracy(model):
+    batch = validation_batch()
+    prediction = model.predict(batch, generator=torch.Generator().manual_seed(0))
+    return float(DialsRight().score(prediction, batch["next_state"]).mean())
+
+
+def test_rlvr_raises_the_reward_above_mle(mle_checkpoint, tmp_path):
+    model = rlvr(mle_checkpoint)
+    runner = trainer(tmp_path, 0)
+    runner.strategy.connect(model)
+    model.setup("fit")
+    before = accuracy(model)
+    trainer(tmp_path, 4 * 48).fit(model, DialData())
+    assert accuracy(model) > before + 0.05
+
+
+def test_resumed_run_equals_the_uninterrupted_one(mle_checkpoint, tmp_path):
+    data = partial(DialData, size=512)
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    model = rlvr(mle_checkpoint)
+    trainer(whole, 4 * 24).fit(model, data())
+    stopped = rlvr(mle_checkpoint)
+    trainer(half, 4 * 16).fit(stopped, data())
+    resumed = rlvr(mle_checkpoint)
+    runner = trainer(half, 4 * 24)
+    runner.fit(resumed, data(), ckpt_path=half / "last.ckpt", weights_only=True)
+    assert runner.global_step == 4 * 24
+    for expected, actual in zip(model.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(expected, actual)
+    reference = torch.load(mle_checkpoint, weights_only=True)["state_dict"]
+    for name, parameter in resumed.reference.module.state_dict().items():
+        assert torch.equal(parameter, reference[f"backbone.{name}"])
+
+
+def test_micro_batches_change_nothing(mle_checkpoint, tmp_path):
+    models = [rlvr(mle_checkpoint), rlvr(mle_checkpoint, micro_prompts=5)]
+    models[1].sample = models[0].sample.__func__.__get__(models[1])
+    losses = []
+    for model in models:
+        model.log = lambda *_, **__: None
+        model.setup("fit")
+        model.trainer = trainer(tmp_path, 1)
+        batch = validation_batch()
+        torch.manual_seed(1)
+        sequence, log_probs = model.sampler(
+            model.backbone, model.codec.template(batch), model.codec.legal_tokens(), 8,
+            torch.Generator().manual_seed(0),
+        )  # fmt: skip
+        model.seconds = {}
+        rewards = model.reward(sequence, batch)
+        total = model.grouped(lambda part, model=model: model.log_probs(part, 8), sequence)
+        losses.append((rewards, total.detach()))
+    torch.testing.assert_close(losses[0], losses[1], atol=1e-5, rtol=0)
+
+
+def test_rlvr_without_weights_says_what_is_missing(tmp_path):
+    with pytest.raises(ValueError, match=r"model\.weights: RLVR starts from an MLE checkpoint"):
+        trainer(tmp_path, 1).fit(rlvr(None), DialData())
+
+
+def test_missing_stage_checkpoint_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.ckpt: no such checkpoint"):
+        trainer(tmp_path, 1).fit(rlvr(tmp_path / "nowhere.ckpt"), DialData())
+
+
+def test_checkpoint_of_another_codec_is_named(mle_checkpoint, tmp_path):
+    model = rlvr(mle_checkpoint)
+    model.codec.fingerprint = "levers"
+    with pytest.raises(ValueError, match=r"last\.ckpt: trained on the tokens of DialCodec dials"):
+        trainer(tmp_path, 1).fit(model, DialData())
+
+
+def test_checkpoint_of_another_size_is_named(mle_checkpoint, tmp_path):
+    model = RLVRWorldModel(
+        DialCodec(), partial(Transformer, dim=32, heads=4), {"right": DialsRight()}, mle_checkpoint
+    )
+    with pytest.raises(ValueError, match=r"last\.ckpt: does not fit this RLVRWorldModel"):
+        trainer(tmp_path, 1).fit(model, DialData())
+
+
+def test_minibatches_must_divide_the_prompts(mle_checkpoint, tmp_path):
+    with pytest.raises(ValueError, match="num_minibatches 5 must divide the 64 prompts"):
+        trainer(tmp_path, 1).fit(rlvr(mle_checkpoint, num_minibatches=5), DialData())
