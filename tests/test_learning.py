@@ -98,7 +98,7 @@ def test_micro_batches_change_nothing(mle_checkpoint, tmp_path):
         model.trainer = trainer(tmp_path, 1)
         batch = validation_batch()
         torch.manual_seed(1)
-        sequence, log_probs = model.sampler(
+        sequence, _ = model.sampler(
             model.backbone, model.codec.template(batch), model.codec.legal_tokens(), 8,
             torch.Generator().manual_seed(0),
         )  # fmt: skip

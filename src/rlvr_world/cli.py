@@ -1,44 +1,102 @@
 """The command line: Lightning's ``fit``, ``validate``, ``test`` and ``predict``, and a few more."""
 
+import inspect
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
-from jsonargparse import auto_cli
+from jsonargparse import ActionConfigFile, ArgumentParser
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningCLI
 
-from rlvr_world.demo import demo
+from rlvr_world.demo import Demo
 from rlvr_world.evaluation.evaluate import evaluate
-from rlvr_world.recording.pusht import pusht
+from rlvr_world.recording.pusht import PushTRecorder
 from rlvr_world.recording.tokens import tokens
 
-COMMANDS = {"data": {"pusht": pusht, "tokens": tokens}, "evaluate": evaluate, "demo": demo}
+
+def demo(
+    preset: str = "pusht_demo",
+    folder: Path = Path("checkpoints/demo/pusht"),
+    configs: Path = Path("configs"),
+) -> None:
+    """Run the whole path on PushT: record, tokenise, MLE, RLVR, and the table.
+
+    Recording, tokenizer and token shards of an earlier run are kept; an interrupted stage goes on
+    from its last checkpoint.
+
+    Args:
+        preset: Which configs to run, ``configs/*/{preset}.yaml``.
+        folder: Where checkpoints, logs and the table go.
+        configs: The folder of configs.
+    """
+    Demo(main, folder, preset, configs).run_all()
+
+
+COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
+    ("data", "pusht"): PushTRecorder,
+    ("data", "tokens"): tokens,
+    ("evaluate",): evaluate,
+    ("demo",): demo,
+}
+
+
+HARMLESS = (
+    "LightningCLI's args parameter is intended to run from within Python",
+    "Attribute '.*' is an instance of `nn.Module` and is already saved",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    "The number of training batches .* is smaller than the logging interval",
+    "The '.*_dataloader' does not have many workers",
+    "Checkpoint directory .* exists and is not empty",
+)
+"""Warnings of Lightning that ask for nothing."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run one command, in this process.
+    """Run one command in this process.
 
     Args:
-        args: Command and options; those of the process if not given.
+        args: The command and its options; those of the process if not given.
     """
     args = list(sys.argv[1:] if args is None else args)
-    torch.set_float32_matmul_precision("high")
-    if args and args[0] in COMMANDS:
-        auto_cli(COMMANDS, args=args, as_positional=True)
+    for message in HARMLESS:
+        warnings.filterwarnings("ignore", message)
+    if args[:1] == ["data"] and tuple(args[:2]) not in COMMANDS:
+        sources = " | ".join(name[1] for name in COMMANDS if name[0] == "data")
+        sys.exit(f"usage: rlvr-world data {{{sources}}} [options]")
+    for name, component in COMMANDS.items():
+        if tuple(args[: len(name)]) == name:
+            run_command(" ".join(name), component, args[len(name) :])
+            return
+    LightningCLI(
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={"description": "Other commands: " + ", ".join(map(" ".join, COMMANDS))},
+        args=args,
+    )
+
+
+def run_command(name: str, component: Callable[..., Any], args: Sequence[str]) -> None:
+    """Call a function, or record with a recorder, with arguments from options and YAML."""
+    parser = ArgumentParser(prog=f"rlvr-world {name}", description=inspect.getdoc(component))
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="A YAML file of options.")
+    if inspect.isclass(component):
+        parser.add_class_arguments(component, as_group=False)
     else:
-        LightningCLI(
-            LightningModule,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            seed_everything_default=0,
-            save_config_kwargs={"overwrite": True},
-            args=args,
-        )
+        parser.add_function_arguments(component, as_group=False)
+    options = parser.instantiate_classes(parser.parse_args(args))
+    options.pop("config")
+    result = component(**options.as_dict() if hasattr(options, "as_dict") else options)
+    if inspect.isclass(component):
+        result.record()
 
 
 def console() -> None:

@@ -35,8 +35,8 @@ def filmstrip(
     """Draw clips: context, truth, predictions, and how far each prediction is from the truth.
 
     Where one frame is predicted, a clip is one line: its context, the truth, then each prediction
-    with its error below. Where several are, time runs to the right and each prediction and each
-    error is a line. Frames are uint8 or floats in [0, 1].
+    with its error below. Where several are, time runs to the right, and each prediction is a line
+    that goes on with its errors. Frames are uint8 or floats in [0, 1].
 
     Args:
         context: Given frames [N, C, 3, H, W].
@@ -53,7 +53,7 @@ def filmstrip(
     for name, frames in strips.items():
         if frames.shape != truth.shape:
             raise ValueError(
-                f"filmstrip: the prediction {name} has shape {frames.shape}, the truth {truth.shape}"
+                f"filmstrip: {name} has frames of shape {frames.shape}, the truth {truth.shape}"
             )
     layout = single_step if truth.shape[1] == 1 else multi_step
     clips = []
@@ -84,7 +84,7 @@ def to_pixels(frames: ArrayLike) -> Pixels:
 
 
 def error_pixels(prediction: Pixels, truth: Pixels) -> Pixels:
-    """The absolute difference, mean over colours: white is none, red half, black all of the range."""
+    """The absolute difference, mean over colours: white is 0, red half the range, black all."""
     error = np.abs(prediction.astype(np.float64) - truth).mean(axis=-1) / 255
     ramp = np.array([(255, 255, 255), (214, 64, 40), (20, 0, 0)])
     colours = [np.interp(error, (0.0, 0.5, 1.0), channel) for channel in ramp.T]
@@ -106,12 +106,12 @@ def single_step(context: Pixels, truth: Pixels, predictions: Mapping[str, Strip]
 
 
 def multi_step(context: Pixels, truth: Pixels, predictions: Mapping[str, Strip]) -> Lines:
-    """Context and truth in the first line, then for each prediction a line and one of errors."""
+    """Context and truth in the first line, then a line for each prediction and its errors."""
     blank: list[Tile | None] = [None] * len(context)
     lines: Lines = [[*timeline(context, "context"), *timeline(truth, "truth")]]
     for name, (frames, note) in predictions.items():
-        lines.append([*blank, *timeline(frames, name, note)])
-        lines.append([*blank, *timeline(error_pixels(frames, truth), "error")])
+        errors = timeline(error_pixels(frames, truth), "error")
+        lines.append([*blank, *timeline(frames, name, note), *errors])
     return lines
 
 

@@ -43,6 +43,11 @@ class FrameCodec(Codec):
             low < high for low, high in zip(action_low, action_high, strict=False)
         ):
             raise ValueError("action_low and action_high must be as long, and low below high")
+        if any(side % model.downscale for side in frame_size):
+            raise ValueError(
+                f"frame_size {tuple(frame_size)} must be a multiple of the {model.downscale} "
+                "pixels that a token of the tokenizer stands for"
+            )
         if context_frames < 1:
             raise ValueError(f"context_frames must be at least 1, got {context_frames}")
         self.tokenizer = Frozen(model)
@@ -67,7 +72,9 @@ class FrameCodec(Codec):
 
     def template(self, batch: Batch) -> TokenSequence:
         sequence = self.encode(batch)
-        return TokenSequence(sequence.ids.masked_fill(sequence.target_mask, 0), sequence.target_mask)
+        return TokenSequence(
+            sequence.ids.masked_fill(sequence.target_mask, 0), sequence.target_mask
+        )
 
     def decode(self, sequence: TokenSequence) -> Tensor:
         """Predicted frames [B, F, 3, H, W] in [0, 1]."""
@@ -115,8 +122,8 @@ class FrameCodec(Codec):
         for key, fingerprint in zip(batch["key"], batch.get("tokenizer", ()), strict=False):
             if fingerprint != self.fingerprint:
                 raise ValueError(
-                    f"sample {key}: its tokens were made by tokenizer {fingerprint}, but this codec "
-                    f"holds {self.fingerprint}; write the token shards again (`data tokens`)"
+                    f"sample {key}: its tokens were made by tokenizer {fingerprint}, but this "
+                    f"codec holds {self.fingerprint}; write the token shards again (`data tokens`)"
                 )
 
     def action_tokens(self, actions: Tensor) -> Tensor:

@@ -30,51 +30,60 @@ class Shard:
 
 @dataclass
 class Split:
-    """The shards of one split and what is in them; ``lengths`` counts episodes by frames."""
+    """The shards of one split and what is in them.
+
+    ``lengths`` counts episodes by frames, ``shapes`` holds the shape of one time step by array
+    name, ``share_moving`` the share of clips in which something moves, as the source defines it.
+    """
 
     episodes: int
     frames: int
     lengths: dict[int, int]
+    shapes: dict[str, tuple[int, ...]]
     share_moving: float | None
     shards: list[Shard]
 
 
 @dataclass
 class Manifest:
-    """A data set: where it comes from, what its arrays look like, and its shards.
+    """A data set: where it comes from, and what is in its shards.
 
-    ``shapes`` holds the shape of one time step by array name; ``actions`` the ``min``, ``max``,
-    1 % and 99 % quantile (``q01``, ``q99``) of each action dimension over the training split;
-    ``fingerprint`` is a hash over the hashes of all shards.
+    ``actions`` holds the ``min``, ``max``, 1 % and 99 % quantile (``q01``, ``q99``) of each action
+    dimension over the first split; ``fingerprint`` is a hash over the hashes of all shards.
     """
 
     source: str
     settings: dict[str, Any]
     versions: dict[str, str]
-    shapes: dict[str, tuple[int, ...]]
     actions: dict[str, list[float]]
     splits: dict[str, Split]
     fingerprint: str
 
     @classmethod
-    def load(cls, root: str | Path) -> "Manifest":
+    def load(cls, root: str | Path, made_by: str = "rlvr-world data") -> "Manifest":
         """Read the manifest of a folder.
 
+        Args:
+            root: The folder.
+            made_by: The command that makes such data, for the error message.
+
         Raises:
-            FileNotFoundError: If there is none.
+            FileNotFoundError: If there is none; the text says which command makes it.
             ValueError: If it is not a manifest.
         """
         path = Path(root) / "manifest.json"
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist: make the data with `{made_by}`")
         try:
             fields = json.loads(path.read_text())
-            fields["shapes"] = {name: tuple(shape) for name, shape in fields["shapes"].items()}
             for split in fields["splits"].values():
                 split["shards"] = [Shard(**shard) for shard in split["shards"]]
+                split["shapes"] = {name: tuple(step) for name, step in split["shapes"].items()}
                 split["lengths"] = {int(frames): n for frames, n in split["lengths"].items()}
             fields["splits"] = {name: Split(**split) for name, split in fields["splits"].items()}
             return cls(**fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is not a manifest that this version reads: {error}") from error
+            raise ValueError(f"{path} is not a manifest of shards: {error}") from error
 
     def save(self, root: str | Path) -> None:
         """Write ``manifest.json`` into a folder, whole or not at all."""
@@ -99,40 +108,26 @@ class Manifest:
             share_moving: Takes a split's states, a list of [T, S], and returns the share of its
                 clips in which something moves.
         """
-        splits, shapes, actions = {}, {}, []
-        for split in SPLITS:
-            states, lengths, shards = [], Counter(), []
-            for path in sorted(Path(root).glob(f"{split}-*.tar")):
-                count = 0
-                for members in read_members(path):
-                    if not shapes:
-                        shapes = _step_shapes(members)
-                    wanted = {name: shape for name, shape in shapes.items() if name in ARRAYS}
-                    episode = decode_episode(members, wanted)
-                    lengths[len(episode["actions"])] += 1
-                    if split == "train" or "train" not in splits:
-                        actions.append(episode["actions"])
-                    if "states" in episode:
-                        states.append(episode["states"])
-                    count += 1
-                digest = hashlib.sha256(path.read_bytes()).hexdigest()
-                shards.append(Shard(path.name, count, digest))
-            if shards:
-                frames = sum(length * n for length, n in lengths.items())
-                share = share_moving(states) if share_moving and states else None
-                splits[split] = Split(lengths.total(), frames, dict(lengths), share, shards)
+        splits, actions = {}, []
+        for name in SPLITS:
+            paths = sorted(Path(root).glob(f"{name}-*.tar"))
+            if not paths:
+                continue
+            split, arrays = _describe(paths)
+            if share_moving and "states" in split.shapes:
+                split.share_moving = share_moving([episode["states"] for episode in arrays])
+            splits[name] = split
+            actions = actions or [episode["actions"] for episode in arrays]
+        if not splits:
+            raise FileNotFoundError(f"{root} holds no shards")
         return cls(
             source,
             dict(settings),
             dict(versions or {}),
-            shapes,
             _ranges(np.concatenate(actions)),
             splits,
             _fingerprint(splits),
         )
-
-
-ARRAYS = ("actions", "states")  # the small ones, which the statistics need
 
 
 def read_members(path: Path) -> Iterator[dict[str, Any]]:
@@ -156,6 +151,21 @@ def write_json(path: Path, value: Any) -> None:
     unfinished = path.with_name(path.name + ".tmp")
     unfinished.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
     os.replace(unfinished, path)
+
+
+def _describe(paths: list[Path]) -> tuple[Split, list[dict[str, Any]]]:
+    """What the shards of a split hold, and the actions and states of each episode."""
+    shapes = _step_shapes(next(read_members(paths[0])))
+    small = {name: shape for name, shape in shapes.items() if name in ("actions", "states")}
+    episodes, shards = [], []
+    for path in paths:
+        found = [decode_episode(members, small) for members in read_members(path)]
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        shards.append(Shard(path.name, len(found), digest))
+        episodes += found
+    lengths = Counter(len(episode["actions"]) for episode in episodes)
+    frames = sum(length * count for length, count in lengths.items())
+    return Split(len(episodes), frames, dict(lengths), shapes, None, shards), episodes
 
 
 def _step_shapes(members: dict[str, Any]) -> dict[str, tuple[int, ...]]:

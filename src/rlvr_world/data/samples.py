@@ -91,12 +91,16 @@ def decode_episode(sample: Mapping[str, Any], shapes: Shapes | None = None) -> d
             if extension.endswith((".npy", ".png"))
             and (shapes is None or extension.split(".")[0] in shapes)
         }
-        info = json.loads(sample.get("json", b"{}"))
+        info = json.loads(sample["json"]) if "json" in sample else None
     except (OSError, ValueError, SyntaxError) as error:
         raise BadSample(f"{where}: a file is broken ({error})") from error
+    if info is None:
+        raise BadSample(f"{where} has no json")
     for name in shapes or ("actions",):
         if name not in arrays:
             raise BadSample(f"{where} has no {name}")
+    if arrays["actions"].ndim != 2:
+        raise BadSample(f"{where}: actions has shape {arrays['actions'].shape}, not [T, A]")
     length = len(arrays["actions"])
     if "frames" in arrays and arrays["frames"].ndim == 3:
         arrays["frames"] = _unstack(arrays["frames"], length, where)

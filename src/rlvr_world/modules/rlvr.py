@@ -117,7 +117,7 @@ class RLVRWorldModel(WorldModel):
     def sample(self, template: TokenSequence) -> tuple[TokenSequence, Tensor]:
         """Fill each template ``group_size`` times: sequences and log-probabilities [B * G, T]."""
         generator = self.generator(self.rl_step)
-        legal = self.codec.legal_tokens()
+        legal = self.legal_tokens()
         size = self.micro_prompts or len(template.ids)
         with self.timed("rollout"):
             parts = [
@@ -143,9 +143,12 @@ class RLVRWorldModel(WorldModel):
         prompts = len(rollout.rewards)
         if prompts % self.num_minibatches:
             raise ValueError(
-                f"num_minibatches {self.num_minibatches} must divide the {prompts} prompts of a batch"
+                f"num_minibatches {self.num_minibatches} must divide the {prompts} prompts "
+                "of a batch"
             )
-        order = torch.randperm(prompts, generator=self.generator(self.rl_step, 1), device=self.device)
+        order = torch.randperm(
+            prompts, generator=self.generator(self.rl_step, 1), device=self.device
+        )
         for part in order.chunk(self.num_minibatches):
             yield rollout.select(part)
 
@@ -174,12 +177,12 @@ class RLVRWorldModel(WorldModel):
             self.log(
                 "train/clip_fraction", masked_mean(clipped_share(*policy, *self.clip_range), mask)
             )
-            self.log(
-                "train/log_prob_gap", masked_mean((log_probs - rollout.log_probs).abs(), mask)
-            )
+            self.log("train/log_prob_gap", masked_mean((log_probs - rollout.log_probs).abs(), mask))
         return masked_mean(surrogate + self.kl_weight * kl, mask)
 
-    def grouped(self, function: Callable[[TokenSequence], Tensor], sequence: TokenSequence) -> Tensor:
+    def grouped(
+        self, function: Callable[[TokenSequence], Tensor], sequence: TokenSequence
+    ) -> Tensor:
         """Apply ``function`` to the groups of ``micro_prompts`` prompts at a time."""
         size = len(sequence.ids)
         if self.micro_prompts is not None:

@@ -60,7 +60,7 @@ class Stage(LightningModule):
         self.parent = {"path": str(path), "sha256": file_digest(path)}
 
     def check_compatible(self, checkpoint: dict[str, Any], path: Path) -> None:
-        """Raise ``ValueError`` if ``checkpoint`` was made for something else; nothing by default."""
+        """Raise ``ValueError`` if ``checkpoint`` was made for something else."""
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
@@ -70,7 +70,10 @@ class Stage(LightningModule):
         """The learning-rate schedule over the whole run, stepped with the optimizer."""
         total = self.trainer.estimated_stepping_batches
         scheduler = get_scheduler(
-            self.schedule, optimizer, self.warmup_steps, int(total) if total != float("inf") else None
+            self.schedule,
+            optimizer,
+            self.warmup_steps,
+            int(total) if total != float("inf") else None,
         )
         return {"scheduler": scheduler, "interval": "step"}
 
@@ -149,7 +152,7 @@ def file_digest(path: Path) -> str:
 
 
 def code_commit() -> str | None:
-    """The commit of the source tree this runs from, with ``+`` if it has changes; None outside git."""
+    """The commit this code is at, with ``+`` if the code has changes; None outside git."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -162,5 +165,3 @@ def code_commit() -> str | None:
         return git("rev-parse", "--short", "HEAD") + ("+" if dirty else "")
     except (OSError, subprocess.SubprocessError):
         return None
-
-

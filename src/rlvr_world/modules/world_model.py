@@ -68,7 +68,7 @@ class WorldModel(Stage):
             hidden = model(sequence.ids[:, :-1])[:, start:]
         mask = sequence.target_mask[:, start + 1 :]
         logits = model.logits(hidden[mask]).float()
-        logits = logits.masked_fill(~self.codec.legal_tokens(), float("-inf"))
+        logits = logits.masked_fill(~self.legal_tokens(), float("-inf"))
         chosen = -F.cross_entropy(logits, sequence.ids[:, start + 1 :][mask], reduction="none")
         log_probs = chosen.new_zeros(sequence.ids.shape)
         log_probs[sequence.target_mask] = chosen
@@ -86,10 +86,14 @@ class WorldModel(Stage):
         sequence, _ = sampler(
             self.backbone,
             self.codec.template(batch),
-            self.codec.legal_tokens(),
+            self.legal_tokens(),
             generator=generator,
         )
         return self.codec.decode(sequence)
+
+    def legal_tokens(self) -> Tensor:
+        """Which token ids may be predicted, [V] bool, on the model's device."""
+        return self.codec.legal_tokens().to(self.device)
 
     def generator(self, *key: int) -> torch.Generator:
         """A source of randomness that depends on the seed, the rank and ``key`` alone."""

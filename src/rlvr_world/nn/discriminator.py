@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class PatchDiscriminator(nn.Sequential):
-    """Judges overlapping patches of a frame (Rampas et al. 2023, as in RLVR-World).
+    """Judges overlapping patches of a frame in the manner of Paella (Rampas et al. 2022).
 
     The defaults have depth 6 and 6.27 M parameters. Every convolution halves the resolution, so
     height and width must keep more than one position: above 64 pixels for depth 6.

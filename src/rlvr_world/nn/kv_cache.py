@@ -98,7 +98,20 @@ def causal_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention of the last T of S positions: query [N, H, T, D], key and value [N, K, S, D]."""
     new, total = query.shape[2], key.shape[2]
     gqa = query.shape[1] != key.shape[1]
+    if query.device.type == "cpu" and query.dtype == torch.bfloat16 and not gqa:
+        return plain_attention(query, key, value)
     if new == total:
         return F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=gqa)
     past = torch.ones(new, total, dtype=torch.bool, device=query.device).tril(total - new)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=past, enable_gqa=gqa)
+
+
+def plain_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """``causal_attention`` written out; in bfloat16 on the CPU it takes half the fused one's time.
+
+    The fused kernel's backward pass does not use the matrix units there.
+    """
+    new, total = query.shape[2], key.shape[2]
+    future = query.new_full((new, total), float("-inf")).triu(total - new + 1)
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
+    return (scores + future).softmax(dim=-1) @ value

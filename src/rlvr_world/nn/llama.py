@@ -57,7 +57,9 @@ def from_llama(llama: LlamaForCausalLM) -> Transformer:
     config = llama.config
     rope = config.rope_parameters
     if rope.get("rope_type", "default") != "default" or config.attention_bias or config.mlp_bias:
-        raise ValueError("only Llama models with plain rotary positions and no biases are supported")
+        raise ValueError(
+            "only Llama models with plain rotary positions and no biases are supported"
+        )
     model = Transformer(
         vocab_size=config.vocab_size,
         dim=config.hidden_size,

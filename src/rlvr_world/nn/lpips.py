@@ -43,7 +43,7 @@ class PerceptualDistance(nn.Module):
         state = _read(path)
         with torch.device("meta"):
             self.trunk = nn.Sequential(*spec.layers())
-        prefix = re.compile(r"(features|net\.slice\d)\.")
+        prefix = re.compile(r"(features|net\.slice\d)\.(?!\d+\.filt)")
         trunk_state = {prefix.sub("", k): v.float() for k, v in state.items() if prefix.match(k)}
         linear = state if spec.complete else _read(_linear_layers(backbone))
         try:

@@ -11,18 +11,55 @@ from torch import Tensor, nn
 BackboneName = Literal["st-alex", "st-vgg", "alex", "vgg", "squeeze"]
 
 
-class BlurPool(nn.Module):
-    """Halves the resolution after a binomial blur (Zhang, ICML 2019), with two reflected pixels."""
+def blur_pool(x: Tensor) -> Tensor:
+    """Halve the resolution after a binomial blur (Zhang, ICML 2019), with two reflected pixels.
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.register_buffer("filt", torch.empty(channels, 1, 3, 3))
+    Takes [N, C, H, W] to [N, C, H // 2 + 1, W // 2 + 1].
+    """
+    with torch.autocast(x.device.type, enabled=False):  # which would pad in float32
+        padded = F.pad(x, (2, 2, 2, 2), mode="reflect")
+        return F.avg_pool2d(F.avg_pool2d(padded, 2, stride=1), 2)  # weighs (1, 2, 1) / 4
+
+
+class BlurPool(nn.Module):
+    """``blur_pool`` as a layer."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] to [N, C, H // 2 + 1, W // 2 + 1]."""
-        with torch.autocast(x.device.type, enabled=False):  # which would pad in float32
-            padded = F.pad(x, (2, 2, 2, 2), mode="reflect")
-            return F.conv2d(padded, self.filt.to(x.dtype), stride=2, groups=x.shape[1])
+        return blur_pool(x)
+
+
+class BlurredConv(nn.Conv2d):
+    """A square convolution followed by ``blur_pool``, computed as one convolution of stride 2.
+
+    Both are linear. The first row (column) of the result equals the second, since the blur is
+    symmetric, and the last one, where the blur folds back at the border, has a kernel of its own.
+    The pixels are taken in blocks of 2 x 2, since few input channels make for a slow gradient.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, outputs, h // 2 + 1, w // 2 + 1], where h, w follow the conv."""
+        if x.shape[-2] % 2 or x.shape[-1] % 2:
+            return blur_pool(super().forward(x))
+        inner, last = self.weight.new_tensor([[0.25, 0.5, 0.25], [0.5, 0.5, 0.0]])
+        x = F.pad(x, self.padding * 2)
+        edge = self.kernel_size[0] + 1
+        rows = []
+        for part, row in ((x, inner), (x[..., -edge:, :], last)):
+            right = self.blurred(part[..., -edge:], row, last)
+            rows.append(torch.cat([self.blurred(part, row, inner), right], dim=3))
+        y = torch.cat([rows[0][:, :, :1], *rows], dim=2)
+        return torch.cat([y[..., :1], y], dim=3)
+
+    def blurred(self, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """The convolution and the blur with the given weights of 3 rows and 3 columns."""
+        with torch.autocast(x.device.type, enabled=False):
+            blur = torch.outer(rows.flip(0), columns.flip(0))[None, None]
+            kernel = F.conv2d(self.weight.flatten(0, 1)[:, None], blur, padding=2)
+        kernel = F.pad(kernel.view(*self.weight.shape[:2], *kernel.shape[2:]), (0, 1, 0, 1))
+        kernel = kernel[..., : x.shape[-2], : x.shape[-1]]
+        blocks = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        return F.conv2d(blocks, F.pixel_unshuffle(kernel, 2), self.bias)
 
 
 class Fire(nn.Module):
@@ -61,10 +98,10 @@ def _alexnet() -> list[nn.Module]:
 
 def _shift_tolerant_alexnet() -> list[nn.Module]:
     return [
-        *(nn.Conv2d(3, 64, 11, padding=2), BlurPool(64), nn.ReLU(inplace=True)),
-        *(nn.MaxPool2d(3, stride=1), BlurPool(64)),
+        *(BlurredConv(3, 64, 11, padding=2), nn.Identity(), nn.ReLU(inplace=True)),
+        *(nn.MaxPool2d(3, stride=1), BlurPool()),
         *_relu_conv(64, 192, 5, padding=2),
-        *(nn.MaxPool2d(3, stride=1), BlurPool(192)),
+        *(nn.MaxPool2d(3, stride=1), BlurPool()),
         *_relu_conv(192, 384, 3, padding=1),
         *_alexnet_tail(),
     ]
@@ -75,7 +112,7 @@ def _vgg16(shift_tolerant: bool = False) -> list[nn.Module]:
     channels = 3
     for width, depth in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
         if layers and shift_tolerant:
-            layers += [nn.MaxPool2d(2, stride=1), BlurPool(channels)]
+            layers += [nn.MaxPool2d(2, stride=1), BlurPool()]
         elif layers:
             layers += [nn.MaxPool2d(2)]
         for _ in range(depth):

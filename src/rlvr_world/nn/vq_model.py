@@ -30,7 +30,7 @@ class Reconstruction(NamedTuple):
 class VQModel(nn.Module):
     """Turns single frames into a grid of codes and back.
 
-    The defaults are the per-frame tokenizer of RLVR-World (section 4.3 and appendix A): 104.41 M
+    The defaults are the per-frame tokenizer released with RLVR-World: 104.41 M
     parameters, 16 x 16 pixels per code, 4375 codes.
 
     Args:

@@ -32,8 +32,8 @@ def unit(vector: Vector) -> Vector:
 class Pusher:
     """Seeded random pushes: choose a contact, walk around the block to it, push through it.
 
-    Of several random contacts the one is taken that costs least to walk to and pushes the block
-    least out of the view.
+    Of several random contacts the one is taken that promises the largest share of time spent
+    pushing, which is one that is near and from which the block has far to go within the view.
 
     Args:
         rng: The source of all its choices.
@@ -43,7 +43,7 @@ class Pusher:
     def __init__(self, rng: Generator, view: View) -> None:
         self.rng = rng
         self.half = view.side / 2
-        self.roam = max(self.half - BLOCK_REACH - 30, 0)  # how far the block's centre may get
+        self.roam = max(self.half - BLOCK_REACH - 35, 0)  # how far the block's centre may get
         self.aim: ArrayLike = BLOCK_CENTRE
         self.frames_left = 0
         self.walking = False
@@ -55,7 +55,7 @@ class Pusher:
         angle = self.rng.uniform(-np.pi, np.pi)
         pose = np.array([*(centre - rotate(BLOCK_CENTRE, angle)), angle])
         while True:
-            agent = centre + ORBIT * rotate((1.0, 0.0), self.rng.uniform(-np.pi, np.pi))
+            agent = centre + 0.8 * ORBIT * rotate((1.0, 0.0), self.rng.uniform(-np.pi, np.pi))
             agent = self._keep_in_view(agent)
             if not inside_block(agent, pose, AGENT_RADIUS + 3):
                 return np.concatenate([agent, pose])
@@ -86,24 +86,28 @@ class Pusher:
         return pose[:2] + rotate(self.aim, pose[2])
 
     def _plan(self, agent: Vector, pose: Vector) -> None:
-        """Choose a point of the block, a direction to push it in, and for how long."""
-        centre = block_centre(pose)
-        best = np.inf
+        """Choose a point of the block, a direction to push it in, a speed and a duration."""
+        self.stride = self.rng.uniform(11, 24)
+        self.frames_left = int(self.rng.integers(20, 40))
+        self.walking = True
+        best = -np.inf
         for _ in range(CANDIDATES):
             x0, y0, x1, y1 = BLOCK_PARTS[self.rng.integers(2)]
-            local = self.rng.uniform((x0 * 0.8, y0), (x1 * 0.8, y1))
+            aim = self.rng.uniform((x0 * 0.8, y0), (x1 * 0.8, y1))
             direction = rotate((1.0, 0.0), self.rng.uniform(-np.pi, np.pi))
-            contact = self._contact(pose[:2] + rotate(local, pose[2]), direction, pose)
-            end = np.linalg.norm(centre + 60 * direction - MIDDLE)
+            contact = self._contact(pose[:2] + rotate(aim, pose[2]), direction, pose)
+            walk = self._distance(agent, contact, pose) / 30
+            push = self._room(block_centre(pose) - MIDDLE, direction) / (0.6 * self.stride)
             hidden = bool((contact != self._keep_in_view(contact)).any())
-            detour = 100 * self._blocked(agent, contact, pose)
-            cost = 1.5 * np.linalg.norm(contact - agent) + detour + 400 * hidden
-            cost += 4 * max(end - self.roam, 0) + self.rng.exponential(30)
-            if cost < best:
-                best, self.aim, self.direction = cost, local, direction
-        self.walking = True
-        self.frames_left = int(self.rng.integers(12, 26))
-        self.stride = self.rng.uniform(14, 28)
+            merit = push / (push + walk + 0.5) - hidden + self.rng.uniform(0, 0.1)
+            if merit > best:
+                best, self.aim, self.direction = merit, aim, direction
+
+    def _room(self, offset: Vector, direction: Vector) -> float:
+        """How far the block can go in a direction before it leaves the place it may be in."""
+        along = offset @ direction
+        root = along**2 - offset @ offset + (self.roam + 10) ** 2
+        return max(np.sqrt(root) - along, 0.0) if root > 0 else 0.0
 
     def _contact(self, aim: Vector, direction: Vector, pose: Vector) -> Vector:
         """The place just outside the block from which pushing along ``direction`` hits ``aim``."""
@@ -117,16 +121,27 @@ class Pusher:
         points = start + np.linspace(0.15, 0.95, 12)[:, None] * (end - start)
         return bool(inside_block(points, pose, AGENT_RADIUS - 3).any())
 
+    def _distance(self, agent: Vector, contact: Vector, pose: Vector) -> float:
+        """How far the agent has to walk to the contact."""
+        if not self._blocked(agent, contact, pose):
+            return float(np.linalg.norm(contact - agent))
+        return ORBIT * abs(self._turn(agent, contact, pose)[1]) + 30
+
     def _walk(self, agent: Vector, contact: Vector, pose: Vector) -> Vector:
         """One step towards the contact, around the block if it is in the way."""
         way = contact - agent
         if not self._blocked(agent, contact, pose):
             return unit(way) * min(WALK, np.linalg.norm(way) + 4)
+        here, turn = self._turn(agent, contact, pose)
+        bearing = here + np.clip(turn, -0.75, 0.75)
+        goal = block_centre(pose) + ORBIT * rotate((1.0, 0.0), bearing)
+        return unit(goal - agent) * WALK
+
+    def _turn(self, agent: Vector, contact: Vector, pose: Vector) -> tuple[float, float]:
+        """The agent's bearing from the block's centre, and the angle from there to the contact."""
         centre = block_centre(pose)
         here, there = (np.arctan2(*(point - centre)[::-1]) for point in (agent, contact))
-        turn = (there - here + np.pi) % (2 * np.pi) - np.pi
-        goal = centre + ORBIT * rotate((1.0, 0.0), here + np.clip(turn, -0.6, 0.6))
-        return unit(goal - agent) * WALK
+        return here, (there - here + np.pi) % (2 * np.pi) - np.pi
 
     def _keep_in_view(self, point: Vector) -> Vector:
         """The nearest point at which most of the agent is visible."""

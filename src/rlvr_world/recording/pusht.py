@@ -115,7 +115,9 @@ class PushTRecorder:
         settings = {"source": "pusht"} | self.settings
         if not path.exists():
             if any(self.root.glob("*.tar")):
-                raise ValueError(f"{self.root} holds shards without settings.json: use another root")
+                raise ValueError(
+                    f"{self.root} holds shards without settings.json: use another root"
+                )
             write_json(path, settings)
         there = json.loads(path.read_text())
         for key in settings | there:
@@ -234,9 +236,7 @@ def _sample(env: Any, split: str, index: int, settings: dict[str, Any]) -> Sampl
     """Record the episode with the given index of a split."""
     seeds = np.random.SeedSequence([settings["seed"], SPLITS.index(split), index])
     length, action_repeat, view = (settings[k] for k in ("length", "action_repeat", "view"))
-    episode = record_episode(
-        env, np.random.default_rng(seeds), length, action_repeat, View(**view)
-    )
+    episode = record_episode(env, np.random.default_rng(seeds), length, action_repeat, View(**view))
     info = {k: settings[k] for k in ("seed", "length", "action_repeat", "view")}
     return f"{split}-{index:06d}", {
         "frames.png": episode["frames"],

@@ -85,8 +85,10 @@ class Sampler:
         if self.temperature == 0:
             return logits.argmax(-1)
         probs = truncate((logits / self.temperature).softmax(-1), self.top_k, self.top_p)
-        noise = torch.empty_like(probs).exponential_(generator=generator)
-        return (probs / noise).argmax(-1)
+        mass = probs.double().cumsum(-1)  # [N, V]; one random number per row is all it takes
+        shape, place = (len(probs), 1), {"device": probs.device, "dtype": mass.dtype}
+        threshold = torch.rand(shape, generator=generator, **place) * mass[:, -1:]
+        return torch.searchsorted(mass, threshold, right=True).squeeze(1)
 
 
 def truncate(probs: Tensor, top_k: int | None, top_p: float | None) -> Tensor:

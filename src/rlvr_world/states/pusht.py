@@ -7,6 +7,7 @@ pose is that of the middle of the T's top edge, which is also the origin of the 
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,12 +81,17 @@ def block_vertices(poses: ArrayLike) -> NDArray[np.float64]:
 def inside_block(points: ArrayLike, poses: ArrayLike, margin: float = 0.0) -> NDArray[np.bool_]:
     """Which points [..., 2] lie in the block at poses [..., 3], widened by ``margin``."""
     poses = np.asarray(poses, np.float64)
-    x, y = np.moveaxis(rotate(np.asarray(points) - poses[..., :2], -poses[..., 2]), -1, 0)
-    parts = [
+    local = rotate(np.asarray(points) - poses[..., :2], -poses[..., 2])
+    return _inside_parts(local[..., 0], local[..., 1], margin)
+
+
+def _inside_parts(x: NDArray[Any], y: NDArray[Any], margin: float) -> NDArray[np.bool_]:
+    """Which points, in the block's frame, lie in one of its two rectangles."""
+    bar, stem = (
         (x >= x0 - margin) & (x <= x1 + margin) & (y >= y0 - margin) & (y <= y1 + margin)
         for x0, y0, x1, y1 in BLOCK_PARTS
-    ]
-    return parts[0] | parts[1]
+    )
+    return bar | stem
 
 
 def block_mask(poses: ArrayLike, view: View, samples: int = 4) -> NDArray[np.float32]:
@@ -99,12 +105,17 @@ def block_mask(poses: ArrayLike, view: View, samples: int = 4) -> NDArray[np.flo
     Returns:
         Coverage in [0, 1], [..., image_size, image_size].
     """
+    poses = np.asarray(poses, np.float64)
     size = view.image_size
     axis = view.origin + (np.arange(size * samples) + 0.5) * view.scale / samples
-    grid = np.stack(np.meshgrid(axis, axis), axis=-1)  # [H * samples, W * samples, (x, y)]
-    inside = inside_block(grid, np.asarray(poses, np.float64)[..., None, None, :], OUTLINE)
-    cells = inside.reshape(*inside.shape[:-2], size, samples, size, samples)
-    return cells.mean(axis=(-3, -1), dtype=np.float32)
+    masks = np.empty((*poses.shape[:-1], size, size), np.float32)
+    for index in np.ndindex(poses.shape[:-1]):
+        x, y, angle = poses[index]
+        across, down = axis - x, (axis - y)[:, None]
+        cos, sin = np.cos(angle), np.sin(angle)
+        inside = _inside_parts(cos * across + sin * down, cos * down - sin * across, OUTLINE)
+        masks[index] = inside.reshape(size, samples, size, samples).mean(axis=(1, 3))
+    return masks
 
 
 @cache

@@ -1,0 +1,30 @@
+# `make demo` runs the main job and `make test` the tests; both set up what they need first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-slow lint clean help
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+.venv/installed: pyproject.toml
+	@echo "Setting up .venv (PyTorch is large: this takes a few minutes the first time) ..."
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: .venv/installed ## Record PushT, train tokenizer, MLE and RLVR, and print the table
+	$(BIN)/rlvr-world demo
+
+test: .venv/installed ## Run the tests
+	$(BIN)/python -m pytest
+
+test-slow: .venv/installed ## Run the slow tests too
+	$(BIN)/python -m pytest -m 'not gpu'
+
+lint: .venv/installed ## Check the style
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+clean: ## Delete what demos and runs made; .venv stays
+	find checkpoints data -mindepth 1 -not -name README.md -delete

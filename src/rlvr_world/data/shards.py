@@ -1,0 +1,197 @@
+"""The data module that streams batches from a folder of WebDataset shards."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.trainer.states import TrainerFn
+
+from rlvr_world.data.loader import ShardLoader
+from rlvr_world.data.manifest import Manifest
+from rlvr_world.data.skips import Skips
+from rlvr_world.data.stream import (
+    EvaluationStream,
+    ExampleReader,
+    ShardFile,
+    Stream,
+    TrainingStream,
+)
+
+
+class ShardDataModule(LightningDataModule, ABC):
+    """Trains on resampled shards and evaluates on each example of the split once.
+
+    An epoch of training is the same for the same seed, epoch, number of ranks and of workers, so
+    that a run that is resumed at the end of an epoch sees what an uninterrupted one sees.
+
+    Args:
+        root: Folder with the shards and their ``manifest.json``.
+        batch_size: Examples per training batch and rank.
+        eval_batch_size: Examples per validation and test batch; ``batch_size`` if not given.
+        num_workers: Processes per rank that load; 0 loads in the main process.
+        samples_per_epoch: Training examples per epoch over all ranks, in whole batches.
+        shuffle: Training examples that are shuffled among each other.
+        seed: Where the order of the training examples comes from.
+        max_skip_share: The run stops if a larger share of the samples is unusable.
+    """
+
+    made_by: ClassVar[str] = "rlvr-world data"
+    """The command that makes such data, for error messages; ``{root}`` is filled in."""
+
+    def __init__(
+        self,
+        root: str,
+        batch_size: int = 16,
+        eval_batch_size: int | None = None,
+        num_workers: int = 0,
+        samples_per_epoch: int = 4096,
+        shuffle: int = 256,
+        seed: int = 0,
+        max_skip_share: float = 0.05,
+    ) -> None:
+        super().__init__()
+        self.root = Path(root)
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
+        self.num_workers = num_workers
+        self.samples_per_epoch = samples_per_epoch
+        self.shuffle = shuffle
+        self.seed = seed
+        self.max_skip_share = max_skip_share
+        self.loaders: dict[str, ShardLoader] = {}
+
+    @abstractmethod
+    def reader(self, split: str) -> ExampleReader:
+        """What makes examples of the samples of a split."""
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the folder holds.
+
+        Raises:
+            FileNotFoundError: If it is not there; the text says which command makes it.
+        """
+        return Manifest.load(self.root, self.made_by.format(root=self.root))
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the data, down to the bytes."""
+        return self.manifest.fingerprint
+
+    @property
+    def skipped(self) -> dict[str, Skips]:
+        """What was skipped, by split: over all of training, in the last pass of the others."""
+        return {split: loader.skips for split, loader in self.loaders.items()}
+
+    def setup(self, stage: str) -> None:
+        """Check that the data is there."""
+        _ = self.manifest
+        warnings.filterwarnings("ignore", "Your `IterableDataset` has `__len__` defined")
+
+    def train_dataloader(self) -> ShardLoader:
+        """Resampled, shuffled batches; the same number on every rank."""
+        length = self.samples_per_epoch // (self.batch_size * self._world)
+        if not length:
+            raise ValueError(
+                f"samples_per_epoch {self.samples_per_epoch} is less than one batch of "
+                f"{self.batch_size} on each of {self._world} ranks"
+            )
+        stream = TrainingStream(
+            **self._source("train", self.batch_size),
+            length=length,
+            buffer=self.shuffle,
+            seed=self.seed,
+        )
+        return self._loader("train", stream, length, self._epoch)
+
+    def val_dataloader(self) -> ShardLoader:
+        """Each example of the validation split once."""
+        return self._evaluation("val")
+
+    def test_dataloader(self) -> ShardLoader:
+        """Each example of the test split once."""
+        return self._evaluation("test")
+
+    def predict_dataloader(self) -> ShardLoader:
+        """The same as for testing."""
+        return self._evaluation("test")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seed and the fingerprint of the data."""
+        return {"seed": self.seed, "fingerprint": self.fingerprint}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the seed of the run that is resumed.
+
+        Raises:
+            ValueError: If the data is not the data of that run.
+        """
+        if self.trainer is not None and self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        if state_dict["fingerprint"] != self.fingerprint:
+            raise ValueError(
+                f"{self.root} has fingerprint {self.fingerprint}, but the checkpoint was trained "
+                f"on {state_dict['fingerprint']}: resume with the same data, or start a new run"
+            )
+        self.seed = state_dict["seed"]
+
+    def _evaluation(self, split: str) -> ShardLoader:
+        stream = EvaluationStream(**self._source(split, self.eval_batch_size))
+        episodes = self.manifest.splits[split].episodes
+        if episodes < self._world:
+            raise ValueError(f"{self.root}: {split} has {episodes} samples, {self._world} ranks")
+        return self._loader(split, stream, self._eval_length(split, stream))
+
+    def _eval_length(self, split: str, stream: EvaluationStream) -> int | None:
+        """This rank's batches in a pass; known only if all samples have the same length."""
+        lengths = self.manifest.splits[split].lengths
+        if len(lengths) != 1:
+            return None
+        ((length, samples),) = lengths.items()
+        workers = max(self.num_workers, 1)
+        starts = range(self._rank, self._world * workers, self._world)
+        slots = [len(range(start, samples, self._world * workers)) for start in starts]
+        examples = stream.reader.count(length)
+        return sum(-(-slot * examples // self.eval_batch_size) for slot in slots)
+
+    def _source(self, split: str, batch_size: int) -> dict[str, Any]:
+        """What streams of all kinds need."""
+        found = self.manifest.splits.get(split)
+        if found is None or not found.episodes:
+            raise ValueError(
+                f"{self.root} has nothing in its split {split}: make it with "
+                f"`{self.made_by.format(root=self.root)}`"
+            )
+        return {
+            "shards": [ShardFile(self.root / s.name, s.episodes) for s in found.shards],
+            "reader": self.reader(split),
+            "batch_size": batch_size,
+            "skips": Skips(f"{self.root} {split}", found.episodes, self.max_skip_share),
+            "rank": self._rank,
+            "world": self._world,
+        }
+
+    def _loader(
+        self,
+        split: str,
+        stream: Stream,
+        length: int | None,
+        epoch: Callable[[], int] | None = None,
+    ) -> ShardLoader:
+        self.loaders[split] = ShardLoader(stream, self.num_workers, length, epoch)
+        return self.loaders[split]
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
+
+    @property
+    def _world(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
+
+    def _epoch(self) -> int:
+        return self.trainer.current_epoch if self.trainer else 0

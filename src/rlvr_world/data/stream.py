@@ -1,0 +1,203 @@
+"""Streams of batches from WebDataset shards: at random to train, each example once to evaluate."""
+
+import random
+import tarfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch.utils.data import IterableDataset, get_worker_info
+from webdataset.filters import batched, shuffle
+from webdataset.tariterators import group_by_keys, tar_file_expander
+
+from rlvr_world.data.samples import BadSample
+from rlvr_world.data.skips import Read, Skips
+from rlvr_world.types import Batch
+
+RawSample = dict[str, Any]  # file contents by extension, __key__ and __url__
+Example = dict[str, Any]  # what a batch is collated from
+OPEN_SHARDS = 4  # a training stream mixes the samples of this many shards
+
+
+class ShardFile(NamedTuple):
+    """A shard and how many samples its manifest promises."""
+
+    path: Path
+    samples: int
+
+
+class ExampleReader(ABC):
+    """Makes examples of a raw sample; raises ``BadSample`` where that cannot be done."""
+
+    @abstractmethod
+    def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
+        """Random examples to train on."""
+
+    @abstractmethod
+    def spread(self, sample: RawSample) -> list[Example]:
+        """The examples to evaluate on, always the same."""
+
+    @abstractmethod
+    def count(self, length: int) -> int:
+        """How many examples ``spread`` makes of a sample with so many time steps."""
+
+    @abstractmethod
+    def collate(self, examples: list[Example]) -> Batch:
+        """One batch of examples."""
+
+
+def read_shard(path: Path) -> Iterator[RawSample]:
+    """The raw samples of one shard.
+
+    Raises:
+        BadSample: Where the shard cannot be read any further.
+    """
+    try:
+        with path.open("rb") as stream:
+            files = tar_file_expander([{"url": str(path), "stream": stream}])
+            yield from group_by_keys(files)
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        reason = error.args[0] if error.args else type(error).__name__
+        raise BadSample(f"{path} cannot be read to its end ({reason})") from error
+
+
+class Stream(IterableDataset, ABC):
+    """Yields pairs of a batch, or None at the end, and the reads since the pair before.
+
+    Args:
+        shards: Where the samples are.
+        reader: Makes examples of samples and batches of examples.
+        batch_size: Examples in a batch.
+        skips: What to call the data and how many samples may be skipped.
+        rank: This process among ``world``.
+        world: The number of processes that share the data.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[ShardFile],
+        reader: ExampleReader,
+        batch_size: int,
+        skips: Skips,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        super().__init__()
+        self.shards = shards
+        self.reader = reader
+        self.batch_size = batch_size
+        self.skips = skips
+        self.rank = rank
+        self.world = world
+
+    def __iter__(self) -> Iterator[tuple[Batch | None, list[Read]]]:
+        self.skips = replace(self.skips, read=0, skipped=0, reasons=[])
+        self.reads: list[Read] = []
+        info = get_worker_info()
+        for batch in self.batches(info.id if info else 0, info.num_workers if info else 1):
+            yield batch, self._new_reads()
+        yield None, self._new_reads()
+
+    @abstractmethod
+    def batches(self, worker: int, workers: int) -> Iterator[Batch]:
+        """The batches of one of the rank's workers."""
+
+    def samples(self, shard: ShardFile, mine: Callable[[int], bool]) -> Iterator[RawSample]:
+        """The raw samples of a shard at the indices that are ``mine``; notes what is missing."""
+        seen, reason = 0, f"{shard.path} ends before its {shard.samples} samples are complete"
+        try:
+            for index, sample in enumerate(read_shard(shard.path)):
+                seen = index + 1
+                if mine(index):
+                    yield sample
+        except BadSample as error:
+            reason = str(error)
+        lost = sum(mine(index) for index in range(seen, shard.samples))
+        if lost:
+            self._note(Read(lost, reason))
+
+    def examples(
+        self, samples: Iterator[RawSample], make: Callable[[RawSample], list[Example]]
+    ) -> Iterator[Example]:
+        """The examples of samples; stops where too many samples had to be skipped."""
+        for sample in samples:
+            try:
+                examples = make(sample)
+                self._note(Read(1))
+                yield from examples
+            except BadSample as error:
+                self._note(Read(1, str(error)))
+            if self.skips.too_many:
+                return
+
+    def _note(self, read: Read) -> None:
+        self.skips.add(read)
+        self.reads.append(read)
+
+    def _new_reads(self) -> list[Read]:
+        reads, self.reads = self.reads, []
+        return reads
+
+
+class TrainingStream(Stream):
+    """Random batches of randomly chosen shards, the same for the same seed, epoch and rank.
+
+    Args:
+        **stream: The arguments of ``Stream``.
+        length: Batches per epoch on this rank.
+        buffer: Examples that are shuffled among each other.
+        seed: Where the randomness comes from, together with ``epoch``, rank and worker.
+    """
+
+    epoch = 0
+
+    def __init__(self, *, length: int, buffer: int, seed: int, **stream: Any) -> None:
+        super().__init__(**stream)
+        self.length = length
+        self.buffer = buffer
+        self.seed = seed
+
+    def batches(self, worker: int, workers: int) -> Iterator[Batch]:
+        """This worker's share of the epoch."""
+        rng = random.Random(f"{self.seed} {self.epoch} {self.rank} {worker}")
+        examples = self.examples(self._mixed(rng), lambda sample: self.reader.draw(sample, rng))
+        shuffled = shuffle(self.buffer, self.buffer // 4, rng=rng)(examples)
+        share = len(range(worker, self.length, workers))
+        return islice(batched(self.batch_size, self.reader.collate, False)(shuffled), share)
+
+    def _mixed(self, rng: random.Random) -> Iterator[RawSample]:
+        """Samples of several open shards in turn, for ever; the first ones start anywhere."""
+
+        def opened(anywhere: bool) -> Iterator[RawSample]:
+            shard = rng.choice(self.shards)
+            start = rng.randrange(shard.samples) if anywhere else 0
+            return self.samples(shard, lambda index: index >= start)
+
+        streams = [opened(anywhere=True) for _ in range(OPEN_SHARDS)]
+        while not self.skips.too_many:
+            chosen = rng.randrange(OPEN_SHARDS)
+            sample = next(streams[chosen], None)
+            if sample is None:
+                streams[chosen] = opened(anywhere=False)
+            else:
+                yield sample
+
+
+class EvaluationStream(Stream):
+    """Every example of the shards once, over all ranks and workers together."""
+
+    def batches(self, worker: int, workers: int) -> Iterator[Batch]:
+        """The batches of every (world x workers)-th sample; a rank's first worker comes first."""
+        examples = self.examples(self._mine(worker, workers), self.reader.spread)
+        return batched(self.batch_size, self.reader.collate, True)(examples)
+
+    def _mine(self, worker: int, workers: int) -> Iterator[RawSample]:
+        slots, slot = self.world * workers, worker * self.world + self.rank
+        first = 0
+        for shard in self.shards:
+            offset = first
+            yield from self.samples(shard, lambda i, offset=offset: (offset + i) % slots == slot)
+            first += shard.samples

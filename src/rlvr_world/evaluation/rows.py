@@ -1,0 +1,116 @@
+"""The rows of a table: baselines, and checkpoints with a way to sample from them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rlvr_world.modules.stage import load_checkpoint
+from rlvr_world.modules.world_model import WorldModel
+from rlvr_world.rl.sampler import Sampler
+from rlvr_world.types import Batch, Prediction, TokenSequence
+
+COPY_LAST, RECONSTRUCTION = "copy_last", "reconstruction"
+BASELINES = (COPY_LAST, RECONSTRUCTION)
+
+
+@dataclass
+class ModelRow:
+    """A checkpoint and how to sample from it."""
+
+    model: WorldModel
+    sampler: Sampler
+    path: Path
+
+    @property
+    def settings(self) -> dict[str, float | int | None]:
+        """The settings of the sampler as plain data."""
+        return {name: getattr(self.sampler, name) for name in ("temperature", "top_k", "top_p")}
+
+    def predict(
+        self, template: TokenSequence, group_size: int, generator: torch.Generator
+    ) -> Prediction:
+        """``group_size`` sampled predictions of each transition."""
+        codec = self.model.codec
+        sequence, _ = self.sampler(
+            self.model.backbone, template, self.model.legal_tokens(), group_size, generator
+        )
+        return codec.decode(sequence)
+
+    def nll(self, sequence: TokenSequence) -> Tensor:
+        """The mean negative log-likelihood of the predicted tokens of each sequence, [B]."""
+        log_probs = self.model.log_probs(sequence)
+        return -log_probs.sum(dim=1) / sequence.target_mask.sum(dim=1)
+
+
+def load_models(paths: Mapping[str, Path], device: torch.device) -> dict[str, WorldModel]:
+    """The world models in checkpoints of any stage, which must read clips with one tokenizer.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file is no checkpoint of a world model, or of another tokenizer.
+    """
+    for row, path in paths.items():
+        if not Path(path).is_file():
+            raise FileNotFoundError(
+                f"models.{row}: {path}: no such checkpoint; train the stage that writes it first "
+                "(rlvr-world fit), or correct the path"
+            )
+    models = {row: load_model(row, Path(path), device) for row, path in paths.items()}
+    first = next(iter(models))
+    expected = models[first].codec.fingerprint
+    for row, model in models.items():
+        if model.codec.fingerprint != expected:
+            raise ValueError(
+                f"models.{row}: {paths[row]} uses the token code {model.codec.fingerprint}, but "
+                f"models.{first} uses {expected}; one table compares models of one tokenizer"
+            )
+    return models
+
+
+def load_model(row: str, path: Path, device: torch.device) -> WorldModel:
+    """The world model in a checkpoint, rebuilt from the settings that it holds."""
+    checkpoint = load_checkpoint(path)
+    if "codec" not in checkpoint:
+        raise ValueError(
+            f"models.{row}: {path}: not the checkpoint of a world model; give one that the MLE or "
+            "the RLVR stage wrote"
+        )
+    try:
+        model = WorldModel.load_from_checkpoint(path, map_location=device, weights_only=True)
+    except (ValueError, FileNotFoundError) as error:
+        raise type(error)(f"models.{row}: {path}: {error}") from error
+    return model.to(device).eval()
+
+
+def check_same_template(models: Mapping[str, WorldModel], batch: Batch) -> None:
+    """Raise ``ValueError`` unless all models make the same token sequences of a batch."""
+    first, *others = models
+    expected = models[first].codec.template(batch)
+    for row in others:
+        template = models[row].codec.template(batch)
+        same = template.ids.shape == expected.ids.shape
+        if not (same and all(torch.equal(a, b) for a, b in zip(template, expected, strict=True))):
+            raise ValueError(
+                f"models.{row}: its codec makes other token sequences of the clips than that of "
+                f"models.{first}; both must be trained with the same settings of the codec"
+            )
+
+
+def predictions(
+    rows: Mapping[str, ModelRow], batch: Batch, seeds: int, generator_seed: int
+) -> Iterator[tuple[str, Prediction, Tensor | None]]:
+    """The name, the predictions and the NLL [B] of each row for a batch.
+
+    Baselines predict once and have no NLL; a model predicts ``seeds`` times, and all models draw
+    from the same random numbers.
+    """
+    codec = next(iter(rows.values())).model.codec
+    sequence, template = codec.encode(batch), codec.template(batch)
+    yield COPY_LAST, codec.copy_last(batch), None
+    yield RECONSTRUCTION, codec.decode(sequence), None
+    for name, row in rows.items():
+        generator = torch.Generator(row.model.device).manual_seed(generator_seed)
+        yield name, row.predict(template, seeds, generator), row.nll(sequence)

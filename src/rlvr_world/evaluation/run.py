@@ -1,0 +1,102 @@
+"""One pass over a split, in which every row predicts every batch."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlvr_world.evaluation.rows import BASELINES, ModelRow, check_same_template, predictions
+from rlvr_world.evaluation.scorer import NLL, Scorer
+from rlvr_world.evaluation.table import Cell, summarize
+from rlvr_world.filmstrip import Pixels, filmstrip
+from rlvr_world.types import Batch, Prediction
+
+
+class Run:
+    """The scores of every row, and the clips that the filmstrip shows.
+
+    Args:
+        rows: The models' rows.
+        scorer: The columns.
+        seeds: Predictions of each model for each clip.
+        clips: Number of clips to keep for the filmstrip, evenly spaced over the first batch.
+    """
+
+    def __init__(
+        self, rows: Mapping[str, ModelRow], scorer: Scorer, seeds: int, clips: int
+    ) -> None:
+        self.rows, self.scorer, self.seeds, self.clips = rows, scorer, seeds, clips
+        self.scores: dict[str, dict[str, list[Tensor]]] = defaultdict(lambda: defaultdict(list))
+        self.kept: dict[str, Any] | None = None
+        self.batches = self.samples = 0
+
+    @property
+    def height(self) -> int:
+        """The number of rows, baselines included."""
+        return len(BASELINES) + len(self.rows)
+
+    def score(self, batch: Batch) -> Iterator[str]:
+        """Score a batch; yields the name of each row when it is done."""
+        models = {name: row.model for name, row in self.rows.items()}
+        target = next(iter(models.values())).codec.target(batch)
+        if self.batches == 0:
+            check_same_template(models, batch)
+            if self.clips and "frames" in batch:
+                self.keep_truth(batch, target)
+        for name, prediction, nll in predictions(self.rows, batch, self.seeds, self.batches):
+            scores = self.scorer.scores(prediction, target, batch)
+            if self.batches == 0 and self.kept:
+                self.keep_prediction(name, prediction, scores)
+            for metric, values in scores.items():
+                by_seed = values if name in BASELINES else values.unflatten(0, (-1, self.seeds))
+                self.scores[name][metric].append(by_seed)
+            if nll is not None:
+                self.scores[name][NLL].append(nll.cpu())
+            yield name
+        self.batches += 1
+        self.samples += len(batch["key"])
+
+    def cells(self) -> dict[str, dict[str, Cell]]:
+        """The cells of the table by row and metric."""
+        return {
+            name: summarize({metric: torch.cat(parts) for metric, parts in scores.items()})
+            for name, scores in self.scores.items()
+        }
+
+    def keep_truth(self, batch: Batch, target: Tensor) -> None:
+        """Choose the clips of the filmstrip and keep their true frames."""
+        chosen = spaced(len(target), self.clips)
+        context = batch["frames"][chosen, : -target.shape[1]]
+        self.kept = {
+            "chosen": chosen,
+            "context": context.cpu().numpy(),
+            "truth": target[chosen].cpu().numpy(),
+            "predictions": {},
+            "notes": {},
+        }
+
+    def keep_prediction(
+        self, name: str, prediction: Prediction, scores: Mapping[str, Tensor]
+    ) -> None:
+        """Keep a row's first prediction of the chosen clips, and what the scene says of it."""
+        group = 1 if name in BASELINES else self.seeds
+        chosen = [index * group for index in self.kept["chosen"]]
+        self.kept["predictions"][name] = prediction[chosen].cpu().numpy()
+        scene = self.scorer.scene
+        if scene is not None:
+            self.kept["notes"][name] = [
+                scene.note({metric: scores[metric][index].item() for metric in scene.labels})
+                for index in chosen
+            ]
+
+    def filmstrip(self) -> Pixels:
+        """The picture of the chosen clips."""
+        return filmstrip(*(self.kept[k] for k in ("context", "truth", "predictions", "notes")))
+
+
+def spaced(count: int, chosen: int) -> list[int]:
+    """At most ``chosen`` indices below ``count``, evenly spaced."""
+    return sorted({int(index) for index in np.linspace(0, count - 1, min(chosen, count))})

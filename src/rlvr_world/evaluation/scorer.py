@@ -1,0 +1,97 @@
+"""All columns of a table for one prediction."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from rlvr_world.evaluation.scene import SceneMetrics
+from rlvr_world.rewards.reward import Reward, RewardSet
+from rlvr_world.types import Batch, Prediction
+
+NLL, REWARD = "nll", "reward"
+
+
+class Scorer:
+    """Scores predictions by metrics, by the training reward and by the objects in the scene.
+
+    Args:
+        metrics: The columns, by name.
+        rewards: The terms of the training reward, by name. A term that equals a metric of the same
+            name in all but its weight is computed once.
+        scene: Metrics against the simulator's state.
+    """
+
+    def __init__(
+        self,
+        metrics: Mapping[str, Reward],
+        rewards: Mapping[str, Reward],
+        scene: SceneMetrics | None = None,
+    ) -> None:
+        self.metrics = dict(metrics)
+        self.rewards = RewardSet(rewards)
+        self.scene = scene
+        own = {**self.metrics, NLL: None, REWARD: None}
+        taken = [name for name in (NLL, REWARD) if name in self.metrics]
+        taken += [name for name in (scene.labels if scene else ()) if name in own]
+        if taken:
+            raise ValueError(f"metrics: the name {taken[0]} is taken by another column; rename it")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The heading of each column, in order."""
+        labels = {name: metric.label for name, metric in self.metrics.items()}
+        labels |= {NLL: "NLL (nats)", REWARD: "reward"}
+        return labels | dict(self.scene.labels if self.scene else {})
+
+    @property
+    def higher_is_better(self) -> dict[str, bool]:
+        """The good direction of each column."""
+        better = {name: bool(metric.higher_is_better) for name, metric in self.metrics.items()}
+        better |= {NLL: False, REWARD: True}
+        return better | dict(self.scene.higher_is_better if self.scene else {})
+
+    def scores(self, prediction: Prediction, target: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """Every column but the NLL for B * G predictions of B transitions, [B * G] on the CPU."""
+        scores = {m: metric.group_score(prediction, target) for m, metric in self.metrics.items()}
+        scores[REWARD] = self.reward(prediction, target, scores)
+        for name, values in scores.items():
+            if not values.isfinite().all():
+                raise ValueError(f"metrics: {name} is not finite for {batch['key'][0]} and on")
+        if self.scene is not None:
+            scores |= self.scene.score(prediction, batch)
+        return {name: values.cpu() for name, values in scores.items()}
+
+    def reward(
+        self,
+        prediction: Prediction,
+        target: Prediction,
+        known: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """The training reward, [B * G]; ``known`` holds scores of metrics, which may be terms."""
+        terms = {
+            name: known[name]
+            if known and name in known and same_metric(term, self.metrics[name])
+            else term.group_score(prediction, target)
+            for name, term in self.rewards.items()
+        }
+        return self.rewards.total(terms)
+
+
+def same_metric(first: Reward, second: Reward) -> bool:
+    """Whether two metrics have the same class, label and plain settings, except for the weight."""
+    return (
+        type(first) is type(second)
+        and first.label == second.label
+        and settings(first) == settings(second)
+    )
+
+
+def settings(metric: Reward) -> dict[str, object]:
+    """The public attributes of a metric that are plain values."""
+    plain = bool | int | float | str | tuple | list | dict | type(None) | torch.dtype
+    return {
+        name: value
+        for name, value in vars(metric).items()
+        if isinstance(value, plain) and not name.startswith("_") and name != "weight"
+    }

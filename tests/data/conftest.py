@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from rlvr_world.data.manifest import Manifest
+from rlvr_world.data.samples import write_shard
+
+LENGTH = 8
+
+
+def toy_sample(split, index, length=LENGTH, tokens=False):
+    """An episode whose every number says which episode and which frame it belongs to."""
+    time = np.arange(length)
+    members = {}
+    if tokens:
+        members["tokens.npy"] = (100 * index + time[:, None] + np.zeros((1, 6))).astype(np.uint16)
+    else:
+        frames = np.zeros((length, 8, 8, 3), np.uint8)
+        frames[..., 0], frames[..., 1] = index, time[:, None, None]
+        members["frames.png"] = frames
+    members["actions.npy"] = np.stack([100 * index + time, -time], 1).astype(np.float32)
+    members["states.npy"] = np.stack([time] * 5, 1).astype(np.float32)
+    members["json"] = {"episode": index} | ({"tokenizer": "abc"} if tokens else {})
+    return f"{split}-{index:03d}", members
+
+
+@pytest.fixture
+def make_root(tmp_path):
+    def make(train=8, val=5, test=0, per_shard=2, change=None, **sample):
+        root = tmp_path / "toy"
+        for split, count in {"train": train, "val": val, "test": test}.items():
+            samples = [toy_sample(split, index, **sample) for index in range(count)]
+            for number, first in enumerate(range(0, count, per_shard)):
+                part = samples[first : first + per_shard]
+                write_shard(root / f"{split}-{number:06d}.tar", part)
+        Manifest.build(root, "toy", {}).save(root)
+        for split, index, edit in change or []:
+            number = index // per_shard
+            part = [
+                toy_sample(split, i, **sample)
+                for i in range(number * per_shard, (number + 1) * per_shard)
+            ]
+            edit(part[index % per_shard][1])
+            write_shard(root / f"{split}-{number:06d}.tar", part)
+        return root
+
+    return make

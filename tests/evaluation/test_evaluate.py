@@ -1,0 +1,192 @@
+import csv
+import json
+
+import pytest
+import torch
+from jsonargparse import auto_cli
+from PIL import Image
+from tiny_video import TinyVideo, export_tokenizer, save_untrained
+
+from rlvr_world.evaluation.evaluate import evaluate
+from rlvr_world.evaluation.rows import load_model
+from rlvr_world.evaluation.scene import PushTBlock
+from rlvr_world.evaluation.search import SamplerSearch
+from rlvr_world.rewards.video import MAE, MSE
+from rlvr_world.rl.sampler import Sampler
+from rlvr_world.states.pusht import View
+
+RLVR = ("--model.rewards", '{"mae": {"class_path": "rlvr_world.rewards.video.MAE"}}')
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = export_tokenizer(folder / "tokenizer")
+    return {
+        "mle": save_untrained(folder / "mle.ckpt", tokenizer, seed=1),
+        "rlvr": save_untrained(folder / "rlvr.ckpt", tokenizer, "rlvr.RLVRWorldModel", 2, RLVR),
+    }
+
+
+def run(files, output, data=None, **options):
+    arguments = {"metrics": {"mse": MSE()}, "rewards": {"mae": MAE(2.0)}, "device": "cpu"}
+    return evaluate(data or TinyVideo(), files, output=output, **(arguments | options))
+
+
+@pytest.fixture(scope="module")
+def result(files, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("table")
+    search = SamplerSearch(temperatures=[0.0, 1.0], top_ks=[None, 3], clips=4)
+    run(
+        files,
+        folder,
+        scene=PushTBlock(View(side=320, image_size=32)),
+        tune={"mle_tuned_sampling": "mle"},
+        samplers={"rlvr": Sampler(temperature=0.0)},
+        search=search,
+        filmstrip_clips=2,
+        seconds={"mle": 3.0},
+    )
+    return folder
+
+
+def test_table_has_the_rows_and_columns(result):
+    table = json.loads((result / "table.json").read_text())
+    names = ["copy_last", "reconstruction", "mle", "mle_tuned_sampling", "rlvr"]
+    assert list(table["rows"]) == names
+    assert (table["seeds"], table["samples"], table["data"]) == (3, 5, "noise")
+    assert table["seconds"] == {"mle": 3.0}
+    assert table["labels"]["mse"] == "MSE"
+    assert "cores" in table["device"]
+    assert table["samplers"]["rlvr"]["temperature"] == 0
+    columns = {"mse", "reward", "block_missing", "block_error", "block_iou"}
+    assert set(table["rows"]["copy_last"]) == columns
+    assert set(table["rows"]["mle"]) == columns | {"nll"}
+    with (result / "table.csv").open() as file:
+        assert [row[0] for row in csv.reader(file)] == ["row", *names]
+
+
+def test_only_sampling_has_spread(result):
+    rows = json.loads((result / "table.json").read_text())["rows"]
+    assert rows["mle"]["mse"][1] > 0
+    assert rows["mle"]["nll"][1] == 0
+    for name in ("copy_last", "reconstruction", "rlvr"):  # rlvr was decoded greedily
+        assert rows[name]["mse"][1] == pytest.approx(0, abs=1e-9)
+    assert rows["mle_tuned_sampling"]["nll"] == rows["mle"]["nll"]
+
+
+def test_baselines_equal_a_computation_by_hand(result, files):
+    rows = json.loads((result / "table.json").read_text())["rows"]
+    clips = TinyVideo().test_dataloader().dataset
+    frames = clips.frames.float() / 255
+    last, truth = frames[:, 1], frames[:, 2]
+    assert rows["copy_last"]["mse"][0] == pytest.approx(float((last - truth).square().mean()))
+    assert rows["copy_last"]["reward"][0] == pytest.approx(-2 * float((last - truth).abs().mean()))
+    codec = load_model("mle", files["mle"], torch.device("cpu")).codec
+    tokenizer = codec.tokenizer.module
+    rebuilt = tokenizer.decode(tokenizer.encode(truth))
+    mse = float((rebuilt - truth).square().mean())
+    assert rows["reconstruction"]["mse"][0] == pytest.approx(mse, rel=1e-5)
+
+
+def test_nll_is_that_of_the_module(result, files):
+    rows = json.loads((result / "table.json").read_text())["rows"]
+    model = load_model("mle", files["mle"], torch.device("cpu"))
+    total = 0.0
+    for batch in TinyVideo().test_dataloader():
+        sequence = model.codec.encode(batch)
+        total += float(model.negative_log_likelihood(sequence)) * len(batch["key"])
+    assert rows["mle"]["nll"][0] == pytest.approx(total / 5, rel=1e-5)
+
+
+def test_filmstrip_is_a_picture(result):
+    with Image.open(result / "filmstrip.png") as picture:
+        assert picture.size[0] > 7 * 128
+
+
+def test_two_runs_agree(files, tmp_path):
+    first, second = (run(files, tmp_path / name) for name in "ab")
+    assert first.rows == second.rows
+
+
+def test_the_tuned_sampler_has_the_best_reward_of_the_grid(files, tmp_path):
+    search = SamplerSearch(temperatures=[1.0], top_ks=[None, 1, 4], clips=4)
+    only_mle = {"mle": files["mle"]}
+    table = run(only_mle, tmp_path, tune={"best": "mle"}, search=search)
+    rewards = {
+        k: run(
+            only_mle,
+            tmp_path / str(k),
+            split="val",
+            seeds=1,
+            samplers={"mle": Sampler(1.0, k)},
+        )
+        .rows["mle"]["reward"]
+        .mean
+        for k in search.top_ks
+    }
+    assert table.samplers["best"]["top_k"] == max(rewards, key=rewards.get)
+
+
+def test_command_line(files, tmp_path):
+    config = tmp_path / "evaluation.yaml"
+    config.write_text(
+        f"""
+data: {{class_path: tiny_video.TinyVideo, init_args: {{test_clips: 2}}}}
+models: {{mle: {files["mle"]}}}
+metrics: {{mse: {{class_path: rlvr_world.rewards.video.MSE}}}}
+rewards: {{mae: {{class_path: rlvr_world.rewards.video.MAE, init_args: {{weight: 0.5}}}}}}
+scene:
+  class_path: rlvr_world.evaluation.scene.PushTBlock
+  init_args: {{view: {{side: 320, image_size: 32}}}}
+tune: {{mle_tuned_sampling: mle}}
+search: {{temperatures: [0, 1], top_ks: [null, 2], clips: 2}}
+seeds: 2
+device: cpu
+output: {tmp_path / "out"}
+"""
+    )
+    auto_cli({"evaluate": evaluate}, args=["evaluate", "--config", str(config)])
+    rows = json.loads((tmp_path / "out" / "table.json").read_text())["rows"]
+    assert list(rows) == ["copy_last", "reconstruction", "mle", "mle_tuned_sampling"]
+
+
+def test_bad_input_is_one_sentence(files, tmp_path):
+    cases = [
+        ({}, {}, "at least one checkpoint"),
+        ({"mle": tmp_path / "none.ckpt"}, {}, r"models.mle: .*none.ckpt: no such checkpoint"),
+        (files, {"tune": {"x": "unknown"}}, "tune: unknown is no row"),
+        (files, {"tune": {"mle": "rlvr"}}, "a row mle already"),
+        (files, {"samplers": {"x": Sampler()}}, "samplers: x is no row"),
+        (files, {"seeds": 0}, "seeds must be at least 1"),
+        (files, {"data": TinyVideo(test_clips=0)}, "the test split has no clips"),
+    ]
+    for models, options, message in cases:
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            run(models, tmp_path, **options)
+
+
+def test_models_of_another_tokenizer_or_codec_are_refused(files, tmp_path):
+    other = export_tokenizer(tmp_path / "tokenizer", seed=9)
+    stranger = save_untrained(tmp_path / "stranger.ckpt", other)
+    with pytest.raises(ValueError, match=r"models.x: .*stranger.ckpt uses the token code"):
+        run(files | {"x": stranger}, tmp_path)
+    same = files["mle"].parent / "tokenizer"
+    coarse = ("--model.codec.action_high", "[2, 2]")
+    finer = save_untrained(tmp_path / "finer.ckpt", same, options=coarse)
+    with pytest.raises(ValueError, match=r"models.x: .*(token sequences|token code)"):
+        run(files | {"x": finer}, tmp_path)
+
+
+def test_a_checkpoint_whose_tokenizer_was_trained_again_is_refused(tmp_path):
+    tokenizer = export_tokenizer(tmp_path / "tokenizer")
+    checkpoint = save_untrained(tmp_path / "mle.ckpt", tokenizer)
+    export_tokenizer(tokenizer, seed=5)
+    with pytest.raises(ValueError, match=r"models.mle: .*mle.ckpt: .*trained on the tokens"):
+        run({"mle": checkpoint}, tmp_path)
+
+
+def test_a_checkpoint_of_the_tokenizer_is_no_world_model(tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "tokenizer.ckpt")
+    with pytest.raises(ValueError, match=r"tokenizer.ckpt: not the checkpoint of a world model"):
+        run({"mle": tmp_path / "tokenizer.ckpt"}, tmp_path)
