@@ -94,12 +94,28 @@ def test_tokens_of_a_batch_are_used_as_they_are(tokenizer):
     video, batch = codec(tokenizer), clips()
     expected = video.encode(batch)
     batch["tokens"] = video.frame_tokens(batch)
-    batch["tokenizer"] = [video.fingerprint] * 2
+    batch["tokenizer"] = [video.tokenizer_fingerprint] * 2
     del batch["frames"]
     assert torch.equal(video.encode(batch).ids, expected.ids)
     batch["tokenizer"][1] = "another"
     with pytest.raises(ValueError, match="sample clip1: its tokens were made by tokenizer another"):
         video.encode(batch)
+
+
+def test_batches_without_frames_cannot_be_scored(tokenizer):
+    with pytest.raises(ValueError, match="sample clip0 has tokens but no frames"):
+        codec(tokenizer).target({"tokens": torch.zeros(1, 3, 6), "key": ["clip0"]})
+
+
+def test_fingerprint_covers_tokenizer_and_layout(tokenizer):
+    fingerprints = {
+        codec(tokenizer).fingerprint,
+        codec(tokenizer, context_frames=1).fingerprint,
+        codec(tokenizer, high=(10.0, 2.0)).fingerprint,
+        codec(VQModel(**SMALL, stem=4, attention=False)).fingerprint,
+    }
+    assert len(fingerprints) == 4
+    assert codec(tokenizer).fingerprint in fingerprints
 
 
 def test_frames_of_the_wrong_size_are_named(tokenizer):

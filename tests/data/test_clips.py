@@ -74,15 +74,15 @@ def test_training_is_a_function_of_seed_epoch_and_rank(make_root, workers):
 
 
 def test_training_reaches_every_clip(make_root):
-    data = module(make_root(), samples_per_epoch=4096, batch_size=64)
+    data = module(make_root(), samples_per_epoch=1024, batch_size=64)
     seen = [key for batch in keys(data.train_dataloader()) for key in batch]
     assert len(set(seen)) == 8 * 6
     counts = np.unique(seen, return_counts=True)[1]
-    assert counts.min() > 0.5 * counts.mean()
+    assert counts.min() > 0.3 * counts.mean()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("world", [1, 2, 5])
+@pytest.mark.parametrize("world", [1, 2, 3])
 def test_evaluation_reads_each_clip_once(make_root, workers, world):
     root = make_root(val=5)
     seen = []
@@ -137,7 +137,7 @@ def test_arguments_of_both_classes_reach_the_command_line():
     parser = jsonargparse.ArgumentParser()
     parser.add_class_arguments(VideoDataModule, "data")
     parsed = parser.parse_args(["--data.batch_size", "3", "--data.clip_length", "2"])
-    data = VideoDataModule(**parser.instantiate_classes(parsed).data)
+    data = parser.instantiate(parsed).data
     assert (data.batch_size, data.cut[0]) == (3, 2)
     assert "Frames per clip" in parser.format_help()
     assert "Processes per rank that load" in parser.format_help()

@@ -46,7 +46,7 @@ def fit(root, folder, epochs, resume=None, **arguments):
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
-        num_sanity_val_steps=1,
+        limit_val_batches=1,
     )
     trainer.fit(model, data(root, **arguments), ckpt_path=resume)
     trainer.save_checkpoint(folder / f"{epochs}.ckpt")
@@ -56,12 +56,12 @@ def fit(root, folder, epochs, resume=None, **arguments):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_run_sees_the_same_batches(make_root, tmp_path, workers):
     root = make_root()
-    whole = fit(root, tmp_path, 4, num_workers=workers).trained
-    first = fit(root, tmp_path, 2, num_workers=workers).trained
-    rest = fit(root, tmp_path, 4, resume=tmp_path / "2.ckpt", num_workers=workers).trained
-    assert len(whole) == 16
+    whole = fit(root, tmp_path, 2, num_workers=workers).trained
+    first = fit(root, tmp_path, 1, num_workers=workers).trained
+    rest = fit(root, tmp_path, 2, resume=tmp_path / "1.ckpt", num_workers=workers).trained
+    assert len(whole) == 8
     assert first + rest == whole
-    assert whole[:4] != whole[4:8]
+    assert whole[:4] != whole[4:]
 
 
 def test_a_run_does_not_resume_on_other_data(make_root, tmp_path):
@@ -73,7 +73,7 @@ def test_a_run_does_not_resume_on_other_data(make_root, tmp_path):
 def test_predicting_reads_each_test_clip_once(make_root):
     root = make_root(test=3)
     model = KeyCollector()
-    model.predict_step = lambda batch, index: batch["key"]
+    model.predict_step = lambda batch, batch_idx=0: batch["key"]
     trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
     found = trainer.predict(model, data(root, eval_clips_per_episode=2))
     names = [key for batch in found for key in batch]
@@ -96,7 +96,7 @@ found = {}
 for workers in (0, 2):
     model = KeyCollector()
     trainer = Trainer(
-        accelerator="cpu", devices=2, strategy="ddp", max_epochs=2, logger=False,
+        accelerator="cpu", devices=2, strategy="ddp", max_epochs=1, logger=False,
         enable_progress_bar=False, enable_checkpointing=False, num_sanity_val_steps=0,
     )
     trainer.fit(model, data(sys.argv[2], num_workers=workers, eval_clips_per_episode=3))
@@ -121,8 +121,8 @@ def test_two_ranks_share_the_data(make_root, tmp_path):
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     for workers in ("0", "2"):
         (first, val_first, count), (second, val_second, _) = (rank[workers] for rank in ranks)
-        assert len(first) == len(second) == 4
+        assert len(first) == len(second) == 2
         assert first != second
         assert len(set(val_first) | set(val_second)) == 15
-        assert len(val_first) + len(val_second) == 2 * 15
+        assert len(val_first) + len(val_second) == 15
         assert count == 15

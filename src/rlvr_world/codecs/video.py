@@ -1,5 +1,6 @@
 """Video: frames as tokens of a frozen tokenizer, actions as 256 bins between them."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class FrameCodec(Codec):
         if context_frames < 1:
             raise ValueError(f"context_frames must be at least 1, got {context_frames}")
         self.tokenizer = Frozen(model)
+        self.tokenizer_fingerprint = model.fingerprint
         self.frame_size = tuple(frame_size)
         self.grid = tuple(side // model.downscale for side in frame_size)
         self.tokens_per_frame = self.grid[0] * self.grid[1]
@@ -63,7 +65,9 @@ class FrameCodec(Codec):
 
     @property
     def fingerprint(self) -> str:
-        return self.tokenizer.module.fingerprint
+        ranges = (self.action_low.tolist(), self.action_high.tolist())
+        layout = (self.frame_size, self.context_frames, self.action_bins, *ranges)
+        return hashlib.sha256(f"{self.tokenizer_fingerprint} {layout}".encode()).hexdigest()[:16]
 
     def encode(self, batch: Batch) -> TokenSequence:
         frames = self.frame_tokens(batch)  # [B, T, N]
@@ -90,7 +94,7 @@ class FrameCodec(Codec):
 
     def target(self, batch: Batch) -> Tensor:
         """True frames [B, F, 3, H, W] in [0, 1]."""
-        return batch["frames"][:, self.context_frames :].float() / 255
+        return self.given_frames(batch)[:, self.context_frames :].float() / 255
 
     def copy_last(self, batch: Batch) -> Tensor:
         """The last context frame, [B, F, 3, H, W] in [0, 1]."""
@@ -106,7 +110,7 @@ class FrameCodec(Codec):
         if "tokens" in batch:
             self.check_tokenizer(batch)
             return batch["tokens"]
-        frames = batch["frames"]
+        frames = self.given_frames(batch)
         if frames.shape[-2:] != self.frame_size:
             height, width = frames.shape[-2:]
             raise ValueError(
@@ -117,13 +121,23 @@ class FrameCodec(Codec):
         codes = self.tokenizer.on(frames.device).encode(flat)
         return rearrange(codes, "(b t) h w -> b t (h w)", b=len(frames))
 
+    def given_frames(self, batch: Batch) -> Tensor:
+        """The frames of a batch, uint8 [B, T, 3, H, W]."""
+        if "frames" not in batch:
+            raise ValueError(
+                f"sample {batch['key'][0]} has tokens but no frames, which are needed to score "
+                "predictions: use the shards with frames, or write the token shards again with "
+                "this split in keep_frames"
+            )
+        return batch["frames"]
+
     def check_tokenizer(self, batch: Batch) -> None:
         """Raise ``ValueError`` if the tokens of a batch come from another tokenizer."""
         for key, fingerprint in zip(batch["key"], batch.get("tokenizer", ()), strict=False):
-            if fingerprint != self.fingerprint:
+            if fingerprint != self.tokenizer_fingerprint:
                 raise ValueError(
                     f"sample {key}: its tokens were made by tokenizer {fingerprint}, but this "
-                    f"codec holds {self.fingerprint}; write the token shards again (`data tokens`)"
+                    f"codec holds {self.tokenizer_fingerprint}; write the token shards again (`data tokens`)"
                 )
 
     def action_tokens(self, actions: Tensor) -> Tensor:

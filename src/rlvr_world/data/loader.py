@@ -12,14 +12,17 @@ from rlvr_world.data.stream import Stream
 from rlvr_world.types import Batch
 
 
-class ShardLoader(DataLoader):
+class ShardLoader:
     """Loads a stream's batches; reports skipped samples after each pass, and stops if too many.
+
+    It holds a ``DataLoader`` rather than being one, so that Lightning leaves it as it is.
 
     Args:
         stream: Where the batches come from.
         num_workers: Processes that load.
         length: Batches in a pass, if known.
-        epoch: Gives the current epoch when a pass over a training stream begins.
+        epoch: Gives the current epoch when a pass over a training stream begins; its skips are
+            counted over all epochs.
     """
 
     def __init__(
@@ -29,13 +32,17 @@ class ShardLoader(DataLoader):
         length: int | None = None,
         epoch: Callable[[], int] | None = None,
     ) -> None:
-        pin_memory = torch.cuda.is_available()
-        super().__init__(
-            stream, None, num_workers=num_workers, collate_fn=_unchanged, pin_memory=pin_memory
-        )
+        self.stream = stream
         self.length = length
         self.epoch = epoch
         self.skips = replace(stream.skips)
+        self.loader = DataLoader(
+            stream,
+            batch_size=None,
+            num_workers=num_workers,
+            collate_fn=_unchanged,
+            pin_memory=torch.cuda.is_available(),
+        )
 
     def __len__(self) -> int:
         if self.length is None:
@@ -44,11 +51,11 @@ class ShardLoader(DataLoader):
 
     def __iter__(self) -> Iterator[Batch]:
         if self.epoch is not None:
-            self.dataset.epoch = self.epoch()
+            self.stream.epoch = self.epoch()
         else:
-            self.skips = replace(self.dataset.skips, read=0, skipped=0, reasons=[])
+            self.skips = replace(self.stream.skips, read=0, skipped=0, reasons=[])
         held = None
-        for batch, reads in super().__iter__():
+        for batch, reads in self.loader:
             for read in reads:
                 self.skips.add(read)
             if self.skips.too_many:

@@ -84,21 +84,7 @@ def decode_episode(sample: Mapping[str, Any], shapes: Shapes | None = None) -> d
         BadSample: If a file is missing or broken, or an array has another shape or NaN.
     """
     where = f"{sample['__url__']}: {sample['__key__']}"
-    try:
-        arrays = {
-            extension.split(".")[0]: _decode(extension, content)
-            for extension, content in sample.items()
-            if extension.endswith((".npy", ".png"))
-            and (shapes is None or extension.split(".")[0] in shapes)
-        }
-        info = json.loads(sample["json"]) if "json" in sample else None
-    except (OSError, ValueError, SyntaxError) as error:
-        raise BadSample(f"{where}: a file is broken ({error})") from error
-    if info is None:
-        raise BadSample(f"{where} has no json")
-    for name in shapes or ("actions",):
-        if name not in arrays:
-            raise BadSample(f"{where} has no {name}")
+    arrays, info = _read_files(sample, shapes, where)
     if arrays["actions"].ndim != 2:
         raise BadSample(f"{where}: actions has shape {arrays['actions'].shape}, not [T, A]")
     length = len(arrays["actions"])
@@ -111,6 +97,27 @@ def decode_episode(sample: Mapping[str, Any], shapes: Shapes | None = None) -> d
     if "tokens" in arrays:
         arrays["tokens"] = arrays["tokens"].astype(np.int64)
     return {"key": sample["__key__"], "json": info, **arrays}
+
+
+def _read_files(
+    sample: Mapping[str, Any], shapes: Shapes | None, where: str
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The wanted arrays of a sample by name, and its JSON."""
+    try:
+        arrays = {
+            extension.split(".")[0]: _decode(extension, content)
+            for extension, content in sample.items()
+            if extension.endswith((".npy", ".png"))
+            and (shapes is None or extension.split(".")[0] in shapes)
+        }
+        info = json.loads(sample["json"]) if "json" in sample else None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise BadSample(f"{where}: a file is broken ({error})") from error
+    missing = [name for name in shapes or ("actions",) if name not in arrays]
+    missing += ["json"] if info is None else []
+    if missing:
+        raise BadSample(f"{where} has no {' and no '.join(missing)}")
+    return arrays, info
 
 
 def _decode(extension: str, content: bytes) -> NDArray[Any]:

@@ -1,6 +1,5 @@
 """The data module that streams batches from a folder of WebDataset shards."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
@@ -90,7 +89,6 @@ class ShardDataModule(LightningDataModule, ABC):
     def setup(self, stage: str) -> None:
         """Check that the data is there."""
         _ = self.manifest
-        warnings.filterwarnings("ignore", "Your `IterableDataset` has `__len__` defined")
 
     def train_dataloader(self) -> ShardLoader:
         """Resampled, shuffled batches; the same number on every rank."""

@@ -87,11 +87,7 @@ def evaluate(
                 best = search.best(rows[name], clips, scorer, progress)
                 rows[tuned] = replace(rows[name], sampler=best)
         run = Run(rows, scorer, seeds, filmstrip_clips)
-        steps = clips.count(split)
-        task = progress.add_task(f"scoring {split} clips", total=steps and steps * run.height)
-        for batch in clips.batches(split):
-            for _ in run.score(batch):
-                progress.advance(task)
+        run.score_all(clips, split, progress)
     table = Table(
         labels=scorer.labels,
         higher_is_better=scorer.higher_is_better,

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.progress import Progress
 from torch import Tensor
 
+from rlvr_world.evaluation.clips import Clips, Split
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, check_same_template, predictions
 from rlvr_world.evaluation.scorer import NLL, Scorer
 from rlvr_world.evaluation.table import Cell, summarize
@@ -33,10 +35,13 @@ class Run:
         self.kept: dict[str, Any] | None = None
         self.batches = self.samples = 0
 
-    @property
-    def height(self) -> int:
-        """The number of rows, baselines included."""
-        return len(BASELINES) + len(self.rows)
+    def score_all(self, clips: Clips, split: Split, progress: Progress) -> None:
+        """Score every batch of a split."""
+        batches, rows = clips.count(split), len(BASELINES) + len(self.rows)
+        task = progress.add_task(f"scoring {split} clips", total=batches and batches * rows)
+        for batch in clips.batches(split):
+            for _ in self.score(batch):
+                progress.advance(task)
 
     def score(self, batch: Batch) -> Iterator[str]:
         """Score a batch; yields the name of each row when it is done."""

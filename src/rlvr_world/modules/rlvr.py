@@ -81,6 +81,7 @@ class RLVRWorldModel(WorldModel):
         self.clip_norm = clip_norm
         self.reference: Frozen[SequenceModel] | None = None
         self.seconds: dict[str, float] = {}
+        self.terms: dict[str, list[Tensor]] = {}
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
@@ -103,7 +104,7 @@ class RLVRWorldModel(WorldModel):
     @torch.no_grad()
     def rollout(self, batch: Batch) -> Rollout:
         """Sample a group of predictions for each prompt, score them and compare within groups."""
-        self.seconds.clear()
+        self.seconds, self.terms = {}, {"kl": [], "clip_fraction": [], "log_prob_gap": []}
         sequence, log_probs = self.sample(self.codec.template(batch))
         rewards = self.reward(sequence, batch).unflatten(0, (-1, self.group_size))
         with self.timed("update"):
@@ -172,12 +173,10 @@ class RLVRWorldModel(WorldModel):
         policy = (log_probs, rollout.log_probs, rollout.advantages.flatten()[:, None])
         surrogate = clipped_surrogate(*policy, *self.clip_range)
         kl = kl_k3(log_probs, rollout.reference_log_probs)
-        with torch.no_grad():
-            self.log("train/kl", masked_mean(kl, mask))
-            self.log(
-                "train/clip_fraction", masked_mean(clipped_share(*policy, *self.clip_range), mask)
-            )
-            self.log("train/log_prob_gap", masked_mean((log_probs - rollout.log_probs).abs(), mask))
+        clipped = clipped_share(*policy, *self.clip_range)
+        gap = (log_probs - rollout.log_probs).abs()
+        for name, term in (("kl", kl), ("clip_fraction", clipped), ("log_prob_gap", gap)):
+            self.terms[name].append(masked_mean(term.detach(), mask))
         return masked_mean(surrogate + self.kl_weight * kl, mask)
 
     def grouped(
@@ -209,5 +208,7 @@ class RLVRWorldModel(WorldModel):
         self.log("train/entropy", masked_mean(-rollout.log_probs, mask))
         self.log("train/tokens_per_second", tokens / self.seconds["rollout"])
         self.log("rl_step", float(self.rl_step + 1))
+        for name, values in self.terms.items():
+            self.log(f"train/{name}", torch.stack(values).mean())
         for name, seconds in self.seconds.items():
             self.log(f"time/{name}", seconds)

@@ -100,14 +100,17 @@ class WorldModel(Stage):
         seed = hash((self.seed, self.global_rank, *key)) % 2**63
         return torch.Generator(self.device).manual_seed(seed)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+    def validation_step(
+        self, batch: Batch, batch_idx: int, prefix: str = "val"
+    ) -> dict[str, Any]:
         nll = self.negative_log_likelihood(self.codec.encode(batch))
-        self.log("val/nll", nll, batch_size=len(batch["key"]), sync_dist=True, prog_bar=True)
+        size = len(batch["key"])
+        self.log(f"{prefix}/nll", nll, batch_size=size, sync_dist=True, prog_bar=True)
         prediction = self.predict(batch, generator=self.generator(batch_idx))
         return {"prediction": prediction, "target": self.codec.target(batch)}
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        return self.validation_step(batch, batch_idx)
+        return self.validation_step(batch, batch_idx, prefix="test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
         return self.predict(batch, generator=self.generator(batch_idx))
@@ -120,7 +123,8 @@ class WorldModel(Stage):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.check_compatible(checkpoint, Path("the checkpoint"))
+        path = self._trainer and self.trainer.ckpt_path
+        self.check_compatible(checkpoint, Path(path or "the checkpoint"))
 
     def check_compatible(self, checkpoint: dict[str, Any], path: Path) -> None:
         codec = checkpoint.get("codec")

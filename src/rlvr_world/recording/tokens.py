@@ -70,7 +70,7 @@ def tokenized(shard: Path, model: VQModel, keep_frames: bool) -> Iterator[Sample
     for members in read_members(shard):
         episode = decode_episode(members)
         kept: dict[str, Any] = {
-            "tokens.npy": encode_frames(model, torch.from_numpy(episode["frames"])),
+            "tokens.npy": encode_frames(model, torch.tensor(episode["frames"])),
             "actions.npy": episode["actions"],
             "json": episode["json"] | {"tokenizer": model.fingerprint},
         }

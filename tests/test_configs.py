@@ -1,0 +1,96 @@
+"""Every YAML under configs/ instantiates; the small ones run in tests/test_cli.py."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, checkpoint
+from jsonargparse import ArgumentParser
+from lightning import LightningDataModule, LightningModule
+from lightning.pytorch.cli import LightningCLI
+
+from rlvr_world.codecs.codec import Codec
+from rlvr_world.evaluation.evaluate import evaluate
+from rlvr_world.nn.vq_model import VQModel
+
+RUNS = sorted(
+    path.relative_to(ROOT)
+    for stage in ("tokenizer", "world_model", "rlvr")
+    for path in (ROOT / "configs" / stage).glob("*.yaml")
+)
+PARTS = {"data": LightningDataModule, "codec": Codec}
+KNOWN = {"data", "codec", "tokenizer", "world_model", "rlvr", "evaluation", "trainer"}
+
+
+@pytest.fixture(scope="module")
+def paper_tokenizer(tmp_path_factory):
+    """A tokenizer with the paper's codes and patch size, but hardly any weights."""
+    model = VQModel(channels=[8] * 5, latent_channels=8, layers=1, attention=False)
+    folder = tmp_path_factory.mktemp("paper_tokenizer")
+    model.export(folder)
+    return folder
+
+
+def test_every_folder_of_configs_is_tested():
+    assert {path.name for path in (ROOT / "configs").iterdir()} == KNOWN
+    assert len(RUNS) >= 6
+
+
+def instantiate(path: Path, *options: str) -> LightningCLI:
+    return LightningCLI(
+        LightningModule, LightningDataModule, subclass_mode_model=True, subclass_mode_data=True,
+        auto_configure_optimizers=False, save_config_callback=None, run=False,
+        args=["-c", str(path), "--trainer.accelerator", "cpu", "--trainer.logger", "false",
+              "--trainer.callbacks", "null", *options],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("path", RUNS, ids=str)
+def test_runs_instantiate(path, workplace, paper_tokenizer):
+    options = []
+    if path.parts[1] != "tokenizer":
+        tokenizer = paper_tokenizer if "rt1" in path.name else checkpoint("tokenizer")
+        options = ["--model.codec.tokenizer", str(tokenizer)]
+    cli = instantiate(path, *options)
+    assert sum(p.numel() for p in cli.model.parameters()) > 100_000
+    if path.name == "rt1_single_step.yaml":
+        assert cli.model.codec.vocab_size == 4375 + 256
+        assert cli.model.codec.tokens_per_frame == 320
+    if path.name == "rt1_frame.yaml":
+        assert sum(p.numel() for p in cli.model.model.parameters()) == pytest.approx(
+            104.41e6, abs=1e4
+        )
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_parts_instantiate(kind, workplace, paper_tokenizer):
+    for path in sorted((ROOT / "configs" / kind).glob("*.yaml")):
+        settings = yaml.safe_load(path.read_text())
+        if kind == "codec":
+            tokenizer = paper_tokenizer if "rt1" in path.name else checkpoint("tokenizer")
+            settings["init_args"]["tokenizer"] = str(tokenizer)
+        parser = ArgumentParser()
+        parser.add_argument("--part", type=PARTS[kind])
+        part = parser.instantiate_classes(parser.parse_object({"part": settings})).part
+        assert isinstance(part, PARTS[kind])
+
+
+def test_evaluations_parse(workplace):
+    for path in sorted((ROOT / "configs/evaluation").glob("*.yaml")):
+        parser = ArgumentParser()
+        parser.add_function_arguments(evaluate, as_group=False)
+        settings = parser.parse_path(path)
+        assert settings.seeds >= 3
+        assert settings.models
+
+
+def test_overlays_say_where_and_how_only():
+    for path in (ROOT / "configs/trainer").glob("*.yaml"):
+        assert set(yaml.safe_load(path.read_text())) == {"trainer"}
+
+
+def test_paper_size_of_the_world_model(workplace, paper_tokenizer):
+    path = ROOT / "configs/world_model/rt1_single_step.yaml"
+    model = instantiate(path, "--model.codec.tokenizer", str(paper_tokenizer)).model
+    count = sum(p.numel() for p in model.backbone.parameters())
+    assert count == pytest.approx(120.38e6, rel=1e-3)
