@@ -64,6 +64,27 @@ def test_evaluate_writes_the_table(workplace):
     assert (workplace / "table/table.csv").exists()
 
 
+def test_demo_goes_from_nothing_to_the_table_and_keeps_the_tokenizer(workplace):
+    demo = ("demo", "--overlay", "configs/trainer/debug.yaml", "--folder", "checkpoints/small")
+    main(demo)
+    folder = workplace / "checkpoints/small"
+    table = json.loads((folder / "table.json").read_text())
+    assert list(table["rows"]) == [
+        "copy_last", "reconstruction", "mle", "mle_tuned_sampling", "mle_equal_time", "rlvr",
+    ]  # fmt: skip
+    stages = {"tokenizer", "mle", "rlvr", "mle_equal_time"}
+    assert stages <= set(table["seconds"])
+    assert all(table["seconds"][stage] > 0 for stage in stages)
+    times = {
+        stage: (folder / stage / "checkpoints/last.ckpt").stat().st_mtime_ns for stage in stages
+    }
+    (folder / "mle/finished.json").unlink()
+    main(demo)
+    for stage, time in times.items():
+        again = (folder / stage / "checkpoints/last.ckpt").stat().st_mtime_ns
+        assert (again == time) == (stage in {"tokenizer", "mle"})
+
+
 def test_validate_and_test_read_a_checkpoint(workplace, capsys):
     options = ("-c", "configs/rlvr/pusht_demo.yaml", "-c", "configs/trainer/debug.yaml")
     for command in ("validate", "test"):

@@ -21,7 +21,9 @@ from rlvr_world.recording.tokens import tokens
 def demo(
     preset: str = "pusht_demo",
     folder: Path = Path("checkpoints/demo/pusht"),
+    data: Path = Path("data/pusht"),
     configs: Path = Path("configs"),
+    overlay: Path | None = None,
 ) -> None:
     """Run the whole path on PushT: record, tokenise, MLE, RLVR, and the table.
 
@@ -29,11 +31,13 @@ def demo(
     from its last checkpoint.
 
     Args:
-        preset: Which configs to run, ``configs/*/{preset}.yaml``.
+        preset: Which configs to run, ``{configs}/*/{preset}.yaml``.
         folder: Where checkpoints, logs and the table go.
+        data: Folder of the recording; its tokens go to ``{data}_tokens``.
         configs: The folder of configs.
+        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
     """
-    Demo(main, folder, preset, configs).run_all()
+    Demo(main, preset, folder, data, configs, overlay).run_all()
 
 
 COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {

@@ -1,7 +1,6 @@
 """The whole path in one command: record, tokenise, maximise likelihood, reinforce, evaluate."""
 
 import json
-import math
 import os
 import shutil
 import time
@@ -11,6 +10,9 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+VALIDATIONS = 4
+"""Validations of the control, among whose checkpoints the best is taken, as for RLVR."""
+
 Command = Callable[[Sequence[str]], None]
 
 
@@ -19,16 +21,29 @@ class Demo:
 
     Args:
         command: Runs one command line of ``rlvr-world`` in this process.
+        preset: Which configs to run, ``{configs}/*/{preset}.yaml``.
         folder: Where checkpoints, logs and tables go.
-        preset: Which configs to run, ``configs/*/{preset}.yaml``.
+        data: Folder of the recording; its tokens go to ``{data}_tokens``.
         configs: The folder of configs.
+        overlay: YAML that says where and how every stage trains.
     """
 
-    def __init__(self, command: Command, folder: Path, preset: str, configs: Path) -> None:
+    def __init__(
+        self,
+        command: Command,
+        preset: str,
+        folder: Path,
+        data: Path,
+        configs: Path,
+        overlay: Path | None = None,
+    ) -> None:
         self.command = command
-        self.folder = folder
         self.preset = preset
+        self.folder = folder
+        self.data = data
+        self.tokens = data.with_name(f"{data.name}_tokens")
         self.configs = configs
+        self.overlay = () if overlay is None else ("-c", str(overlay))
         self.console = Console()
         self.seconds: dict[str, float] = {}
 
@@ -49,7 +64,7 @@ class Demo:
         return self.folder / name / "checkpoints" / f"{which}.ckpt"
 
     def fit(self, title: str, name: str, stage: str, *options: str, keep: bool = False) -> None:
-        """Train one stage, resuming an interrupted run; ``keep`` skips a finished one."""
+        """Train one stage, going on with an interrupted run; ``keep`` skips a finished one."""
         record, last = self.folder / name / "finished.json", self.checkpoint(name)
         if keep and record.exists():
             self.console.rule(f"[bold]{title}: kept from an earlier run")
@@ -59,9 +74,9 @@ class Demo:
             shutil.rmtree(self.folder / name)
         resume = ("--ckpt_path", str(last)) if last.exists() else ()
         logger = ("--trainer.logger.save_dir", str(self.folder), "--trainer.logger.name", name)
-        limit = () if "--trainer.max_time" in options else ("--trainer.max_time", "07:00:00:00")
-        arguments = (*logger, *limit, *options, *resume)
-        self.run(title, name, "fit", "-c", self.config(stage), *arguments)
+        clock = ("--trainer.max_time", "07:00:00:00")
+        configs = ("-c", self.config(stage), *self.overlay)
+        self.run(title, name, "fit", *configs, *logger, *clock, *options, *resume)
         elapsed = self.trained_seconds(name)
         write_json(record, {"seconds": elapsed})
 
@@ -72,22 +87,21 @@ class Demo:
 
     def run_all(self) -> None:
         """Go from nothing to the table."""
-        data, tokens = Path("data/pusht"), Path("data/pusht_tokens")
-        tokenizer = str(self.checkpoint("tokenizer"))
-        self.run("Recording PushT", "data", "data", "pusht", "--root", str(data))
-        self.fit("Stage 1: tokenizer", "tokenizer", "tokenizer", keep=True)
-        folders = ("--tokenizer", tokenizer, "--source", str(data), "--root", str(tokens))
-        self.run("Writing token shards", "tokens", "data", "tokens", *folders)
-        self.fit("Stage 2: maximum likelihood", "mle", "world_model")
+        frames = ("--data.root", str(self.data))
+        if not (self.data / "manifest.json").exists():
+            self.run("Recording PushT", "data", "data", "pusht", "--root", str(self.data))
+        self.fit("Stage 1: tokenizer", "tokenizer", "tokenizer", *frames, keep=True)
+        folders = ("--source", str(self.data), "--root", str(self.tokens))
+        tokenizer = ("--tokenizer", str(self.checkpoint("tokenizer")))
+        self.run("Writing token shards", "tokens", "data", "tokens", *tokenizer, *folders)
+        codec = ("--model.codec.tokenizer", tokenizer[1])
+        tokens = ("--data.root", str(self.tokens), *codec)
+        self.fit("Stage 2: maximum likelihood", "mle", "world_model", *tokens)
         mle = ("--model.weights", str(self.checkpoint("mle")))
-        self.fit("Stage 3: RLVR", "rlvr", "rlvr", *mle)
-        self.fit(
-            "Control: MLE for as long as RLVR took",
-            "mle_equal_time",
-            "world_model",
-            *mle,
-            *self.equal_time(),
-        )
+        self.fit("Stage 3: RLVR", "rlvr", "rlvr", *frames, *codec, *mle)
+        title = "Control: maximum likelihood for as long as RLVR took"
+        options = (*tokens, *mle, *self.equal_time())
+        self.fit(title, "mle_equal_time", "world_model", *options)
         self.evaluate()
 
     def equal_time(self) -> tuple[str, ...]:
@@ -96,8 +110,8 @@ class Demo:
         checkpoint = torch.load(self.checkpoint("mle"), weights_only=True)
         steps = round(seconds * checkpoint["global_step"] / self.trained_seconds("mle"))
         options = {
-            "--trainer.max_time": time.strftime("00:%H:%M:%S", time.gmtime(math.ceil(seconds))),
-            "--trainer.max_steps": max(1, steps),
+            "--trainer.max_epochs": VALIDATIONS,
+            "--trainer.limit_train_batches": max(2, round(steps / VALIDATIONS)),
             "--model.optimizer.lr": 1e-3,
         }
         return tuple(str(part) for option in options.items() for part in option)
@@ -113,7 +127,8 @@ class Demo:
             "Evaluation on the test split",
             "evaluation",
             "evaluate",
-            *("-c", self.config("evaluation"), "--output", str(self.folder)),
+            *("-c", self.config("evaluation"), "--data.root", str(self.data)),
+            *("--output", str(self.folder)),
             *("--models", json.dumps(models), "--seconds", json.dumps(self.seconds)),
         )
 

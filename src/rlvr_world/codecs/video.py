@@ -137,7 +137,8 @@ class FrameCodec(Codec):
             if fingerprint != self.tokenizer_fingerprint:
                 raise ValueError(
                     f"sample {key}: its tokens were made by tokenizer {fingerprint}, but this "
-                    f"codec holds {self.tokenizer_fingerprint}; write the token shards again (`data tokens`)"
+                    f"codec holds {self.tokenizer_fingerprint}; write the token shards again "
+                    "(rlvr-world data tokens)"
                 )
 
     def action_tokens(self, actions: Tensor) -> Tensor:

@@ -21,9 +21,10 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, rotation: Tensor, cache: LayerCache | None) -> Tensor:
         heads = rearrange(self.qkv(x), "b t (h d) -> b h t d", d=self.head_dim)
-        query, key, value = heads.split(self.sizes, dim=1)
+        turned, value = heads.tensor_split([sum(self.sizes[:2])], dim=1)
+        query, key = rotate(turned, rotation).split(self.sizes[:2], dim=1)
         attend = causal_attention if cache is None else cache.attend
-        mixed = attend(rotate(query, rotation), rotate(key, rotation), value)
+        mixed = attend(query, key, value)
         return self.out(rearrange(mixed, "b h t d -> b t (h d)"))
 
 
