@@ -3,14 +3,17 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from conftest import ROOT, checkpoint
 from jsonargparse import ArgumentParser
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningCLI
+from torch import nn
 
 from rlvr_world.codecs.codec import Codec
 from rlvr_world.evaluation.evaluate import evaluate
+from rlvr_world.nn.lpips_trunks import BACKBONES
 from rlvr_world.nn.vq_model import VQModel
 
 RUNS = sorted(
@@ -31,6 +34,15 @@ def paper_tokenizer(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def vgg_weights(tmp_path_factory):
+    """Random weights under the names of torchvision's VGG16."""
+    path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
+    trunk = nn.Sequential(*BACKBONES["vgg"].layers())
+    torch.save({f"features.{name}": value for name, value in trunk.state_dict().items()}, path)
+    return path
+
+
 def test_every_folder_of_configs_is_tested():
     assert {path.name for path in (ROOT / "configs").iterdir()} == KNOWN
     assert len(RUNS) >= 6
@@ -46,11 +58,13 @@ def instantiate(path: Path, *options: str) -> LightningCLI:
 
 
 @pytest.mark.parametrize("path", RUNS, ids=str)
-def test_runs_instantiate(path, workplace, paper_tokenizer):
+def test_runs_instantiate(path, workplace, paper_tokenizer, vgg_weights):
     options = []
     if path.parts[1] != "tokenizer":
         tokenizer = paper_tokenizer if "rt1" in path.name else checkpoint("tokenizer")
         options = ["--model.codec.tokenizer", str(tokenizer)]
+    if path.name == "rt1_single_step.yaml" and path.parts[1] == "rlvr":
+        options += ["--model.rewards.lpips.weights", str(vgg_weights)]
     cli = instantiate(path, *options)
     assert sum(p.numel() for p in cli.model.parameters()) > 100_000
     if path.name == "rt1_single_step.yaml":
@@ -71,14 +85,14 @@ def test_parts_instantiate(kind, workplace, paper_tokenizer):
             settings["init_args"]["tokenizer"] = str(tokenizer)
         parser = ArgumentParser()
         parser.add_argument("--part", type=PARTS[kind])
-        part = parser.instantiate_classes(parser.parse_object({"part": settings})).part
+        part = parser.instantiate(parser.parse_object({"part": settings})).part
         assert isinstance(part, PARTS[kind])
 
 
 def test_evaluations_parse(workplace):
     for path in sorted((ROOT / "configs/evaluation").glob("*.yaml")):
         parser = ArgumentParser()
-        parser.add_function_arguments(evaluate, as_group=False)
+        parser.add_function_arguments(evaluate, as_group=False, sub_configs=True)
         settings = parser.parse_path(path)
         assert settings.seeds >= 3
         assert settings.models

@@ -37,8 +37,8 @@ def test_add_a_reward(examples, workplace):
 
 def test_add_a_modality(examples, monkeypatch):
     monkeypatch.chdir(examples)
-    main(["fit", "-c", "lamps.yaml", "--trainer.logger.save_dir", "mle",
-          "--trainer.logger", "CSVLogger", "--trainer.enable_progress_bar", "false"])  # fmt: skip
+    main(["fit", "-c", "lamps.yaml", "--trainer.logger", "CSVLogger", "--trainer.logger.save_dir",
+          "mle", "--trainer.enable_progress_bar", "false"])  # fmt: skip
     weights = next(examples.rglob("*.ckpt"))
     (examples / "rlvr.yaml").write_text(
         "model:\n  class_path: rlvr_world.modules.rlvr.RLVRWorldModel\n  init_args:\n"

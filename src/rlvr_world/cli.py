@@ -93,10 +93,10 @@ def run_command(name: str, component: Callable[..., Any], args: Sequence[str]) -
     parser = ArgumentParser(prog=f"rlvr-world {name}", description=inspect.getdoc(component))
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="A YAML file of options.")
     if inspect.isclass(component):
-        parser.add_class_arguments(component, as_group=False)
+        parser.add_class_arguments(component, as_group=False, sub_configs=True)
     else:
-        parser.add_function_arguments(component, as_group=False)
-    options = parser.instantiate_classes(parser.parse_args(args))
+        parser.add_function_arguments(component, as_group=False, sub_configs=True)
+    options = parser.instantiate(parser.parse_args(args))
     options.pop("config")
     result = component(**options.as_dict() if hasattr(options, "as_dict") else options)
     if inspect.isclass(component):

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from rlvr_world.modules.mle import MLEWorldModel
+from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.modules.stage import load_checkpoint
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.rl.sampler import Sampler
@@ -14,6 +16,8 @@ from rlvr_world.types import Batch, Prediction, TokenSequence
 
 COPY_LAST, RECONSTRUCTION = "copy_last", "reconstruction"
 BASELINES = (COPY_LAST, RECONSTRUCTION)
+STAGES = (MLEWorldModel, RLVRWorldModel)
+"""The classes that checkpoints name; Lightning loads none that is not imported."""
 
 
 @dataclass
