@@ -9,9 +9,9 @@ help: ## List the commands
 
 .venv/installed: pyproject.toml
 	@echo "Setting up .venv (PyTorch is large: this takes a few minutes the first time) ..."
-	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --editable '.[dev]'
 	@touch $@
 
 demo: .venv/installed ## Record PushT, train tokenizer, MLE and RLVR, and print the table

@@ -51,6 +51,7 @@ def test_evaluate_writes_the_table(workplace):
     table = json.loads((workplace / "table/table.json").read_text())
     assert list(table["rows"]) == [
         "copy_last", "reconstruction", "mle", "mle_tuned_sampling", "rlvr",
+        "rlvr_tuned_sampling",
     ]  # fmt: skip
     for row in table["rows"].values():
         columns = {"mse", "psnr", "ssim", "lpips", "reward"}
@@ -71,6 +72,7 @@ def test_demo_goes_from_nothing_to_the_table_and_keeps_the_tokenizer(workplace):
     table = json.loads((folder / "table.json").read_text())
     assert list(table["rows"]) == [
         "copy_last", "reconstruction", "mle", "mle_tuned_sampling", "mle_equal_time", "rlvr",
+        "rlvr_tuned_sampling",
     ]  # fmt: skip
     stages = {"tokenizer", "mle", "rlvr", "mle_equal_time"}
     assert stages <= set(table["seconds"])

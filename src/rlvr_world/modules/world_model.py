@@ -100,9 +100,7 @@ class WorldModel(Stage):
         seed = hash((self.seed, self.global_rank, *key)) % 2**63
         return torch.Generator(self.device).manual_seed(seed)
 
-    def validation_step(
-        self, batch: Batch, batch_idx: int, prefix: str = "val"
-    ) -> dict[str, Any]:
+    def validation_step(self, batch: Batch, batch_idx: int, prefix: str = "val") -> dict[str, Any]:
         nll = self.negative_log_likelihood(self.codec.encode(batch))
         size = len(batch["key"])
         self.log(f"{prefix}/nll", nll, batch_size=size, sync_dist=True, prog_bar=True)
