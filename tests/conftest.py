@@ -6,8 +6,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-ROOT = Path(__file__).parents[1]
-DEMO = Path("checkpoints/demo/pusht")
+from stages import ROOT, run_stages
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +21,7 @@ def pipeline(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         shutil.copytree(ROOT / "configs", folder / "configs")
-        run_pipeline()
+        run_stages()
     return folder
 
 
@@ -31,29 +30,3 @@ def workplace(pipeline, monkeypatch):
     """The folder of ``pipeline`` as the current one."""
     monkeypatch.chdir(pipeline)
     return pipeline
-
-
-def checkpoint(stage: str) -> Path:
-    return DEMO / stage / "checkpoints" / "last.ckpt"
-
-
-def fit(stage: str, *options: str) -> None:
-    from rlvr_world.cli import main
-
-    debug = ("-c", "configs/trainer/debug.yaml")
-    main(["fit", "-c", f"configs/{stage}/pusht_demo.yaml", *debug, *options])
-
-
-def run_pipeline() -> None:
-    from rlvr_world.cli import main
-
-    sizes = [f"--episodes.{split}={count}" for split, count in SIZES.items()]
-    main(["data", "pusht", "--length", "8", "--processes", "1", *sizes])
-    fit("tokenizer")
-    tokenizer = ("--tokenizer", str(checkpoint("tokenizer")))
-    main(["data", "tokens", *tokenizer, "--source", "data/pusht", "--root", "data/pusht_tokens"])
-    fit("world_model")
-    fit("rlvr", "--model.weights", str(checkpoint("mle")), "--model.group_size", "4")
-
-
-SIZES = {"train": 8, "val": 4, "test": 4}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from conftest import checkpoint, fit
+from stages import checkpoint, fit
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rlvr_world import __version__

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import ROOT, checkpoint
 from jsonargparse import ArgumentParser
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningCLI
+from stages import ROOT, checkpoint
 from torch import nn
 
 from rlvr_world.codecs.codec import Codec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import checkpoint, fit
+from stages import checkpoint, fit
 
 from rlvr_world.cli import main
 
