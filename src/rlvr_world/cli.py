@@ -5,6 +5,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lightning.pytorch.cli import LightningCLI
 
 from rlvr_world.demo import Demo
 from rlvr_world.evaluation.evaluate import evaluate
-from rlvr_world.recording.pusht import PushTRecorder
+from rlvr_world.recording.pusht import Episodes, PushTRecorder
 from rlvr_world.recording.tokens import tokens
 
 
@@ -22,6 +23,7 @@ def demo(
     preset: str = "pusht_demo",
     folder: Path = Path("checkpoints/demo/pusht"),
     data: Path = Path("data/pusht"),
+    episodes: Episodes = Episodes(),  # noqa: B008
     configs: Path = Path("configs"),
     overlay: Path | None = None,
 ) -> None:
@@ -34,10 +36,11 @@ def demo(
         preset: Which configs to run, ``{configs}/*/{preset}.yaml``.
         folder: Where checkpoints, logs and the table go.
         data: Folder of the recording; its tokens go to ``{data}_tokens``.
+        episodes: Episodes to record.
         configs: The folder of configs.
         overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
     """
-    Demo(main, preset, folder, data, configs, overlay).run_all()
+    Demo(main, preset, folder, data, asdict(episodes), configs, overlay).run_all()
 
 
 COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
@@ -90,7 +93,8 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def run_command(name: str, component: Callable[..., Any], args: Sequence[str]) -> None:
     """Call a function, or record with a recorder, with arguments from options and YAML."""
-    parser = ArgumentParser(prog=f"rlvr-world {name}", description=inspect.getdoc(component))
+    description = (inspect.getdoc(component) or "").partition("\n\nArgs:")[0]
+    parser = ArgumentParser(prog=f"rlvr-world {name}", description=description)
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="A YAML file of options.")
     if inspect.isclass(component):
         parser.add_class_arguments(component, as_group=False, sub_configs=True)

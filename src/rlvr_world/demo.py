@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ class Demo:
         preset: Which configs to run, ``{configs}/*/{preset}.yaml``.
         folder: Where checkpoints, logs and tables go.
         data: Folder of the recording; its tokens go to ``{data}_tokens``.
+        episodes: Episodes to record by split.
         configs: The folder of configs.
         overlay: YAML that says where and how every stage trains.
     """
@@ -34,6 +35,7 @@ class Demo:
         preset: str,
         folder: Path,
         data: Path,
+        episodes: Mapping[str, int],
         configs: Path,
         overlay: Path | None = None,
     ) -> None:
@@ -42,6 +44,7 @@ class Demo:
         self.folder = folder
         self.data = data
         self.tokens = data.with_name(f"{data.name}_tokens")
+        self.episodes = episodes
         self.configs = configs
         self.overlay = () if overlay is None else ("-c", str(overlay))
         self.console = Console()
@@ -64,21 +67,25 @@ class Demo:
         return self.folder / name / "checkpoints" / f"{which}.ckpt"
 
     def fit(self, title: str, name: str, stage: str, *options: str, keep: bool = False) -> None:
-        """Train one stage, going on with an interrupted run; ``keep`` skips a finished one."""
+        """Train one stage, going on with an interrupted run.
+
+        ``keep`` skips a stage that has finished with the same config.
+        """
         record, last = self.folder / name / "finished.json", self.checkpoint(name)
-        if keep and record.exists():
-            self.console.rule(f"[bold]{title}: kept from an earlier run")
-            self.seconds[name] = json.loads(record.read_text())["seconds"]
-            return
+        config = Path(self.config(stage)).read_text()
         if record.exists():
+            finished = json.loads(record.read_text())
+            if keep and finished["config"] == config:
+                self.console.rule(f"[bold]{title}: kept from an earlier run")
+                self.seconds[name] = finished["seconds"]
+                return
             shutil.rmtree(self.folder / name)
         resume = ("--ckpt_path", str(last)) if last.exists() else ()
         logger = ("--trainer.logger.save_dir", str(self.folder), "--trainer.logger.name", name)
         clock = ("--trainer.max_time", "07:00:00:00")
         configs = ("-c", self.config(stage), *self.overlay)
         self.run(title, name, "fit", *configs, *logger, *clock, *options, *resume)
-        elapsed = self.trained_seconds(name)
-        write_json(record, {"seconds": elapsed})
+        write_json(record, {"seconds": self.trained_seconds(name), "config": config})
 
     def trained_seconds(self, name: str) -> float:
         """The seconds of training in the last checkpoint of a stage, interruptions left out."""
@@ -89,7 +96,8 @@ class Demo:
         """Go from nothing to the table."""
         frames = ("--data.root", str(self.data))
         if not (self.data / "manifest.json").exists():
-            self.run("Recording PushT", "data", "data", "pusht", "--root", str(self.data))
+            sizes = (f"--episodes.{split}={count}" for split, count in self.episodes.items())
+            self.run("Recording PushT", "data", "data", "pusht", "--root", str(self.data), *sizes)
         self.fit("Stage 1: tokenizer", "tokenizer", "tokenizer", *frames, keep=True)
         folders = ("--source", str(self.data), "--root", str(self.tokens))
         tokenizer = ("--tokenizer", str(self.checkpoint("tokenizer")))
