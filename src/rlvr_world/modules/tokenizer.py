@@ -180,30 +180,36 @@ class VQTokenizer(Stage):
         (optimizer if index else counted).step()
         self.trainer.lr_scheduler_configs[index].scheduler.step()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def validation_step(
+        self, batch: Batch, batch_idx: int, prefix: str = "val"
+    ) -> dict[str, Tensor]:
         frames = flat_frames(batch)
         reconstruction, codes = self.model(frames)
         reconstruction = reconstruction.float().clamp(0, 1)
         if self.perceptual:
             self.lpips.update(self.perceptual.on(self.device)(reconstruction, frames))
-            self.log("val/lpips", self.lpips)
+            self.log(f"{prefix}/lpips", self.lpips)
         clips = batch["frames"].shape[:2]
         prediction, target = reconstruction.unflatten(0, clips), frames.unflatten(0, clips)
         for name, metric in (("psnr", self.psnr), ("l1", self.l1)):
             metric.update(metric.score(prediction, target))
-            self.log(f"val/{name}", metric, prog_bar=True)
+            self.log(f"{prefix}/{name}", metric, prog_bar=True)
         self.code_use.update(codes.unflatten(0, clips))
         return {"prediction": prediction, "target": target}
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict({f"val/{name}": value for name, value in self.code_use.compute().items()})
+        self.log_code_use("val")
+
+    def log_code_use(self, prefix: str) -> None:
+        """Log how the codes were used since the last time."""
+        self.log_dict({f"{prefix}/{name}": x for name, x in self.code_use.compute().items()})
         self.code_use.reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        return self.validation_step(batch, batch_idx)
+        return self.validation_step(batch, batch_idx, prefix="test")
 
     def on_test_epoch_end(self) -> None:
-        self.on_validation_epoch_end()
+        self.log_code_use("test")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
