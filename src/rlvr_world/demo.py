@@ -1,7 +1,6 @@
 """The whole path in one command: record, tokenise, maximise likelihood, reinforce, evaluate."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+
+from rlvr_world.data.manifest import write_json
 
 VALIDATIONS = 4
 """Validations of the control, among whose checkpoints the best is taken, as for RLVR."""
@@ -139,10 +140,3 @@ class Demo:
             *("--output", str(self.folder)),
             *("--models", json.dumps(models), "--seconds", json.dumps(self.seconds)),
         )
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a JSON file whole or not at all."""
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(value, indent=2))
-    os.replace(unfinished, path)
