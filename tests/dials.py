@@ -24,10 +24,6 @@ class DialCodec(Codec):
         mask[:, -DIALS:] = True
         return TokenSequence(ids, mask)
 
-    def template(self, batch: Batch) -> TokenSequence:
-        ids, mask = self.encode(batch)
-        return TokenSequence(ids.masked_fill(mask, 0), mask)
-
     def decode(self, sequence: TokenSequence) -> Tensor:
         return sequence.ids[:, -DIALS:]
 

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
+from rlvr_world.rl.sampler import Sampler
 from rlvr_world.nn.transformer import Transformer
 
 BACKBONE = partial(Transformer, dim=48, depth=2, heads=4)
@@ -88,24 +89,28 @@ def test_resumed_run_equals_the_uninterrupted_one(mle_checkpoint, tmp_path):
         assert torch.equal(parameter, reference[f"backbone.{name}"])
 
 
-def test_micro_batches_change_nothing(mle_checkpoint, tmp_path):
-    models = [rlvr(mle_checkpoint), rlvr(mle_checkpoint, micro_prompts=5)]
-    losses = []
-    for model in models:
-        model.log = lambda *_, **__: None
-        model.setup("fit")
-        model.trainer = trainer(tmp_path, 1)
-        batch = validation_batch()
-        torch.manual_seed(1)
-        sequence, _ = model.sampler(
-            model.backbone, model.codec.template(batch), model.codec.legal_tokens(), 8,
-            torch.Generator().manual_seed(0),
-        )  # fmt: skip
-        model.seconds = {}
-        rewards = model.reward(sequence, batch)
-        total = model.grouped(lambda part, model=model: model.log_probs(part, 8), sequence)
-        losses.append((rewards, total.detach()))
-    torch.testing.assert_close(losses[0], losses[1], atol=1e-5, rtol=0)
+@pytest.mark.parametrize("budget", [40, 13])
+def test_a_token_budget_changes_nothing(mle_checkpoint, tmp_path, budget):
+    """Forty tokens hold a group of eight and its prompt, thirteen only some of its members."""
+    trained = []
+    for token_budget in (None, budget):
+        model = rlvr(
+            mle_checkpoint,
+            token_budget=token_budget,
+            sampler=Sampler(token_budget=token_budget),
+            optimizer=partial(torch.optim.SGD, lr=0.1),
+        )
+        trainer(tmp_path, 2).fit(model, DialData(batch_size=8))
+        trained.append(torch.cat([p.detach().flatten() for p in model.backbone.parameters()]))
+    torch.testing.assert_close(trained[0], trained[1], atol=1e-6, rtol=0)
+    start = torch.load(mle_checkpoint, weights_only=True)["state_dict"]
+    start = torch.cat([p.flatten() for p in start.values()])
+    assert (trained[0] - start).abs().max() > 1e-4
+
+
+def test_training_refuses_a_truncated_sampler(mle_checkpoint):
+    with pytest.raises(ValueError, match="draws from the full distribution"):
+        rlvr(mle_checkpoint, sampler=Sampler(top_k=3))
 
 
 def test_rlvr_without_weights_says_what_is_missing(tmp_path):

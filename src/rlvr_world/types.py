@@ -4,6 +4,7 @@ Letters in shape comments: B batch, G group, T tokens (or time, where frames are
 of one frame, F predicted frames, C channels, H height, W width, V vocabulary, A action dims.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -17,48 +18,51 @@ Prediction = Any
 
 
 class TokenSequence(NamedTuple):
-    """One transition as tokens, of which some are given and some are to be predicted."""
+    """One transition as tokens, of which some are given and some are to be predicted.
+
+    Prompts of different length are padded on the left, so that what is predicted begins at the
+    same position in every row. Positions after the last predicted one of a row are ignored.
+    """
 
     ids: Tensor  # [B, T] long
     target_mask: Tensor  # [B, T] bool, True where the model must predict
+    padding: Tensor | None = None  # [B] long, leading positions that hold nothing; None: no such
+
+    def blank(self) -> "TokenSequence":
+        """The same positions with 0 at the predicted ones."""
+        return self._replace(ids=self.ids.masked_fill(self.target_mask, 0))
 
     def repeat(self, group_size: int) -> "TokenSequence":
         """Repeat each row, so that the members of a group are neighbours: [B * G, T]."""
-        return TokenSequence(*(field.repeat_interleave(group_size, dim=0) for field in self))
+        return self._map(lambda field: field.repeat_interleave(group_size, dim=0))
 
-    def select(self, rows: Tensor) -> "TokenSequence":
+    def select(self, rows: Tensor | slice) -> "TokenSequence":
         """The sequences at the given row indices."""
-        return TokenSequence(*(field[rows] for field in self))
+        return self._map(lambda field: field[rows])
 
     @property
     def prompt_length(self) -> int:
         """The number of leading positions that are given in every row."""
         return int(self.target_mask.any(dim=0).int().argmax())
 
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "TokenSequence":
+        return TokenSequence(*(field if field is None else function(field) for field in self))
+
 
 class Rollout(NamedTuple):
-    """A group of G sampled predictions for each of B prompts, scored."""
+    """A group of G sampled predictions for each of B prompts, scored.
+
+    Members of a group are neighbours, so row n belongs to prompt n // G.
+    """
 
     sequence: TokenSequence  # [B * G, T]
     log_probs: Tensor  # [B * G, T] under the policy that sampled; 0 at given positions
     reference_log_probs: Tensor  # [B * G, T] under the frozen reference
-    rewards: Tensor  # [B, G]
-    advantages: Tensor  # [B, G]
+    importance: Tensor  # [B * G, T], factor of each token's loss
+    rewards: Tensor  # [B * G]
+    advantages: Tensor  # [B * G, 1], or [B * G, T] where each token has its own
 
-    @property
-    def group_size(self) -> int:
-        """G, the number of predictions for one prompt."""
-        return self.rewards.shape[1]
-
-    def select(self, prompts: Tensor) -> "Rollout":
-        """The whole groups of the given prompt indices."""
-        group = self.group_size
-        members = prompts[:, None] * group + prompts.new_tensor(range(group))
-        rows = members.flatten()
-        return Rollout(
-            self.sequence.select(rows),
-            self.log_probs[rows],
-            self.reference_log_probs[rows],
-            self.rewards[prompts],
-            self.advantages[prompts],
-        )
+    def select(self, rows: Tensor | slice) -> "Rollout":
+        """The predictions at the given row indices."""
+        sequence, *fields = self
+        return Rollout(sequence.select(rows), *(field[rows] for field in fields))

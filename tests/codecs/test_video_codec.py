@@ -30,7 +30,7 @@ def clips(frames=3, rows=2, size=(16, 24), action_dims=2):
 @pytest.mark.parametrize(("frames", "context"), [(3, 2), (5, 4), (5, 2), (2, 1)])
 def test_layout_is_frames_with_actions_between(tokenizer, frames, context):
     video, batch = codec(tokenizer, context), clips(frames)
-    ids, mask = video.encode(batch)
+    ids, mask, _ = video.encode(batch)
     tokens, actions = video.frame_tokens(batch), video.action_tokens(batch["actions"])
     per_frame = tokens.shape[-1]
     assert per_frame == 2 * 3
@@ -67,7 +67,7 @@ def test_truth_filled_in_decodes_to_the_reconstruction(tokenizer):
 
 def test_ids_stay_below_the_vocabulary_and_only_codes_are_legal(tokenizer):
     video = codec(tokenizer)
-    ids, mask = video.encode(clips())
+    ids, mask, _ = video.encode(clips())
     assert video.vocab_size == 25 + 256
     assert int(ids.max()) < video.vocab_size
     legal = video.legal_tokens()

@@ -3,7 +3,8 @@ import torch
 from torch.nn.functional import log_softmax
 
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.rl.sampler import Sampler, truncate
+from rlvr_world.rl.draw import truncate
+from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import TokenSequence
 
 VOCAB, LEGAL = 23, torch.arange(23) < 17
@@ -25,7 +26,7 @@ def model():
 def test_log_probs_equal_teacher_forcing_and_given_tokens_stay(model, pattern):
     blank = template(pattern)
     sequence, log_probs = Sampler()(model, blank, LEGAL, 5, torch.Generator().manual_seed(1))
-    ids, mask = sequence
+    ids, mask, _ = sequence
     assert torch.equal(ids[~mask], blank.repeat(5).ids[~mask])
     assert LEGAL[ids[mask]].all()
     logits = model.logits(model(ids)).masked_fill(~LEGAL, float("-inf"))

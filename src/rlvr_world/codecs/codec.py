@@ -13,6 +13,9 @@ class Codec(nn.Module, ABC):
     vocab_size: int
     """The number of token ids that sequences may hold."""
 
+    end_token: int | None = None
+    """The token that ends a prediction; None if a prediction fills all of its positions."""
+
     @property
     @abstractmethod
     def fingerprint(self) -> str:
@@ -22,9 +25,9 @@ class Codec(nn.Module, ABC):
     def encode(self, batch: Batch) -> TokenSequence:
         """The transition with its true next state: what maximum likelihood trains on."""
 
-    @abstractmethod
     def template(self, batch: Batch) -> TokenSequence:
         """The same positions with the predicted ones still blank: what a rollout fills."""
+        return self.encode(batch).blank()
 
     @abstractmethod
     def decode(self, sequence: TokenSequence) -> Prediction:

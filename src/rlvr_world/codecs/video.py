@@ -14,6 +14,10 @@ from rlvr_world.nn.vq_model import VQModel, load_vq_model
 from rlvr_world.types import Batch, TokenSequence
 
 
+TIMED = ("frames", "tokens")
+"""The entries of a batch with one value for each frame that the codec reads."""
+
+
 class FrameCodec(Codec):
     """Frames and actions as one sequence ``f1 a1 f2 a2 ... f_T`` (Equation 7 of the paper).
 
@@ -75,10 +79,12 @@ class FrameCodec(Codec):
         return self.interleave(frames, actions)
 
     def template(self, batch: Batch) -> TokenSequence:
-        sequence = self.encode(batch)
-        return TokenSequence(
-            sequence.ids.masked_fill(sequence.target_mask, 0), sequence.target_mask
-        )
+        actions = self.action_tokens(batch["actions"])
+        given = {k: v[:, : self.context_frames] for k, v in batch.items() if k in TIMED}
+        context = self.frame_tokens(batch | given)
+        blank = context.new_zeros(len(context), actions.shape[1], context.shape[2])
+        blank[:, : self.context_frames] = context
+        return self.interleave(blank, actions)
 
     def decode(self, sequence: TokenSequence) -> Tensor:
         """Predicted frames [B, F, 3, H, W] in [0, 1]."""

@@ -16,6 +16,8 @@ from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.rewards.reward import Reward, RewardSet
 from rlvr_world.rl.advantages import group_relative, spreadless_share
+from rlvr_world.rl.budget import Part, split_groups
+from rlvr_world.rl.importance import importance_weights
 from rlvr_world.rl.losses import clipped_share, clipped_surrogate, kl_k3, masked_mean
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import Batch, Rollout, TokenSequence
@@ -38,8 +40,10 @@ class RLVRWorldModel(WorldModel):
         seed: Seed of the sampled predictions in validation and of rollouts.
         group_size: G, the number of predictions sampled for each prompt.
         num_minibatches: Optimizer steps on each rollout; divides the prompts of a batch.
-        micro_prompts: Prompts whose groups pass through the networks at once; a whole minibatch if
-            not given. Smaller values need less memory and change no result.
+        sampler: How predictions are sampled; it must draw from the full distribution.
+        token_budget: The most tokens that pass through the networks at once in the update and in
+            decoding, a shared prompt counted once; all of a minibatch if not given. Smaller values
+            need less memory and change no result.
         clip_low: How far below 1 the probability ratio counts.
         clip_high: How far above 1 the probability ratio counts.
         kl_weight: Weight of the KL divergence to the reference, per token.
@@ -59,7 +63,8 @@ class RLVRWorldModel(WorldModel):
         seed: int = 0,
         group_size: int = 16,
         num_minibatches: int = 4,
-        micro_prompts: int | None = None,
+        sampler: Sampler | None = None,
+        token_budget: int | None = None,
         clip_low: float = 0.2,
         clip_high: float = 0.2,
         kl_weight: float = 1e-3,
@@ -71,10 +76,15 @@ class RLVRWorldModel(WorldModel):
             raise ValueError(f"group_size must be at least 2 to compare members, got {group_size}")
         self.automatic_optimization = False
         self.rewards = RewardSet(rewards)
-        self.sampler = Sampler()
+        self.sampler = sampler or Sampler()
+        if not self.sampler.is_exact:
+            raise ValueError(
+                "sampler: training draws from the full distribution; leave temperature, top_k and "
+                "top_p to evaluation"
+            )
         self.group_size = group_size
         self.num_minibatches = num_minibatches
-        self.micro_prompts = micro_prompts
+        self.token_budget = token_budget
         self.clip_range = (clip_low, clip_high)
         self.kl_weight = kl_weight
         self.normalize_advantages = normalize_advantages
@@ -105,73 +115,77 @@ class RLVRWorldModel(WorldModel):
     def rollout(self, batch: Batch) -> Rollout:
         """Sample a group of predictions for each prompt, score them and compare within groups."""
         self.seconds, self.terms = {}, {"kl": [], "clip_fraction": [], "log_prob_gap": []}
-        sequence, log_probs = self.sample(self.codec.template(batch))
-        rewards = self.reward(sequence, batch).unflatten(0, (-1, self.group_size))
+        sequence, sampled = self.sample(self.codec.template(batch))
+        rewards = self.reward(sequence, batch)
         with self.timed("update"):
-            reference = self.grouped(
-                lambda part: self.log_probs(part, self.group_size, self.reference.on(self.device)),
-                sequence,
-            )
-        advantages = group_relative(rewards, self.normalize_advantages)
-        return Rollout(sequence, log_probs, reference, rewards, advantages)
+            reference = self.all_log_probs(sequence, self.reference.on(self.device))
+            log_probs = self.all_log_probs(sequence) if self.sampler.needs_correction else sampled
+        importance = importance_weights(log_probs, sampled, sequence.target_mask)
+        groups = rewards.unflatten(0, (-1, self.group_size))
+        advantages = group_relative(groups, self.normalize_advantages).flatten()[:, None]
+        return Rollout(sequence, log_probs, reference, importance, rewards, advantages)
 
     def sample(self, template: TokenSequence) -> tuple[TokenSequence, Tensor]:
         """Fill each template ``group_size`` times: sequences and log-probabilities [B * G, T]."""
-        generator = self.generator(self.rl_step)
-        legal = self.legal_tokens()
-        size = self.micro_prompts or len(template.ids)
         with self.timed("rollout"):
-            parts = [
-                self.sampler(self.backbone, part, legal, self.group_size, generator)
-                for part in map(TokenSequence, *(field.split(size) for field in template))
-            ]
-        sequences, log_probs = zip(*parts, strict=True)
-        return TokenSequence(*map(torch.cat, zip(*sequences, strict=True))), torch.cat(log_probs)
+            return self.sampler(
+                self.backbone,
+                template,
+                self.legal_tokens(),
+                self.group_size,
+                self.generator(self.rl_step),
+                self.codec.end_token,
+            )
 
     def reward(self, sequence: TokenSequence, batch: Batch) -> Tensor:
         """The total reward of each prediction, [B * G]; each term is logged."""
         target = self.codec.target(batch)
-        with self.timed("decode"):
-            prediction = self.grouped(self.codec.decode, sequence)
-        with self.timed("reward"):
-            scores = self.rewards.scores(prediction, target)
-        for name, score in scores.items():
+        scores: dict[str, list[Tensor]] = {name: [] for name in self.rewards}
+        for part in self.parts(sequence):
+            with self.timed("decode"):
+                prediction = self.codec.decode(sequence.select(part.rows))
+            with self.timed("reward"):
+                truth = target[part.prompts(self.group_size)]
+                for name, score in self.rewards.scores(prediction, truth).items():
+                    scores[name].append(score)
+        joined = {name: torch.cat(parts) for name, parts in scores.items()}
+        for name, score in joined.items():
             self.log(f"train/reward/{name}", score.mean())
-        return self.rewards.total(scores)
+        return self.rewards.total(joined)
 
     def minibatches(self, rollout: Rollout) -> Iterator[Rollout]:
         """The rollout in ``num_minibatches`` random parts of whole groups."""
-        prompts = len(rollout.rewards)
-        if prompts % self.num_minibatches:
+        rows = torch.arange(len(rollout.rewards), device=self.device).view(-1, self.group_size)
+        if len(rows) % self.num_minibatches:
             raise ValueError(
-                f"num_minibatches {self.num_minibatches} must divide the {prompts} prompts "
+                f"num_minibatches {self.num_minibatches} must divide the {len(rows)} prompts "
                 "of a batch"
             )
-        order = torch.randperm(
-            prompts, generator=self.generator(self.rl_step, 1), device=self.device
-        )
+        generator = self.generator(self.rl_step, 1)
+        order = torch.randperm(len(rows), generator=generator, device=self.device)
         for part in order.chunk(self.num_minibatches):
-            yield rollout.select(part)
+            yield rollout.select(rows[part].flatten())
 
     def improve(self, minibatch: Rollout) -> None:
         """One optimizer step on the GRPO objective."""
         optimizer = self.optimizers()
         optimizer.zero_grad()
+        tokens = minibatch.sequence.target_mask.sum()
         with self.timed("update"):
-            prompts = torch.arange(len(minibatch.rewards), device=self.device)
-            for part in prompts.split(self.micro_prompts or len(prompts)):
-                loss = self.policy_loss(minibatch.select(part))
-                self.manual_backward(loss * len(part) / len(prompts))
+            for part in self.parts(minibatch.sequence):
+                rollout = minibatch.select(part.rows)
+                share = rollout.sequence.target_mask.sum() / tokens
+                self.manual_backward(self.policy_loss(rollout, part.group_size) * share)
             self.clip_gradients(optimizer, self.clip_norm, "norm")
             optimizer.step()
         self.lr_schedulers().step()
 
-    def policy_loss(self, rollout: Rollout) -> Tensor:
+    def policy_loss(self, rollout: Rollout, group_size: int) -> Tensor:
         """Clipped surrogate plus KL to the reference, mean over predicted tokens (Equation 5)."""
-        sequence, mask = rollout.sequence, rollout.sequence.target_mask
-        log_probs = self.log_probs(sequence, rollout.group_size)
-        policy = (log_probs, rollout.log_probs, rollout.advantages.flatten()[:, None])
-        surrogate = clipped_surrogate(*policy, *self.clip_range)
+        mask = rollout.sequence.target_mask
+        log_probs = self.log_probs(rollout.sequence, group_size)
+        policy = (log_probs, rollout.log_probs, rollout.advantages)
+        surrogate = rollout.importance * clipped_surrogate(*policy, *self.clip_range)
         kl = kl_k3(log_probs, rollout.reference_log_probs)
         clipped = clipped_share(*policy, *self.clip_range)
         gap = (log_probs - rollout.log_probs).abs()
@@ -179,15 +193,20 @@ class RLVRWorldModel(WorldModel):
             self.terms[name].append(masked_mean(term.detach(), mask))
         return masked_mean(surrogate + self.kl_weight * kl, mask)
 
-    def grouped(
-        self, function: Callable[[TokenSequence], Tensor], sequence: TokenSequence
-    ) -> Tensor:
-        """Apply ``function`` to the groups of ``micro_prompts`` prompts at a time."""
-        size = len(sequence.ids)
-        if self.micro_prompts is not None:
-            size = self.micro_prompts * self.group_size
-        parts = map(TokenSequence, *(field.split(size) for field in sequence))
-        return torch.cat([function(part) for part in parts])
+    def all_log_probs(self, sequence: TokenSequence, model: SequenceModel | None = None) -> Tensor:
+        """``log_probs`` of a whole rollout, a part after another."""
+        return torch.cat(
+            [
+                self.log_probs(sequence.select(part.rows), part.group_size, model)
+                for part in self.parts(sequence)
+            ]
+        )
+
+    def parts(self, sequence: TokenSequence) -> Iterator[Part]:
+        """The rows that pass through the networks at once."""
+        prompts, prompt = len(sequence.ids) // self.group_size, sequence.prompt_length
+        own = sequence.ids.shape[1] - prompt
+        return split_groups(prompts, self.group_size, prompt, own, self.token_budget)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -202,9 +221,10 @@ class RLVRWorldModel(WorldModel):
         """Log what tells a healthy run from a sick one."""
         mask = rollout.sequence.target_mask
         tokens = float(mask.sum())
+        groups = rollout.rewards.unflatten(0, (-1, self.group_size))
         self.log("train/reward", rollout.rewards.mean(), prog_bar=True)
-        self.log("train/reward_std", rollout.rewards.std(dim=1).mean())
-        self.log("train/spreadless_groups", spreadless_share(rollout.rewards))
+        self.log("train/reward_std", groups.std(dim=1).mean())
+        self.log("train/spreadless_groups", spreadless_share(groups))
         self.log("train/entropy", masked_mean(-rollout.log_probs, mask))
         self.log("train/tokens_per_second", tokens / self.seconds["rollout"])
         self.log("rl_step", float(self.rl_step + 1))

@@ -60,17 +60,19 @@ class WorldModel(Stage):
             [B * G, T], 0 at given positions.
         """
         model = self.backbone if model is None else model
+        ids, padding = sequence.ids, sequence.padding
         start = sequence.prompt_length - 1
         if group_size > 1 and start > 0:
-            cache = model.prompt_cache(sequence.ids[::group_size, :start])
-            hidden = model(sequence.ids[:, start:-1], cache)
+            prompts = sequence.select(slice(None, None, group_size))
+            cache = model.prompt_cache(prompts.ids[:, :start], prompts.padding)
+            hidden = model(ids[:, start:-1], cache)
         else:
-            hidden = model(sequence.ids[:, :-1])[:, start:]
+            hidden = model(ids[:, :-1], padding=padding)[:, start:]
         mask = sequence.target_mask[:, start + 1 :]
         logits = model.logits(hidden[mask]).float()
         logits = logits.masked_fill(~self.legal_tokens(), float("-inf"))
-        chosen = -F.cross_entropy(logits, sequence.ids[:, start + 1 :][mask], reduction="none")
-        log_probs = chosen.new_zeros(sequence.ids.shape)
+        chosen = -F.cross_entropy(logits, ids[:, start + 1 :][mask], reduction="none")
+        log_probs = chosen.new_zeros(ids.shape)
         log_probs[sequence.target_mask] = chosen
         return log_probs
 
@@ -88,6 +90,7 @@ class WorldModel(Stage):
             self.codec.template(batch),
             self.legal_tokens(),
             generator=generator,
+            end_token=self.codec.end_token,
         )
         return self.codec.decode(sequence)
 

@@ -1,48 +1,36 @@
 """What a causal model of token sequences offers to losses and samplers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Protocol
+from typing import Any
 
 from torch import Tensor, nn
 
-
-class LayerCache(Protocol):
-    """The keys and values that one attention layer remembers."""
-
-    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Attend from new positions, [N, H, T, D], to the remembered ones and to themselves."""
-
-
-class Cache(ABC):
-    """What the layers of a model remember of earlier positions."""
-
-    length: int
-    """The number of positions remembered."""
-
-    layers: Sequence[LayerCache]
-
-    @abstractmethod
-    def advance(self, length: int) -> None:
-        """Note that ``length`` more positions have passed through every layer."""
+Cache = Any
+"""What a model remembers of earlier positions; each model has its own kind."""
 
 
 class SequenceModel(nn.Module, ABC):
     """A causal model: hidden states of token ids, and logits of hidden states.
 
-    The two are apart so that logits are computed at predicted positions only.
+    The two are apart so that logits are computed at predicted positions only. ``padding`` [B] is
+    the number of leading positions of each row that hold nothing; none if not given.
     """
 
     @abstractmethod
-    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
-        """Hidden states [B, T, D] of ids [B, T], which follow what ``cache`` remembers."""
+    def forward(
+        self, ids: Tensor, cache: Cache | None = None, padding: Tensor | None = None
+    ) -> Tensor:
+        """Hidden states [B, T, D] of ids [B, T], which follow what ``cache`` remembers.
+
+        A cache knows the padding of its rows, so ``padding`` goes with no cache only.
+        """
 
     @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits [..., V] of the next token for hidden states [..., D]."""
 
     @abstractmethod
-    def prompt_cache(self, ids: Tensor) -> Cache:
+    def prompt_cache(self, ids: Tensor, padding: Tensor | None = None) -> Cache:
         """Remember prompts [B, P], differentiably.
 
         A forward pass with this cache takes ids [B * G, T]: the G members of a group share their
@@ -50,8 +38,23 @@ class SequenceModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def sampling_cache(self, ids: Tensor, group_size: int, capacity: int) -> tuple[Tensor, Cache]:
+    def sampling_cache(
+        self,
+        ids: Tensor,
+        group_size: int,
+        capacity: int,
+        padding: Tensor | None = None,
+        static: bool = False,
+    ) -> tuple[Tensor, Cache]:
         """Read prompts [B, P] for sampling G members of ``capacity`` new positions each.
+
+        Args:
+            ids: The prompts.
+            group_size: G.
+            capacity: The most positions that a member can add.
+            padding: Leading positions of each prompt that hold nothing.
+            static: Every later pass over as many ids runs the same operations at the same shapes
+                and addresses, so that it can be compiled or recorded and replayed.
 
         Returns:
             The hidden states [B, D] at the last prompt position, and a cache that grows with each

@@ -1,12 +1,16 @@
 """A Llama-family decoder; its weights go both ways to ``transformers.LlamaForCausalLM``."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from rlvr_world.nn.kv_cache import PromptCache, SamplingCache, causal_attention
-from rlvr_world.nn.sequence_model import Cache, LayerCache, SequenceModel
+from rlvr_world.nn.attention import causal_attention, visible_positions
+from rlvr_world.nn.kv_cache import Attend, PromptCache, SamplingCache
+from rlvr_world.nn.sequence_model import SequenceModel
 
 
 class Attention(nn.Module):
@@ -19,11 +23,10 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, sum(self.sizes) * self.head_dim, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
 
-    def forward(self, x: Tensor, rotation: Tensor, cache: LayerCache | None) -> Tensor:
+    def forward(self, x: Tensor, rotation: Tensor, attend: Attend) -> Tensor:
         heads = rearrange(self.qkv(x), "b t (h d) -> b h t d", d=self.head_dim)
         turned, value = heads.tensor_split([sum(self.sizes[:2])], dim=1)
         query, key = rotate(turned, rotation).split(self.sizes[:2], dim=1)
-        attend = causal_attention if cache is None else cache.attend
         mixed = attend(query, key, value)
         return self.out(rearrange(mixed, "b h t d -> b t (h d)"))
 
@@ -51,8 +54,8 @@ class Block(nn.Module):
         self.feed_forward_norm = nn.RMSNorm(dim, norm_eps)
         self.feed_forward = FeedForward(dim, hidden)
 
-    def forward(self, x: Tensor, rotation: Tensor, cache: LayerCache | None) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), rotation, cache)
+    def forward(self, x: Tensor, rotation: Tensor, attend: Attend) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), rotation, attend)
         return x + self.feed_forward(self.feed_forward_norm(x))
 
 
@@ -68,6 +71,7 @@ class Transformer(SequenceModel):
         hidden: Width of the feed-forward layer; 4 times ``dim`` if not given.
         rope_theta: Base of the rotary position embedding.
         norm_eps: Epsilon of the RMS norms.
+        checkpointing: Recompute each block in the backward pass instead of keeping its activations.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Transformer(SequenceModel):
         hidden: int | None = None,
         rope_theta: float = 10_000.0,
         norm_eps: float = 1e-6,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         kv_heads, hidden = kv_heads or heads, hidden or 4 * dim
@@ -89,6 +94,7 @@ class Transformer(SequenceModel):
                 f"and heads a multiple of kv_heads ({kv_heads})"
             )
         self.head_dim, self.rope_theta = dim // heads, rope_theta
+        self.checkpointing = checkpointing
         self.embedding = nn.Embedding(vocab_size, dim)
         self.blocks = nn.ModuleList(
             Block(dim, heads, kv_heads, hidden, norm_eps) for _ in range(depth)
@@ -99,35 +105,54 @@ class Transformer(SequenceModel):
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)
 
-    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
-        start = cache.length if cache is not None else 0
-        layers = cache.layers if cache is not None else [None] * len(self.blocks)
-        rotation = self.rotation(start, ids.shape[1], ids.device)
+    def forward(
+        self,
+        ids: Tensor,
+        cache: PromptCache | SamplingCache | None = None,
+        padding: Tensor | None = None,
+    ) -> Tensor:
+        rotation = self.rotation(0 if cache is None else cache.length, ids.shape[1], ids.device)
+        attends = self.attends(ids.shape[1], padding) if cache is None else cache.attends()
         x = self.embedding(ids)
-        for block, layer in zip(self.blocks, layers, strict=True):
-            x = block(x, rotation, layer)
+        for block, attend in zip(self.blocks, attends, strict=True):
+            if self.checkpointing and torch.is_grad_enabled():
+                x = checkpoint(block, x, rotation, attend, use_reentrant=False)
+            else:
+                x = block(x, rotation, attend)
         if cache is not None:
             cache.advance(ids.shape[1])
         return self.norm(x)
 
+    def attends(self, length: int, padding: Tensor | None) -> list[Attend]:
+        """The attention of each layer within whole sequences."""
+        mask = None if padding is None else visible_positions(length, length, padding)
+        return [partial(causal_attention, mask=mask)] * len(self.blocks)
+
     def logits(self, hidden: Tensor) -> Tensor:
         return self.head(hidden)
 
-    def prompt_cache(self, ids: Tensor) -> Cache:
-        cache = PromptCache(len(self.blocks))
+    def prompt_cache(self, ids: Tensor, padding: Tensor | None = None) -> PromptCache:
+        cache = PromptCache(len(self.blocks), padding)
         self(ids, cache)
         return cache
 
-    def sampling_cache(self, ids: Tensor, group_size: int, capacity: int) -> tuple[Tensor, Cache]:
-        prompt = PromptCache(len(self.blocks))
+    def sampling_cache(
+        self,
+        ids: Tensor,
+        group_size: int,
+        capacity: int,
+        padding: Tensor | None = None,
+        static: bool = False,
+    ) -> tuple[Tensor, SamplingCache]:
+        prompt = PromptCache(len(self.blocks), padding)
         hidden = self(ids, prompt)
-        return hidden[:, -1], SamplingCache(prompt, group_size, capacity)
+        return hidden[:, -1], SamplingCache(prompt, group_size, capacity, static)
 
-    def rotation(self, start: int, length: int, device: torch.device) -> Tensor:
+    def rotation(self, start: int | Tensor, length: int, device: torch.device) -> Tensor:
         """Cosines and sines of the angles of positions ``start ...``, [2, T, head_dim]."""
         half = torch.arange(0, self.head_dim, 2, device=device, dtype=torch.float32)
         frequencies = self.rope_theta ** -(half / self.head_dim)
-        positions = torch.arange(start, start + length, device=device, dtype=torch.float32)
+        positions = torch.arange(length, device=device, dtype=torch.float32) + start
         angles = torch.outer(positions, frequencies).repeat(1, 2)
         return torch.stack([angles.cos(), angles.sin()])
 

@@ -1,10 +1,60 @@
 """Fills the predicted positions of token sequences by sampling from a model."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from rlvr_world.nn.sequence_model import SequenceModel
+from rlvr_world.rl.budget import split_groups
+from rlvr_world.rl.decode_step import decode_step, next_logits
+from rlvr_world.rl.draw import draw, truncate
 from rlvr_world.types import TokenSequence
+
+LOOK_FOR_END_EVERY = 8
+"""Tokens between two looks at whether all rows have ended, each of which waits for the device."""
+
+
+@dataclass
+class Filling:
+    """Rows that are being filled, as views of the whole batch.
+
+    Args:
+        sequence: Sequences [N, T], written in place.
+        log_probs: Log-probabilities of the drawn tokens, [N, T], written in place.
+        uniforms: A random number for each predicted position, [N, C].
+        columns: The C predicted positions.
+        group_size: Neighbouring rows that share a prompt.
+    """
+
+    sequence: TokenSequence
+    log_probs: Tensor
+    uniforms: Tensor
+    columns: list[int]
+    group_size: int
+
+    @property
+    def prompts(self) -> tuple[Tensor, int, int, Tensor | None]:
+        """The prompts, the group size, the positions that follow, and the padding."""
+        length = self.columns[0]
+        first = self.sequence.select(slice(None, None, self.group_size))
+        capacity = self.sequence.ids.shape[1] - length
+        return first.ids[:, :length], self.group_size, capacity, first.padding
+
+    def write(self, index: int, tokens: Tensor, log_probs: Tensor) -> None:
+        """Put tokens and their log-probabilities [N] where the rows have not ended."""
+        column = self.columns[index]
+        open_rows = self.sequence.target_mask[:, column]
+        self.sequence.ids[:, column] = tokens.where(open_rows, self.sequence.ids[:, column])
+        self.log_probs[:, column] = log_probs.where(open_rows, 0.0)
+
+    def ended(self, index: int, end_token: int) -> bool:
+        """Close the rows that have just drawn ``end_token``; whether all are known to be closed."""
+        column, (ids, mask, _) = self.columns[index], self.sequence
+        closed = (ids[:, column] == end_token)[:, None]
+        ids[:, column + 1 :].masked_fill_(closed, end_token)
+        mask[:, column + 1 :].masked_fill_(closed, False)
+        return index % LOOK_FOR_END_EVERY == 0 and bool(closed.all())
 
 
 class Sampler:
@@ -14,10 +64,23 @@ class Sampler:
         temperature: Divides the logits; 0 takes the most likely token.
         top_k: Draw from the k most likely tokens only; all if not given.
         top_p: Draw from the smallest set of tokens with at least this probability.
+        token_budget: The most tokens whose keys and values are held at once, a shared prompt
+            counted once; a larger batch is sampled in parts. No limit if not given. The tokens
+            drawn do not depend on it.
+        compiled: Fuse the step from token to token with ``torch.compile``; the first rollout at
+            each shape then takes a minute longer.
     """
 
+    needs_correction = False
+    """Whether sampled log-probabilities come from another engine than the policy's own."""
+
     def __init__(
-        self, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+        self,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        token_budget: int | None = None,
+        compiled: bool = False,
     ) -> None:
         if temperature < 0:
             raise ValueError(f"temperature must be at least 0, got {temperature}")
@@ -25,9 +88,13 @@ class Sampler:
             raise ValueError(f"top_k must be at least 1, got {top_k}")
         if top_p is not None and not 0 < top_p <= 1:
             raise ValueError(f"top_p must be in (0, 1], got {top_p}")
+        if token_budget is not None and token_budget < 1:
+            raise ValueError(f"token_budget must be at least 1, got {token_budget}")
         self.temperature = temperature
         self.top_k = top_k
         self.top_p = top_p
+        self.token_budget = token_budget
+        self.compiled = compiled
 
     @property
     def is_exact(self) -> bool:
@@ -42,12 +109,14 @@ class Sampler:
         legal_tokens: Tensor,
         group_size: int = 1,
         generator: torch.Generator | None = None,
+        end_token: int | None = None,
     ) -> tuple[TokenSequence, Tensor]:
         """Sample ``group_size`` fillings of each template.
 
         Every row of the template must have the same predicted positions, and at least one given
         position before them. Each prompt is read once for its whole group, and given tokens between
-        predicted ones are read in one forward pass.
+        predicted ones are read in one forward pass. A row that draws ``end_token`` is finished: its
+        later positions hold that token and count as given.
 
         Args:
             model: The model to sample from.
@@ -55,52 +124,61 @@ class Sampler:
             legal_tokens: Which tokens may be drawn, [V] bool.
             group_size: G, the number of fillings for each template.
             generator: Source of randomness, on the model's device.
+            end_token: The token that ends a row; None if all positions are always filled.
 
         Returns:
             The filled sequences [B * G, T], members of a group being neighbours, and the
             log-probabilities of the drawn tokens under the model itself, [B * G, T], 0 elsewhere.
         """
         columns = predicted_columns(template)
-        prompt_length = columns[0]
+        prompts, prompt_length = len(template.ids), columns[0]
         sequence = template.repeat(group_size)
-        ids = sequence.ids.clone()
-        log_probs = torch.zeros(ids.shape, device=ids.device)
-        hidden, cache = model.sampling_cache(
-            template.ids[:, :prompt_length], group_size, ids.shape[1] - prompt_length
+        place = {"device": sequence.ids.device}
+        uniforms = torch.rand(
+            len(sequence.ids), len(columns), generator=generator, dtype=torch.float64, **place
         )
-        hidden = hidden.repeat_interleave(group_size, dim=0)
-        read = prompt_length
-        for column in columns:
+        log_probs = torch.zeros(sequence.ids.shape, **place)
+        own = sequence.ids.shape[1] - prompt_length
+        for part in split_groups(prompts, group_size, prompt_length, own, self.token_budget):
+            rows = part.rows
+            filling = Filling(
+                sequence.select(rows), log_probs[rows], uniforms[rows], columns, part.group_size
+            )
+            self.fill(model, filling, legal_tokens, end_token)
+        return sequence, log_probs
+
+    def fill(
+        self, model: SequenceModel, filling: Filling, legal_tokens: Tensor, end_token: int | None
+    ) -> None:
+        """Draw the predicted positions of some rows, in place."""
+        sequence, read = filling.sequence, filling.columns[0]
+        hidden, cache = model.sampling_cache(*filling.prompts, static=self.static(sequence.ids))
+        step = decode_step(model, cache, self.compiled)
+        logits = model.logits(hidden).repeat_interleave(filling.group_size, dim=0)
+        for index, column in enumerate(filling.columns):
             if column > read:
-                hidden = model(ids[:, read:column], cache)[:, -1]
+                new = sequence.ids[:, read:column]
+                logits = step(new) if column == read + 1 else next_logits(model, cache, new)
                 read = column
-            logits = model.logits(hidden).float().masked_fill(~legal_tokens, float("-inf"))
-            ids[:, column] = self.draw(logits, generator)
-            chosen = logits.log_softmax(-1).gather(1, ids[:, column : column + 1])
-            log_probs[:, column] = chosen.squeeze(1)
-        return TokenSequence(ids, sequence.target_mask), log_probs
+            filling.write(index, *self.choose(logits, legal_tokens, filling.uniforms[:, index]))
+            if end_token is not None and filling.ended(index, end_token):
+                break
 
-    def draw(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """One token per row of logits [N, V]."""
+    def choose(self, logits: Tensor, legal: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens [N] for logits [N, V], and their log-probabilities under the model itself."""
+        log_probs = logits.float().masked_fill(~legal, float("-inf")).log_softmax(-1)
         if self.temperature == 0:
-            return logits.argmax(-1)
-        probs = truncate((logits / self.temperature).softmax(-1), self.top_k, self.top_p)
-        mass = probs.double().cumsum(-1)  # [N, V]; one random number per row is all it takes
-        shape, place = (len(probs), 1), {"device": probs.device, "dtype": mass.dtype}
-        threshold = torch.rand(shape, generator=generator, **place) * mass[:, -1:]
-        return torch.searchsorted(mass, threshold, right=True).squeeze(1)
+            tokens = log_probs.argmax(-1)
+        elif self.is_exact:
+            tokens = draw(log_probs.exp(), uniforms)
+        else:
+            probs = (log_probs / self.temperature).softmax(-1)
+            tokens = draw(truncate(probs, self.top_k, self.top_p), uniforms)
+        return tokens, log_probs.gather(1, tokens[:, None]).squeeze(1)
 
-
-def truncate(probs: Tensor, top_k: int | None, top_p: float | None) -> Tensor:
-    """Zero the tokens outside the k most likely and outside the nucleus of mass p, [N, V]."""
-    if top_k is not None and top_k < probs.shape[-1]:
-        threshold = probs.topk(top_k, dim=-1).values[..., -1:]
-        probs = probs.where(probs >= threshold, 0.0)
-    if top_p is not None and top_p < 1:
-        ordered, order = (probs / probs.sum(-1, keepdim=True)).sort(dim=-1, descending=True)
-        outside = (ordered.cumsum(-1) - ordered) >= top_p
-        probs = probs.masked_fill(outside.gather(-1, order.argsort(-1)), 0.0)
-    return probs
+    def static(self, ids: Tensor) -> bool:
+        """Whether the step from token to token runs at fixed shapes and addresses."""
+        return self.compiled or ids.is_cuda
 
 
 def predicted_columns(template: TokenSequence) -> list[int]:

@@ -1,0 +1,46 @@
+"""Batches that are larger than memory, in parts."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Part(NamedTuple):
+    """Neighbouring rows of a batch of groups: whole groups, or some members of one."""
+
+    rows: slice
+    group_size: int
+
+    def prompts(self, group_size: int) -> slice:
+        """The prompts of the rows, in a batch of groups of ``group_size``."""
+        return slice(self.rows.start // group_size, -(-self.rows.stop // group_size))
+
+
+def split_groups(
+    prompts: int, group_size: int, prompt_tokens: int, own_tokens: int, budget: int | None
+) -> Iterator[Part]:
+    """Parts of a batch of groups that hold at most ``budget`` tokens each.
+
+    A group shares its prompt, so it holds ``prompt_tokens + G * own_tokens`` tokens. Groups stay
+    whole where one fits into the budget; otherwise a part is as many members of one group as do,
+    and at least one.
+
+    Args:
+        prompts: B, the number of groups.
+        group_size: G, the number of members of each.
+        prompt_tokens: Tokens that the members of a group share.
+        own_tokens: Tokens of each member alone.
+        budget: Tokens of a part; None for one part that holds all.
+    """
+    rows = prompts * group_size
+    whole = prompt_tokens + group_size * own_tokens
+    if budget is None or budget >= whole:
+        together = prompts if budget is None else budget // whole
+        size = max(together, 1) * group_size
+        for start in range(0, rows, size):
+            yield Part(slice(start, min(start + size, rows)), group_size)
+        return
+    size = max((budget - prompt_tokens) // max(own_tokens, 1), 1)
+    for first in range(0, rows, group_size):
+        for start in range(first, first + group_size, size):
+            stop = min(start + size, first + group_size)
+            yield Part(slice(start, stop), stop - start)

@@ -1,0 +1,74 @@
+"""The forward pass over one new token of every row, which a rollout repeats for each position."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from rlvr_world.nn.sequence_model import Cache, SequenceModel
+
+DecodeStep = Callable[[Tensor], Tensor]
+"""Logits [N, V] after one more token of each row, [N, 1]."""
+
+WARM_UPS = 2
+
+
+def decode_step(model: SequenceModel, cache: Cache, compiled: bool) -> DecodeStep:
+    """The step of a model with a cache, compiled if asked for, recorded where there is a GPU.
+
+    Args:
+        model: The model.
+        cache: Its sampling cache; it must be static to be compiled or recorded.
+        compiled: Whether ``torch.compile`` fuses the step. The first call then takes a while.
+    """
+
+    forward = torch.compile(next_logits, dynamic=False) if compiled else next_logits
+    step = partial(forward, model, cache)
+    return RecordedStep(step, cache) if records(cache) else step
+
+
+def next_logits(model: SequenceModel, cache: Cache, ids: Tensor) -> Tensor:
+    """Logits [N, V] of what follows ids [N, T], which follow what ``cache`` remembers."""
+    return model.logits(model(ids, cache)[:, -1])
+
+
+def records(cache: Cache) -> bool:
+    """Whether steps with this cache are recorded as a CUDA graph."""
+    return isinstance(cache.length, Tensor) and cache.length.is_cuda
+
+
+class RecordedStep:
+    """A step that a CUDA graph replays, so that it costs one launch.
+
+    Args:
+        step: The step to record at its first call.
+        cache: The cache it advances, whose position is put back after the trial runs.
+    """
+
+    def __init__(self, step: DecodeStep, cache: Cache) -> None:
+        self.step = step
+        self.cache = cache
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        if self.graph is None:
+            self.record(ids)
+        self.ids.copy_(ids)
+        self.graph.replay()
+        return self.logits
+
+    def record(self, ids: Tensor) -> None:
+        """Try the step out on a side stream, as a recording needs it, then record it."""
+        self.ids = ids.clone()
+        position = self.cache.length.clone()
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UPS):
+                self.step(self.ids)
+                self.cache.length.copy_(position)
+        torch.cuda.current_stream().wait_stream(side)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.logits = self.step(self.ids)
