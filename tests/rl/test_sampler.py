@@ -46,6 +46,108 @@ def test_same_seed_gives_the_same_tokens_and_another_seed_others(model):
     assert not torch.equal(draws[0][0].ids, draws[2][0].ids)
 
 
+def drawn(model, blank, group=4, **settings):
+    generator = torch.Generator().manual_seed(5)
+    return Sampler(**settings)(model, blank, LEGAL, group, generator)
+
+
+@pytest.fixture(params=[4, 2], ids=["heads", "grouped heads"])
+def any_model(request):
+    torch.manual_seed(0)
+    return Transformer(VOCAB, dim=32, depth=2, heads=4, kv_heads=request.param)
+
+
+@pytest.mark.parametrize("pattern", ["......______", "...__..__.__"])
+def test_sharing_the_prompt_changes_nothing(any_model, pattern):
+    """A group from one prompt, and the same rows each from a prompt of its own."""
+    blank = template(pattern, rows=3)
+    shared, log_probs = drawn(any_model, blank, group=4)
+    apart, expected = drawn(any_model, blank.repeat(4), group=1)
+    assert torch.equal(shared.ids, apart.ids)
+    torch.testing.assert_close(log_probs, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("budget", [90, 40, 17, 1])
+@pytest.mark.parametrize("pattern", ["......______", "...__..__.__"])
+def test_a_token_budget_changes_nothing(any_model, pattern, budget):
+    blank = template(pattern, rows=3)
+    whole, expected = drawn(any_model, blank)
+    parts, log_probs = drawn(any_model, blank, token_budget=budget)
+    assert torch.equal(whole.ids, parts.ids)
+    torch.testing.assert_close(log_probs, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("pattern", ["......______", "...__..__.__"])
+def test_a_static_cache_changes_nothing(any_model, pattern, monkeypatch):
+    """What a compiled or recorded step runs, without the compiler."""
+    blank = template(pattern, rows=3)._replace(padding=torch.tensor([0, 2, 1]))
+    grown, expected = drawn(any_model, blank)
+    monkeypatch.setattr(Sampler, "static", lambda *_: True)
+    fixed, log_probs = drawn(any_model, blank)
+    assert torch.equal(grown.ids, fixed.ids)
+    torch.testing.assert_close(log_probs, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.slow
+def test_compiling_changes_nothing(any_model):
+    blank = template("......______", rows=3)
+    eager, expected = drawn(any_model, blank)
+    compiled, log_probs = drawn(any_model, blank, compiled=True)
+    assert torch.equal(eager.ids, compiled.ids)
+    torch.testing.assert_close(log_probs, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("compiled", [False, True])
+def test_recording_on_a_gpu_changes_nothing(any_model, compiled):
+    blank = template("...__..__.__", rows=3)
+    eager, expected = drawn(any_model, blank, temperature=0)
+    place = any_model.cuda(), TokenSequence(*(field.cuda() for field in blank[:2]))
+    sampler = Sampler(temperature=0, compiled=compiled)
+    recorded, log_probs = sampler(*place, LEGAL.cuda(), 4)
+    assert torch.equal(eager.ids, recorded.ids.cpu())
+    torch.testing.assert_close(log_probs.cpu(), expected, atol=1e-3, rtol=0)
+
+
+def test_padded_prompts_equal_their_rows_without_padding(any_model):
+    """Attention depends on distances alone, so padding may move a row but not change it."""
+    blank = template("......______", rows=3)._replace(padding=torch.tensor([0, 3, 5]))
+    sequence, log_probs = drawn(any_model, blank, group=2)
+    for ids, mask, padding, found in zip(*sequence, log_probs, strict=True):
+        alone = ids[padding:]
+        logits = any_model.logits(any_model(alone[None]))[0].masked_fill(~LEGAL, float("-inf"))
+        expected = log_softmax(logits[:-1], -1).gather(1, alone[1:, None])[:, 0]
+        wanted = mask[padding:][1:]
+        torch.testing.assert_close(found[padding:][1:][wanted], expected[wanted], atol=1e-4, rtol=0)
+
+
+def test_rows_end_at_the_end_token(model):
+    blank, end = template("...." + "_" * 40, rows=2), 3
+    generator = torch.Generator().manual_seed(0)
+    sequence, log_probs = Sampler()(model, blank, LEGAL, 8, generator, end_token=end)
+    lengths = sequence.target_mask.sum(1)
+    assert lengths.min() < 40
+    for ids, mask, length, found in zip(*sequence[:2], lengths, log_probs, strict=True):
+        stop = 4 + int(length)
+        assert mask[4:stop].all()
+        assert not mask[stop:].any()
+        assert (ids[4 : stop - 1] != end).all()
+        assert (ids[stop:] == end).all()
+        assert (found[stop:] == 0).all()
+        assert (found[4:stop] < 0).all()
+        if stop < 44:
+            assert ids[stop - 1] == end
+
+
+def test_sampling_stops_when_all_rows_have_ended(model):
+    """Only the end token is legal, so no row needs a second step."""
+    passes = []
+    model.register_forward_hook(lambda *_: passes.append(1))
+    only_end = torch.arange(VOCAB) == 3
+    Sampler()(model, template("...." + "_" * 40), only_end, 8, end_token=3)
+    assert len(passes) == 1
+
+
 def test_samples_follow_the_model_distribution(model):
     blank = template("..._", rows=1)
     sequence, _ = Sampler()(model, blank, LEGAL, 20_000, torch.Generator().manual_seed(0))
@@ -76,7 +178,9 @@ def test_only_the_full_distribution_is_exact():
     assert not Sampler(temperature=0.7).is_exact
 
 
-@pytest.mark.parametrize("arguments", [{"temperature": -1}, {"top_k": 0}, {"top_p": 0.0}])
+@pytest.mark.parametrize(
+    "arguments", [{"temperature": -1}, {"top_k": 0}, {"top_p": 0.0}, {"token_budget": 0}]
+)
 def test_bad_settings_are_named(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         Sampler(**arguments)

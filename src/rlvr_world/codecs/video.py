@@ -13,7 +13,6 @@ from rlvr_world.frozen import Frozen
 from rlvr_world.nn.vq_model import VQModel, load_vq_model
 from rlvr_world.types import Batch, TokenSequence
 
-
 TIMED = ("frames", "tokens")
 """The entries of a batch with one value for each frame that the codec reads."""
 

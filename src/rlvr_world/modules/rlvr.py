@@ -20,6 +20,7 @@ from rlvr_world.rl.budget import Part, split_groups
 from rlvr_world.rl.importance import importance_weights
 from rlvr_world.rl.losses import clipped_share, clipped_surrogate, kl_k3, masked_mean
 from rlvr_world.rl.sampler import Sampler
+from rlvr_world.rl.vllm_sampler import VLLMSampler
 from rlvr_world.types import Batch, Rollout, TokenSequence
 
 
@@ -40,7 +41,8 @@ class RLVRWorldModel(WorldModel):
         seed: Seed of the sampled predictions in validation and of rollouts.
         group_size: G, the number of predictions sampled for each prompt.
         num_minibatches: Optimizer steps on each rollout; divides the prompts of a batch.
-        sampler: How predictions are sampled; it must draw from the full distribution.
+        sampler: How predictions are sampled; it must draw from the full distribution. Where an
+            engine of its own samples, its tokens are weighted by truncated importance sampling.
         token_budget: The most tokens that pass through the networks at once in the update and in
             decoding, a shared prompt counted once; all of a minibatch if not given. Smaller values
             need less memory and change no result.
@@ -63,7 +65,7 @@ class RLVRWorldModel(WorldModel):
         seed: int = 0,
         group_size: int = 16,
         num_minibatches: int = 4,
-        sampler: Sampler | None = None,
+        sampler: Sampler | VLLMSampler | None = None,
         token_budget: int | None = None,
         clip_low: float = 0.2,
         clip_high: float = 0.2,

@@ -1,18 +1,9 @@
 """Weights of our ``Transformer`` to and from ``transformers.LlamaForCausalLM``."""
 
-import torch
-from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from rlvr_world.nn.llama_weights import from_llama_weights, llama_weights
 from rlvr_world.nn.transformer import Transformer
-
-_NAMES = {
-    "attention.out": "self_attn.o_proj",
-    "feed_forward.down": "mlp.down_proj",
-    "attention_norm": "input_layernorm",
-    "feed_forward_norm": "post_attention_layernorm",
-}
-_OUTER = {"embedding": "model.embed_tokens", "norm": "model.norm", "head": "lm_head"}
 
 
 def to_llama(model: Transformer) -> LlamaForCausalLM:
@@ -31,20 +22,8 @@ def to_llama(model: Transformer) -> LlamaForCausalLM:
         rope_theta=model.rope_theta,
         tie_word_embeddings=False,
     )
-    state = {}
-    for ours, theirs in _OUTER.items():
-        state[f"{theirs}.weight"] = getattr(model, ours).weight
-    for index, block in enumerate(model.blocks):
-        prefix = f"model.layers.{index}"
-        for ours, theirs in _NAMES.items():
-            state[f"{prefix}.{theirs}.weight"] = block.get_submodule(ours).weight
-        sizes = [size * model.head_dim for size in attention.sizes]
-        for name, part in zip("qkv", block.attention.qkv.weight.split(sizes), strict=True):
-            state[f"{prefix}.self_attn.{name}_proj.weight"] = part
-        gate, up = block.feed_forward.gate_up.weight.chunk(2)
-        state |= {f"{prefix}.mlp.gate_proj.weight": gate, f"{prefix}.mlp.up_proj.weight": up}
     llama = LlamaForCausalLM(config)
-    llama.load_state_dict(state)
+    llama.load_state_dict(dict(llama_weights(model)))
     return llama
 
 
@@ -70,18 +49,5 @@ def from_llama(llama: LlamaForCausalLM) -> Transformer:
         rope_theta=rope["rope_theta"],
         norm_eps=config.rms_norm_eps,
     )
-    model.load_state_dict(_from_llama_state(llama.state_dict(), config.num_hidden_layers))
+    model.load_state_dict(from_llama_weights(llama.state_dict(), config.num_hidden_layers))
     return model
-
-
-def _from_llama_state(theirs: dict[str, Tensor], depth: int) -> dict[str, Tensor]:
-    state = {f"{ours}.weight": theirs[f"{name}.weight"] for ours, name in _OUTER.items()}
-    for index in range(depth):
-        source, target = f"model.layers.{index}", f"blocks.{index}"
-        for ours, name in _NAMES.items():
-            state[f"{target}.{ours}.weight"] = theirs[f"{source}.{name}.weight"]
-        qkv = [theirs[f"{source}.self_attn.{name}_proj.weight"] for name in "qkv"]
-        state[f"{target}.attention.qkv.weight"] = torch.cat(qkv)
-        gate_up = [theirs[f"{source}.mlp.{name}_proj.weight"] for name in ("gate", "up")]
-        state[f"{target}.feed_forward.gate_up.weight"] = torch.cat(gate_up)
-    return state

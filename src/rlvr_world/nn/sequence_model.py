@@ -1,6 +1,7 @@
 """What a causal model of token sequences offers to losses and samplers."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
@@ -60,3 +61,13 @@ class SequenceModel(nn.Module, ABC):
             The hidden states [B, D] at the last prompt position, and a cache that grows with each
             forward pass over ids [B * G, T].
         """
+
+    def to_transformers_state(self) -> Iterator[tuple[str, Tensor]]:
+        """Names and whole tensors of the weights, as ``transformers`` would save them.
+
+        Other engines take a model over by these names. Weights of a layer follow one another.
+
+        Raises:
+            ValueError: This kind of model has no counterpart in ``transformers``.
+        """
+        raise ValueError(f"{type(self).__name__} has no counterpart in transformers")

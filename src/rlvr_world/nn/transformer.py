@@ -1,5 +1,6 @@
 """A Llama-family decoder; its weights go both ways to ``transformers.LlamaForCausalLM``."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -10,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from rlvr_world.nn.attention import causal_attention, visible_positions
 from rlvr_world.nn.kv_cache import Attend, PromptCache, SamplingCache
+from rlvr_world.nn.llama_weights import llama_weights
 from rlvr_world.nn.sequence_model import SequenceModel
 
 
@@ -72,6 +74,7 @@ class Transformer(SequenceModel):
         rope_theta: Base of the rotary position embedding.
         norm_eps: Epsilon of the RMS norms.
         checkpointing: Recompute each block in the backward pass instead of keeping its activations.
+        compiled: Fuse each block with ``torch.compile``; first passes at a shape take longer.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Transformer(SequenceModel):
         rope_theta: float = 10_000.0,
         norm_eps: float = 1e-6,
         checkpointing: bool = False,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         kv_heads, hidden = kv_heads or heads, hidden or 4 * dim
@@ -104,6 +108,9 @@ class Transformer(SequenceModel):
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)
+        if compiled:
+            for block in self.blocks:
+                block.compile()
 
     def forward(
         self,
@@ -147,6 +154,9 @@ class Transformer(SequenceModel):
         prompt = PromptCache(len(self.blocks), padding)
         hidden = self(ids, prompt)
         return hidden[:, -1], SamplingCache(prompt, group_size, capacity, static)
+
+    def to_transformers_state(self) -> Iterator[tuple[str, Tensor]]:
+        return llama_weights(self)
 
     def rotation(self, start: int | Tensor, length: int, device: torch.device) -> Tensor:
         """Cosines and sines of the angles of positions ``start ...``, [2, T, head_dim]."""

@@ -22,7 +22,6 @@ def decode_step(model: SequenceModel, cache: Cache, compiled: bool) -> DecodeSte
         cache: Its sampling cache; it must be static to be compiled or recorded.
         compiled: Whether ``torch.compile`` fuses the step. The first call then takes a while.
     """
-
     forward = torch.compile(next_logits, dynamic=False) if compiled else next_logits
     step = partial(forward, model, cache)
     return RecordedStep(step, cache) if records(cache) else step

@@ -1,0 +1,215 @@
+"""Causal language models of ``transformers`` as sequence models."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.cache_utils import Cache, DynamicCache
+
+from rlvr_world.nn.sequence_model import SequenceModel
+
+RESCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+"""Settings of models whose logits are more than a linear map of the hidden states."""
+
+
+@dataclass
+class LanguageModelCache:
+    """A cache of ``transformers`` and what goes with it.
+
+    Args:
+        states: Keys and values, in the class that the model itself uses.
+        rows: The number of rows.
+        length: The number of positions remembered.
+        padding: Leading positions of each row that hold nothing, [B].
+        shared: Whether the rows are prompts whose members come later; they stay as they are.
+    """
+
+    states: Cache
+    rows: int
+    length: int
+    padding: Tensor | None
+    shared: bool
+
+    def grown(self, group_size: int) -> "LanguageModelCache":
+        """A copy whose rows are the members of each prompt's group; gradients flow through it."""
+        states = copy.copy(self.states)
+        states.layers = [copy.copy(layer) for layer in self.states.layers]
+        states.batch_repeat_interleave(group_size)
+        padding = self.padding
+        if padding is not None:
+            padding = padding.repeat_interleave(group_size)
+        rows = self.rows * group_size
+        return LanguageModelCache(states, rows, self.length, padding, shared=False)
+
+
+@dataclass
+class PromptIds:
+    """Prompts [B, P] that are read again by each member of their group."""
+
+    ids: Tensor
+    padding: Tensor | None
+
+    def followed_by(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Whole sequences of members [N, T], and their padding."""
+        group = len(ids) // len(self.ids)
+        padding = None if self.padding is None else self.padding.repeat_interleave(group)
+        return torch.cat([self.ids.repeat_interleave(group, 0), ids], dim=1), padding
+
+
+class LanguageModel(SequenceModel):
+    """Any causal language model of ``transformers``, whole or with LoRA.
+
+    Args:
+        vocab_size: Number of token ids, supplied by the codec; the model may know more.
+        source: Folder of a pretrained model, or its name on the hub.
+        architecture: Settings of a model that starts from random weights instead, ``model_type``
+            among them.
+        lora: Settings of ``peft.LoraConfig``: the weights stay as they are and low-rank
+            differences are trained. Needs the extra ``peft``.
+        dtype: Type of the weights, as PyTorch names it.
+        checkpointing: Recompute each block in the backward pass instead of keeping its activations.
+            ``transformers`` cannot do that with a cache, so in training each member of a group
+            then reads its prompt again.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        source: Path | str | None = None,
+        architecture: dict[str, Any] | None = None,
+        lora: dict[str, Any] | None = None,
+        dtype: str = "float32",
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        if (source is None) == (architecture is None):
+            raise ValueError("language model: give either `source` or `architecture`")
+        if source is not None:
+            self.model = pretrained(source, getattr(torch, dtype))
+        else:
+            config = AutoConfig.for_model(**({"vocab_size": vocab_size} | architecture))
+            self.model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+        check(self.model, vocab_size)
+        self.vocab_size = vocab_size
+        self.checkpointing = checkpointing
+        if checkpointing:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        if lora is not None:
+            add_lora(self.model, lora)
+
+    def forward(
+        self,
+        ids: Tensor,
+        cache: LanguageModelCache | PromptIds | None = None,
+        padding: Tensor | None = None,
+    ) -> Tensor:
+        if cache is None:
+            return self.hidden(ids, 0, padding)
+        if isinstance(cache, PromptIds):
+            whole, padding = cache.followed_by(ids)
+            return self.hidden(whole, 0, padding)[:, -ids.shape[1] :]
+        if cache.shared:
+            cache = cache.grown(len(ids) // cache.rows)
+        hidden = self.hidden(ids, cache.length, cache.padding, cache.states)
+        cache.length += ids.shape[1]
+        return hidden
+
+    def hidden(
+        self, ids: Tensor, start: int, padding: Tensor | None, states: Cache | None = None
+    ) -> Tensor:
+        """Hidden states of ids [N, T] that follow ``start`` positions held in ``states``."""
+        total = torch.arange(start + ids.shape[1], device=ids.device)
+        positions, mask = total[None, start:], None
+        if padding is not None:
+            positions = (positions - padding[:, None]).clamp(min=0)
+            mask = (total >= padding[:, None]).long()
+        return self.model.base_model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions.expand(len(ids), -1),
+            past_key_values=states,
+            use_cache=states is not None,
+        ).last_hidden_state
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return self.model.get_output_embeddings()(hidden)[..., : self.vocab_size]
+
+    def prompt_cache(
+        self, ids: Tensor, padding: Tensor | None = None
+    ) -> LanguageModelCache | PromptIds:
+        if self.checkpointing and self.training:
+            return PromptIds(ids, padding)
+        return self.read(ids, padding)[1]
+
+    def sampling_cache(
+        self,
+        ids: Tensor,
+        group_size: int,
+        capacity: int,
+        padding: Tensor | None = None,
+        static: bool = False,
+    ) -> tuple[Tensor, LanguageModelCache]:
+        hidden, cache = self.read(ids, padding)
+        return hidden[:, -1], cache.grown(group_size)
+
+    def to_transformers_state(self) -> Iterator[tuple[str, Tensor]]:
+        for name, tensor in self.model.state_dict().items():
+            if ".lora_" in name:
+                continue
+            layer, _, rest = name.partition(".base_layer")
+            if rest == ".weight":
+                tensor = tensor + self.model.get_submodule(layer).get_delta_weight("default")
+            yield layer + rest, tensor
+
+    def read(self, ids: Tensor, padding: Tensor | None) -> tuple[Tensor, LanguageModelCache]:
+        """Hidden states of prompts [B, P], and what the model remembers of them."""
+        states = DynamicCache(config=self.model.config)
+        hidden = self.hidden(ids, 0, padding, states)
+        return hidden, LanguageModelCache(states, *ids.shape, padding, shared=True)
+
+
+def pretrained(source: Path | str, dtype: torch.dtype) -> PreTrainedModel:
+    """The model in a folder, or by its name on the hub.
+
+    Raises:
+        FileNotFoundError: There is no such model.
+    """
+    try:
+        return AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{source}: no model in transformers' form, neither a folder here nor on the hub"
+        ) from error
+
+
+def check(model: PreTrainedModel, vocab_size: int) -> None:
+    """Raise ``ValueError`` if the model cannot stand behind this class."""
+    rows = model.get_output_embeddings().weight.shape[0]
+    if rows < vocab_size:
+        raise ValueError(
+            f"the model knows {rows} tokens, fewer than the {vocab_size} of the codec; give the "
+            "codec the tokenizer of this model"
+        )
+    for name in RESCALED_LOGITS:
+        if getattr(model.config, name, None) not in (None, 1.0):
+            raise ValueError(f"models with {name} are not supported: their logits are rescaled")
+
+
+def add_lora(model: PreTrainedModel, settings: dict[str, Any]) -> None:
+    """Put low-rank differences beside the weights of a model, which are frozen.
+
+    Raises:
+        ValueError: ``peft`` is not installed.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise ValueError("lora needs `peft`: pip install 'rlvr-world[text]'") from error
+    inject_adapter_in_model(LoraConfig(**settings), model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("lora_" in name)

@@ -1,0 +1,154 @@
+"""A vLLM engine in this process that follows the weights of a model in training."""
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, distributed
+
+from rlvr_world.nn.sequence_model import SequenceModel
+
+BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+class VLLMEngine:
+    """Makes ``vllm.LLM`` on first use and hands weights over whenever they have changed.
+
+    Weights go through ``reload_weights``, vLLM's documented call for new weights in place (its
+    guide "Layerwise (Re)loading"); the prefix cache, which the old weights filled, is then dropped.
+
+    Args:
+        arguments: Arguments of ``vllm.LLM``.
+        sleep: Give the memory of weights and cache back between uses (vLLM's sleep mode, level 2).
+    """
+
+    def __init__(self, arguments: dict[str, Any], sleep: bool = False) -> None:
+        self.arguments = arguments
+        self.sleep = sleep
+        self.llm: Any = None
+        self.asleep = False
+        self.checksum: Tensor | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy makes an engine of its own."""
+        return vars(self) | {"llm": None, "asleep": False, "checksum": None}
+
+    def load(self, model: SequenceModel) -> None:
+        """Make or wake the engine and give it the weights of ``model``."""
+        if self.llm is None:
+            self.llm = make_llm(self.arguments)
+        if self.asleep:
+            self.llm.wake_up(tags=["weights"])
+        checksum = weight_checksum(model)
+        if changed := self.checksum is None or not torch.equal(checksum, self.checksum):
+            weights = {"weights_iterator": self.weights(model)}
+            self.llm.collective_rpc("reload_weights", kwargs=weights)
+        if self.asleep:
+            self.llm.wake_up(tags=["kv_cache"])
+            self.asleep = False
+        if changed and self.llm.reset_prefix_cache() is False:
+            raise RuntimeError("vLLM did not drop the prefix cache of the weights before")
+        self.checksum = checksum
+
+    def weights(self, model: SequenceModel) -> Any:
+        """Names and tensors in ``transformers``' form; a list where they go to other processes."""
+        named = ((name, tensor.detach()) for name, tensor in model.to_transformers_state())
+        if self.arguments["tensor_parallel_size"] == 1:
+            return named
+        return [(name, tensor.cpu()) for name, tensor in named]
+
+    def generate(
+        self, prompts: list[list[int]], seeds: list[int], **settings: Any
+    ) -> list[tuple[list[int], list[float]]]:
+        """Tokens and their log-probabilities, for each sample of each prompt in turn.
+
+        Args:
+            prompts: Token ids.
+            seeds: One for each prompt; vLLM gives the samples of a prompt seeds of their own.
+            settings: Further arguments of ``vllm.SamplingParams``.
+        """
+        params = [self.sampling_params(seed, settings) for seed in seeds]
+        requests = [{"prompt_token_ids": prompt} for prompt in prompts]
+        outputs = self.llm.generate(requests, params, use_tqdm=False) if requests else []
+        return [
+            (tokens := list(sample.token_ids), read_log_probs(tokens, sample.logprobs))
+            for output in outputs
+            for sample in output.outputs
+        ]
+
+    def sampling_params(self, seed: int, settings: dict[str, Any]) -> Any:
+        """The full distribution, whatever end-of-sequence tokens the model's config names."""
+        fixed = {"temperature": 1.0, "logprobs": 0, "ignore_eos": True, "detokenize": False}
+        return import_vllm().SamplingParams(seed=seed, **fixed, **settings)
+
+    def rest(self) -> None:
+        """Sleep, where asked for; the weights are handed over anew after that."""
+        if self.sleep:
+            self.llm.sleep(level=2)
+            self.asleep, self.checksum = True, None
+
+
+def import_vllm() -> ModuleType:
+    """The module ``vllm``.
+
+    Raises:
+        ValueError: It is not installed.
+    """
+    try:
+        import vllm
+    except ImportError as error:
+        raise ValueError(
+            "VLLMSampler needs vLLM, which is not installed: pip install 'rlvr-world[vllm]', "
+            "or choose rlvr_world.rl.sampler.Sampler"
+        ) from error
+    return vllm
+
+
+def make_llm(arguments: dict[str, Any]) -> Any:
+    """A ``vllm.LLM`` in this very process, so that weights need no copy to reach it.
+
+    Where training runs on several processes, each has an engine of its own on its own GPU, which
+    vLLM calls an external launcher.
+    """
+    vllm = import_vllm()
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    if distributed.is_available() and distributed.is_initialized():
+        if arguments["tensor_parallel_size"] > 1:
+            raise ValueError("tensor_parallel_size: must be 1 where training has several processes")
+        rank = distributed.get_rank()
+        os.environ.setdefault("RANK", str(rank))
+        os.environ.setdefault("LOCAL_RANK", str(rank % max(torch.cuda.device_count(), 1)))
+        os.environ.setdefault("WORLD_SIZE", str(distributed.get_world_size()))
+        arguments = {"distributed_executor_backend": "external_launcher"} | arguments
+    with unchanged_randomness():
+        return vllm.LLM(**arguments)
+
+
+@contextmanager
+def unchanged_randomness() -> Iterator[None]:
+    """Restore the global random states, which vLLM seeds when an engine is made in-process."""
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        yield
+    random.setstate(python)
+    np.random.set_state(numpy)
+
+
+def weight_checksum(model: SequenceModel) -> Tensor:
+    """One number for each parameter that changes with any of its bits, [P] long, on the CPU.
+
+    Version counters of tensors would not do: optimizers with kernels of their own leave them be.
+    """
+    parameters = [parameter.detach().contiguous() for parameter in model.parameters()]
+    sums = [part.view(BITS[part.itemsize]).sum(dtype=torch.int64) for part in parameters]
+    return torch.stack(sums).cpu()
+
+
+def read_log_probs(tokens: list[int], log_probs: Any) -> list[float]:
+    """The log-probability of each token, from a mapping of token to ``Logprob`` per position."""
+    return [at[token].logprob for token, at in zip(tokens, log_probs, strict=True)]
