@@ -64,18 +64,22 @@ def update(problem: Problem, device: torch.device, shared: bool) -> Work:
     rows = problem.prompts * problem.group
     own = torch.randint(problem.vocab_size, (rows, problem.new), device=device)
 
-    def hidden() -> Tensor:
-        if shared:
-            cache = model.prompt_cache(prompts[:, :-1])
-            last = prompts[:, -1:].repeat_interleave(problem.group, 0)
-            return model(torch.cat([last, own[:, :-1]], dim=1), cache)
-        whole = torch.cat([prompts.repeat_interleave(problem.group, 0), own[:, :-1]], dim=1)
-        return model(whole)[:, -problem.new :]
-
     def work() -> int:
         model.zero_grad()
-        log_probs = model.logits(hidden()).log_softmax(-1).gather(2, own[..., None])
-        log_probs.mean().backward()
+        member_log_probs(model, prompts, own, shared).mean().backward()
         return rows * problem.new
 
     return work
+
+
+def member_log_probs(model: Transformer, prompts: Tensor, own: Tensor, shared: bool) -> Tensor:
+    """Log-probabilities of the members' tokens [B * G, N] after their prompts [B, P]."""
+    group = len(own) // len(prompts)
+    if shared:
+        cache = model.prompt_cache(prompts[:, :-1])
+        last = prompts[:, -1:].repeat_interleave(group, 0)
+        hidden = model(torch.cat([last, own[:, :-1]], dim=1), cache)
+    else:
+        whole = torch.cat([prompts.repeat_interleave(group, 0), own[:, :-1]], dim=1)
+        hidden = model(whole)[:, -own.shape[1] :]
+    return model.logits(hidden).log_softmax(-1).gather(2, own[..., None])

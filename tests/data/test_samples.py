@@ -2,9 +2,10 @@ import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rlvr_world.data.manifest import read_members
-from rlvr_world.data.samples import BadSample, decode_episode, encode, write_shard
+from rlvr_world.data.samples import BadSample, decode_episode, encode, jpeg_members, write_shard
 
 
 def raw(**members):
@@ -30,6 +31,39 @@ def test_frames_survive(kind):
     np.testing.assert_array_equal(episode["actions"], ACTIONS)
     assert episode["key"] == "k7"
     assert episode["json"] == {"a": 1}
+
+
+def plain_frames(length=3):
+    """Frames of one colour each, which JPEG keeps."""
+    levels = np.arange(length, dtype=np.uint8).reshape(length, 1, 1, 1) * 40 + 20
+    return np.broadcast_to(levels, (length, 4, 5, 3)).copy()
+
+
+def test_jpeg_frames_are_read_in_order(tmp_path):
+    members = {"actions.npy": np.ones((12, 2), np.float32), "json": {}}
+    frames = plain_frames(6).repeat(2, axis=0)
+    write_shard(tmp_path / "a.tar", [("k", members | jpeg_members(frames))])
+    (sample,) = read_members(tmp_path / "a.tar")
+    episode = decode_episode(sample, SHAPES)
+    assert episode["frames"].shape == (12, 3, 4, 5)
+    gap = episode["frames"].transpose(0, 2, 3, 1).astype(int) - frames
+    assert abs(gap).max() <= 2
+
+
+def test_jpeg_files_stay_as_they_are():
+    buffer = io.BytesIO()
+    Image.fromarray(frames(1)[0]).save(buffer, "JPEG", quality=30)
+    (name, content), *_ = jpeg_members([buffer.getvalue()] * 3).items()
+    assert name == "frames.0000.jpg"
+    assert encode(name, content) == buffer.getvalue()
+
+
+def test_arrays_that_are_not_wanted_are_not_read():
+    sample = raw(frames_0000_jpg=b"no picture", actions_npy=ACTIONS)
+    assert "frames" not in decode_episode(sample, {"actions": (2,)})
+
+
+JPEG = encode("jpg", plain_frames(1)[0])
 
 
 def test_tokens_become_long():
@@ -68,6 +102,12 @@ def pickled():
             "k7: a file is broken",
         ),
         ({"frames_png": frames(), "actions_npy": np.float32(1)}, r"k7: actions has shape \(\)"),
+        (
+            {"frames_0000_jpg": JPEG, "frames_0002_jpg": JPEG, "actions_npy": ACTIONS},
+            "shard.tar: k7 has 2 JPEG frames but no frames.0001.jpg",
+        ),
+        ({"frames_0000_jpg": JPEG, "actions_npy": ACTIONS}, "k7: frames has 1 time steps"),
+        ({"frames_0000_jpg": JPEG[:-9], "actions_npy": ACTIONS}, "k7: a file is broken"),
     ],
 )
 def test_bad_samples_name_shard_and_key(members, message):

@@ -1,7 +1,8 @@
 """What a sample is: plain files in a tar that share a key, and how they are written and read.
 
-``{key}.frames.png`` (all T frames one below the other) or ``{key}.frames.npy`` uint8 [T, H, W, 3],
-or ``{key}.tokens.npy`` uint16 [T, N]; ``{key}.actions.npy`` float32 [T, A], where row t leads from
+``{key}.frames.png`` (all T frames one below the other), ``{key}.frames.npy`` uint8 [T, H, W, 3] or
+``{key}.frames.0000.jpg`` and so on (one file per frame), or ``{key}.tokens.npy`` uint16 [T, N];
+``{key}.actions.npy`` float32 [T, A], where row t leads from
 frame t to t + 1; ``{key}.states.npy`` float32 [T, S], which may be missing; ``{key}.json``.
 """
 
@@ -23,6 +24,8 @@ Sample = tuple[str, Mapping[str, Any]]
 Shapes = Mapping[str, tuple[int, ...]]
 """The shape of one time step by array name; frames are [H, W, 3]."""
 
+JPEG_QUALITY = 95  # of frames that come as arrays
+
 
 class BadSample(ValueError):
     """A sample, or a whole shard, that cannot be used; its text names the shard and the key."""
@@ -33,7 +36,7 @@ def write_shard(path: str | Path, samples: Iterable[Sample]) -> None:
 
     Args:
         path: The tar to write. It is replaced if it exists.
-        samples: Keys and members; ``png``, ``npy`` and ``json`` extensions say how to encode.
+        samples: Keys and members; the end of an extension says how to encode, see ``encode``.
     """
     path = Path(path)
     unfinished = path.with_name(path.name + ".tmp")
@@ -52,21 +55,35 @@ def encode(extension: str, value: Any) -> bytes:
     """The bytes of one file of a sample.
 
     Args:
-        extension: Ends in ``png``, ``npy`` or ``json``.
-        value: uint8 frames [T, H, W, 3] for ``png``, an array for ``npy``, plain data for ``json``.
+        extension: Ends in ``png``, ``jpg``, ``npy`` or ``json``.
+        value: uint8 frames [T, H, W, 3] for ``png``, one frame [H, W, 3] or a whole JPEG file as
+            bytes for ``jpg``, an array for ``npy``, plain data for ``json``.
     """
     buffer = io.BytesIO()
     kind = extension.rsplit(".", 1)[-1]
     if kind == "png":
         _, _, width, channels = value.shape
         Image.fromarray(value.reshape(-1, width, channels)).save(buffer, "PNG")
+    elif kind == "jpg":
+        if isinstance(value, bytes):
+            return value
+        Image.fromarray(value).save(buffer, "JPEG", quality=JPEG_QUALITY)
     elif kind == "npy":
         np.save(buffer, value, allow_pickle=False)
     elif kind == "json":
         return json.dumps(value, sort_keys=True).encode()
     else:
-        raise ValueError(f"{extension}: a sample holds png, npy and json files only")
+        raise ValueError(f"{extension}: a sample holds png, jpg, npy and json files only")
     return buffer.getvalue()
+
+
+def jpeg_members(frames: Iterable[Any]) -> dict[str, Any]:
+    """The members of an episode whose frames are JPEG files.
+
+    Args:
+        frames: In order, each uint8 [H, W, 3], or the bytes of a JPEG file, which stay as they are.
+    """
+    return {_jpeg_extension(index): frame for index, frame in enumerate(frames)}
 
 
 def decode_episode(sample: Mapping[str, Any], shapes: Shapes | None = None) -> dict[str, Any]:
@@ -103,6 +120,7 @@ def _read_files(
     sample: Mapping[str, Any], shapes: Shapes | None, where: str
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """The wanted arrays of a sample by name, and its JSON."""
+    jpegs = _jpeg_extensions(sample, where) if shapes is None or "frames" in shapes else []
     try:
         arrays = {
             extension.split(".")[0]: _decode(extension, content)
@@ -110,6 +128,8 @@ def _read_files(
             if extension.endswith((".npy", ".png"))
             and (shapes is None or extension.split(".")[0] in shapes)
         }
+        if jpegs:
+            arrays["frames"] = np.stack([_decode(name, sample[name]) for name in jpegs])
         info = json.loads(sample["json"]) if "json" in sample else None
     except (OSError, ValueError, SyntaxError) as error:
         raise BadSample(f"{where}: a file is broken ({error})") from error
@@ -120,9 +140,23 @@ def _read_files(
     return arrays, info
 
 
+def _jpeg_extension(index: int) -> str:
+    return f"frames.{index:04d}.jpg"
+
+
+def _jpeg_extensions(sample: Mapping[str, Any], where: str) -> list[str]:
+    """The extensions of a sample's JPEG frames, in order."""
+    count = sum(name.startswith("frames.") and name.endswith(".jpg") for name in sample)
+    extensions = [_jpeg_extension(index) for index in range(count)]
+    missing = [extension for extension in extensions if extension not in sample]
+    if missing:
+        raise BadSample(f"{where} has {count} JPEG frames but no {missing[0]}")
+    return extensions
+
+
 def _decode(extension: str, content: bytes) -> NDArray[Any]:
-    """The array in one file; a PNG is [T * H, W, 3]."""
-    if extension.endswith(".png"):
+    """The array in one file; a PNG is [T * H, W, 3], a JPEG [H, W, 3]."""
+    if extension.endswith((".png", ".jpg")):
         return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
     return np.load(io.BytesIO(content), allow_pickle=False)
 
@@ -140,5 +174,5 @@ def _check(array: NDArray[Any], length: int, shape: tuple[int, ...] | None, what
         raise BadSample(f"{what} has {len(array)} time steps, actions has {length}")
     if shape is not None and array.shape[1:] != tuple(shape):
         raise BadSample(f"{what} has shape {array.shape[1:]} per step, expected {tuple(shape)}")
-    if not np.isfinite(array).all():
+    if array.dtype.kind in "fc" and not np.isfinite(array).all():
         raise BadSample(f"{what} holds NaN or infinite values")
