@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
-from rlvr_world.rl.sampler import Sampler
 from rlvr_world.nn.transformer import Transformer
+from rlvr_world.rl.sampler import Sampler
 
 BACKBONE = partial(Transformer, dim=48, depth=2, heads=4)
 ADAM = partial(torch.optim.AdamW, lr=3e-3)

@@ -3,17 +3,21 @@
 import copy
 import importlib
 import inspect
+import json
 import pickle
 import pkgutil
 
 import pytest
 import torch
 import torch.multiprocessing as mp
+from text_states import LAMP
 from torch import Tensor
 
 import rlvr_world.rewards
 from rlvr_world.rewards.reward import Reward, RewardSet
+from rlvr_world.rewards.text_game import TextGameReward
 from rlvr_world.rewards.video import MAE, FrameReward
+from rlvr_world.states.text_game import Transition
 
 
 def concrete_rewards() -> list[type[Reward]]:
@@ -39,7 +43,13 @@ def frames() -> tuple[Tensor, Tensor]:
     return (1 - share) * target + share * noise, target
 
 
-EXAMPLES = {FrameReward: frames}
+def answers() -> tuple[list[str], list[Transition]]:
+    """The right answer about a text game, and three texts without sound JSON."""
+    right = json.dumps(LAMP.difference)
+    return [right, right[:-1], "", "I do not know"], [LAMP] * 4
+
+
+EXAMPLES = {FrameReward: frames, TextGameReward: answers}
 """For each family of rewards, predictions and targets of four samples; only the first is right."""
 
 
