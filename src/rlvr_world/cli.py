@@ -15,7 +15,10 @@ from lightning.pytorch.cli import LightningCLI
 
 from rlvr_world.demo import Demo
 from rlvr_world.evaluation.evaluate import evaluate
+from rlvr_world.recording.bpe import learn_bpe
+from rlvr_world.recording.bytesized32 import bytesized32
 from rlvr_world.recording.pusht import Episodes, PushTRecorder
+from rlvr_world.recording.textworld import TextWorldRecorder
 from rlvr_world.recording.tokens import tokens
 
 
@@ -46,6 +49,9 @@ def demo(
 COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
     ("data", "pusht"): PushTRecorder,
     ("data", "tokens"): tokens,
+    ("data", "textworld"): TextWorldRecorder,
+    ("data", "bytesized32"): bytesized32,
+    ("data", "bpe"): learn_bpe,
     ("evaluate",): evaluate,
     ("demo",): demo,
 }
@@ -99,7 +105,9 @@ def run_command(name: str, component: Callable[..., Any], args: Sequence[str]) -
     if inspect.isclass(component):
         parser.add_class_arguments(component, as_group=False, sub_configs=True)
     else:
-        parser.add_function_arguments(component, as_group=False, sub_configs=True)
+        parser.add_function_arguments(
+            component, as_group=False, as_positional=component is bytesized32, sub_configs=True
+        )
     options = parser.instantiate(parser.parse_args(args))
     options.pop("config")
     result = component(**options.as_dict() if hasattr(options, "as_dict") else options)
@@ -111,7 +119,7 @@ def console() -> None:
     """Run the command of this process; an error that this package raises is one sentence."""
     try:
         main()
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
         origin = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
         if not origin.is_relative_to(Path(__file__).parent):
             raise

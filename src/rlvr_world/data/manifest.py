@@ -4,11 +4,12 @@ import hashlib
 import json
 import os
 import tarfile
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,11 @@ class Shard:
     name: str
     episodes: int
     sha256: str
+
+    @property
+    def samples(self) -> int:
+        """Each episode is a sample."""
+        return self.episodes
 
 
 @dataclass
@@ -45,22 +51,26 @@ class Split:
 
 
 @dataclass
-class Manifest:
-    """A data set: where it comes from, and what is in its shards.
+class ShardManifest(ABC):
+    """A data set of any kind: where it comes from, and what is in its shards.
 
-    ``actions`` holds the ``min``, ``max``, 1 % and 99 % quantile (``q01``, ``q99``) of each action
-    dimension over the first split; ``fingerprint`` is a hash over the hashes of all shards.
+    A split has ``shards``, and each of them a ``name``, its number of ``samples`` and the
+    ``sha256`` of its bytes; ``fingerprint`` is a hash over the hashes of all shards.
     """
 
     source: str
     settings: dict[str, Any]
     versions: dict[str, str]
-    actions: dict[str, list[float]]
-    splits: dict[str, Split]
+    splits: dict[str, Any]
     fingerprint: str
 
     @classmethod
-    def load(cls, root: str | Path, made_by: str = "rlvr-world data") -> "Manifest":
+    @abstractmethod
+    def parse(cls, fields: dict[str, Any]) -> Self:
+        """The manifest whose JSON was read."""
+
+    @classmethod
+    def load(cls, root: str | Path, made_by: str = "rlvr-world data") -> Self:
         """Read the manifest of a folder.
 
         Args:
@@ -75,19 +85,34 @@ class Manifest:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist: make the data with `{made_by}`")
         try:
-            fields = json.loads(path.read_text())
-            for split in fields["splits"].values():
-                split["shards"] = [Shard(**shard) for shard in split["shards"]]
-                split["shapes"] = {name: tuple(step) for name, step in split["shapes"].items()}
-                split["lengths"] = {int(frames): n for frames, n in split["lengths"].items()}
-            fields["splits"] = {name: Split(**split) for name, split in fields["splits"].items()}
-            return cls(**fields)
+            return cls.parse(json.loads(path.read_text()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a manifest of shards: {error}") from error
 
     def save(self, root: str | Path) -> None:
         """Write ``manifest.json`` into a folder, whole or not at all."""
         write_json(Path(root) / "manifest.json", asdict(self))
+
+
+@dataclass
+class Manifest(ShardManifest):
+    """A data set of episodes.
+
+    ``actions`` holds the ``min``, ``max``, 1 % and 99 % quantile (``q01``, ``q99``) of each action
+    dimension over the first split.
+    """
+
+    actions: dict[str, list[float]]
+
+    @classmethod
+    def parse(cls, fields: dict[str, Any]) -> Self:
+        """The manifest whose JSON was read."""
+        for split in fields["splits"].values():
+            split["shards"] = [Shard(**shard) for shard in split["shards"]]
+            split["shapes"] = {name: tuple(step) for name, step in split["shapes"].items()}
+            split["lengths"] = {int(frames): n for frames, n in split["lengths"].items()}
+        splits = {name: Split(**split) for name, split in fields["splits"].items()}
+        return cls(**fields | {"splits": splits})
 
     @classmethod
     def build(
@@ -97,7 +122,7 @@ class Manifest:
         settings: Mapping[str, Any],
         versions: Mapping[str, str] | None = None,
         share_moving: ShareMoving | None = None,
-    ) -> "Manifest":
+    ) -> Self:
         """Read all shards ``{split}-*.tar`` of a folder and describe them.
 
         Args:
@@ -120,13 +145,14 @@ class Manifest:
             actions = actions or [episode["actions"] for episode in arrays]
         if not splits:
             raise FileNotFoundError(f"{root} holds no shards")
+        shards = [shard for split in splits.values() for shard in split.shards]
         return cls(
-            source,
-            dict(settings),
-            dict(versions or {}),
-            _ranges(np.concatenate(actions)),
-            splits,
-            _fingerprint(splits),
+            source=source,
+            settings=dict(settings),
+            versions=dict(versions or {}),
+            splits=splits,
+            fingerprint=fingerprint({shard.name: shard.sha256 for shard in shards}),
+            actions=_ranges(np.concatenate(actions)),
         )
 
 
@@ -185,7 +211,7 @@ def _ranges(actions: NDArray[np.float32]) -> dict[str, list[float]]:
     return {name: [float(x) for x in row] for name, row in rows.items()}
 
 
-def _fingerprint(splits: Mapping[str, Split]) -> str:
-    """A hash over the names and hashes of all shards."""
-    lines = [f"{shard.name} {shard.sha256}" for s in splits.values() for shard in s.shards]
+def fingerprint(hashes: Mapping[str, str]) -> str:
+    """A hash over the names and hashes of files."""
+    lines = [f"{name} {sha256}" for name, sha256 in hashes.items()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

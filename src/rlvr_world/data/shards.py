@@ -10,7 +10,7 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 
 from rlvr_world.data.loader import ShardLoader
-from rlvr_world.data.manifest import Manifest
+from rlvr_world.data.manifest import Manifest, ShardManifest
 from rlvr_world.data.skips import Skips
 from rlvr_world.data.stream import (
     EvaluationStream,
@@ -41,6 +41,9 @@ class ShardDataModule(LightningDataModule, ABC):
     made_by: ClassVar[str] = "rlvr-world data"
     """The command that makes such data, for error messages; ``{root}`` is filled in."""
 
+    manifest_type: ClassVar[type[ShardManifest]] = Manifest
+    """What kind of manifest the folder has."""
+
     def __init__(
         self,
         root: str,
@@ -67,14 +70,27 @@ class ShardDataModule(LightningDataModule, ABC):
     def reader(self, split: str) -> ExampleReader:
         """What makes examples of the samples of a split."""
 
+    def shards(self, split: str) -> list[ShardFile]:
+        """The shards of a split; none if there is no such split."""
+        found = self.manifest.splits.get(split)
+        return [ShardFile(self.root / s.name, s.samples) for s in found.shards] if found else []
+
+    def lengths(self, split: str) -> dict[int, int]:
+        """How many samples of a split have how many time steps."""
+        return self.manifest.splits[split].lengths
+
+    def training_stream(self, **stream: Any) -> TrainingStream:
+        """The stream of training batches, from the arguments of ``TrainingStream``."""
+        return TrainingStream(**stream)
+
     @cached_property
-    def manifest(self) -> Manifest:
+    def manifest(self) -> Any:
         """What the folder holds.
 
         Raises:
             FileNotFoundError: If it is not there; the text says which command makes it.
         """
-        return Manifest.load(self.root, self.made_by.format(root=self.root))
+        return self.manifest_type.load(self.root, self.made_by.format(root=self.root))
 
     @property
     def fingerprint(self) -> str:
@@ -98,7 +114,7 @@ class ShardDataModule(LightningDataModule, ABC):
                 f"samples_per_epoch {self.samples_per_epoch} is less than one batch of "
                 f"{self.batch_size} on each of {self._world} ranks"
             )
-        stream = TrainingStream(
+        stream = self.training_stream(
             **self._source("train", self.batch_size),
             length=length,
             buffer=self.shuffle,
@@ -108,15 +124,15 @@ class ShardDataModule(LightningDataModule, ABC):
 
     def val_dataloader(self) -> ShardLoader:
         """Each example of the validation split once."""
-        return self._evaluation("val")
+        return self.once("val")
 
     def test_dataloader(self) -> ShardLoader:
         """Each example of the test split once."""
-        return self._evaluation("test")
+        return self.once("test")
 
     def predict_dataloader(self) -> ShardLoader:
         """The same as for testing."""
-        return self._evaluation("test")
+        return self.once("test")
 
     def state_dict(self) -> dict[str, Any]:
         """The seed and the fingerprint of the data."""
@@ -137,16 +153,17 @@ class ShardDataModule(LightningDataModule, ABC):
             )
         self.seed = state_dict["seed"]
 
-    def _evaluation(self, split: str) -> ShardLoader:
+    def once(self, split: str) -> ShardLoader:
+        """Each example of a split once, over all ranks together."""
         stream = EvaluationStream(**self._source(split, self.eval_batch_size))
-        episodes = self.manifest.splits[split].episodes
-        if episodes < self._world:
-            raise ValueError(f"{self.root}: {split} has {episodes} samples, {self._world} ranks")
+        samples = stream.skips.total
+        if samples < self._world:
+            raise ValueError(f"{self.root}: {split} has {samples} samples, {self._world} ranks")
         return self._loader(split, stream, self._eval_length(split, stream))
 
     def _eval_length(self, split: str, stream: EvaluationStream) -> int | None:
         """This rank's batches in a pass; known only if all samples have the same length."""
-        lengths = self.manifest.splits[split].lengths
+        lengths = self.lengths(split)
         if len(lengths) != 1:
             return None
         ((length, samples),) = lengths.items()
@@ -158,17 +175,18 @@ class ShardDataModule(LightningDataModule, ABC):
 
     def _source(self, split: str, batch_size: int) -> dict[str, Any]:
         """What streams of all kinds need."""
-        found = self.manifest.splits.get(split)
-        if found is None or not found.episodes:
+        shards = self.shards(split)
+        total = sum(shard.samples for shard in shards)
+        if not total:
             raise ValueError(
                 f"{self.root} has nothing in its split {split}: make it with "
                 f"`{self.made_by.format(root=self.root)}`"
             )
         return {
-            "shards": [ShardFile(self.root / s.name, s.episodes) for s in found.shards],
+            "shards": shards,
             "reader": self.reader(split),
             "batch_size": batch_size,
-            "skips": Skips(f"{self.root} {split}", found.episodes, self.max_skip_share),
+            "skips": Skips(f"{self.root} {split}", total, self.max_skip_share),
             "rank": self._rank,
             "world": self._world,
         }

@@ -163,16 +163,20 @@ class TrainingStream(Stream):
     def batches(self, worker: int, workers: int) -> Iterator[Batch]:
         """This worker's share of the epoch."""
         rng = random.Random(f"{self.seed} {self.epoch} {self.rank} {worker}")
-        examples = self.examples(self._mixed(rng), lambda sample: self.reader.draw(sample, rng))
+        examples = self.examples(self.resampled(rng), lambda sample: self.reader.draw(sample, rng))
         shuffled = shuffle(self.buffer, self.buffer // 4, rng=rng)(examples)
         share = len(range(worker, self.length, workers))
         return islice(batched(self.batch_size, self.reader.collate, False)(shuffled), share)
 
-    def _mixed(self, rng: random.Random) -> Iterator[RawSample]:
+    def resampled(self, rng: random.Random) -> Iterator[RawSample]:
+        """The raw samples to draw examples from, for ever."""
+        return self.endless(self.shards, rng)
+
+    def endless(self, shards: Sequence[ShardFile], rng: random.Random) -> Iterator[RawSample]:
         """Samples of several open shards in turn, for ever; the first ones start anywhere."""
 
         def opened(anywhere: bool) -> Iterator[RawSample]:
-            shard = rng.choice(self.shards)
+            shard = rng.choice(shards)
             start = rng.randrange(shard.samples) if anywhere else 0
             return self.samples(shard, lambda index: index >= start)
 
@@ -184,6 +188,32 @@ class TrainingStream(Stream):
                 streams[chosen] = opened(anywhere=False)
             else:
                 yield sample
+
+
+class MixedStream(TrainingStream):
+    """A training stream that takes samples from several groups of shards at given shares.
+
+    Args:
+        groups: The shards of each group and the share of its samples in the stream.
+        **stream: The arguments of ``TrainingStream``.
+    """
+
+    def __init__(
+        self, *, groups: Sequence[tuple[Sequence[ShardFile], float]], **stream: Any
+    ) -> None:
+        super().__init__(**stream)
+        self.groups = [(shards, share) for shards, share in groups if share]
+
+    def resampled(self, rng: random.Random) -> Iterator[RawSample]:
+        """Each sample from a group that is drawn for it."""
+        streams = [self.endless(shards, rng) for shards, _ in self.groups]
+        shares = [share for _, share in self.groups]
+        while True:
+            (stream,) = rng.choices(streams, shares)
+            sample = next(stream, None)
+            if sample is None:
+                return
+            yield sample
 
 
 class EvaluationStream(Stream):

@@ -5,7 +5,6 @@ from typing import Literal
 
 import torch
 from lightning import LightningDataModule
-from lightning.fabric.utilities import move_data_to_device
 from torch.utils.data import DataLoader
 
 from rlvr_world.types import Batch
@@ -39,7 +38,7 @@ class Clips:
         empty = True
         for batch in self.loader(split):
             empty = False
-            yield move_data_to_device(batch, self.device)
+            yield self.data.transfer_batch_to_device(batch, self.device, 0)
         if empty:
             raise ValueError(
                 f"data: the {split} split has no clips; make its shards, or shorten the clips"

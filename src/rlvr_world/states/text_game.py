@@ -39,7 +39,7 @@ class Transition:
     Args:
         game: Name of the game.
         mode: What the step covers.
-        action: The action, empty in the modes ``tick`` and ``score``.
+        action: The action, empty in the mode ``tick``.
         state: The state before the step.
         target: The true state after it.
         uuid_base: The first uuid that is free for new objects.
