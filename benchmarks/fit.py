@@ -17,6 +17,7 @@ from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.rewards.reward import Reward
+from rlvr_world.rl.grpo import GRPO
 from rlvr_world.types import Batch, TokenSequence
 
 
@@ -74,7 +75,7 @@ def our_step(problem: Problem, device: torch.device) -> Work:
         optimizer=optimizer,
         group_size=problem.group,
         num_minibatches=problem.minibatches,
-        kl_weight=KL_WEIGHT,
+        objective=GRPO(kl_weight=KL_WEIGHT),
     )
     rows = [{"prompt": row, "key": str(index)} for index, row in enumerate(problem.draw())]
     loader = DataLoader(rows, batch_size=problem.prompts)

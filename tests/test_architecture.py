@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "callbacks": "types filmstrip rewards",
     "evaluation": "types filmstrip states rewards rl modules",
     "applications": "types states codecs modules evaluation recording",
-    "demo": "data",
+    "demos": "data",
     "cli": EVERYTHING,
     "__main__": EVERYTHING,
     "__init__": "",

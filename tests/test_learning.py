@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
+from rlvr_world.rl.grpo import GRPO
 from rlvr_world.rl.sampler import Sampler
 
 BACKBONE = partial(Transformer, dim=48, depth=2, heads=4)
@@ -28,7 +29,12 @@ def trainer(folder, steps, **options):
 
 def rlvr(weights, **options):
     torch.manual_seed(0)
-    settings = {"group_size": 8, "num_minibatches": 4, "kl_weight": 1e-3, "optimizer": ADAM}
+    settings = {
+        "group_size": 8,
+        "num_minibatches": 4,
+        "objective": GRPO(kl_weight=1e-3),
+        "optimizer": ADAM,
+    }
     return RLVRWorldModel(
         DialCodec(), BACKBONE, {"right": DialsRight()}, weights=weights, **(settings | options)
     )

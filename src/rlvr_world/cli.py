@@ -13,12 +13,13 @@ from jsonargparse import ActionConfigFile, ArgumentParser
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningCLI
 
-from rlvr_world.demo import Demo
+from rlvr_world.demos.pusht import PushTDemo
+from rlvr_world.demos.text_game import TextGameDemo
 from rlvr_world.evaluation.evaluate import evaluate
 from rlvr_world.recording.bpe import learn_bpe
 from rlvr_world.recording.bytesized32 import bytesized32
 from rlvr_world.recording.pusht import Episodes, PushTRecorder
-from rlvr_world.recording.textworld import TextWorldRecorder
+from rlvr_world.recording.textworld import Games, TextWorldRecorder
 from rlvr_world.recording.tokens import tokens
 
 
@@ -43,7 +44,37 @@ def demo(
         configs: The folder of configs.
         overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
     """
-    Demo(main, preset, folder, data, asdict(episodes), configs, overlay).run_all()
+    PushTDemo(
+        asdict(episodes), command=main, preset=preset, folder=folder, data=data, configs=configs,
+        overlay=overlay,
+    ).run_all()  # fmt: skip
+
+
+def demo_text(
+    preset: str = "textworld_demo",
+    folder: Path = Path("checkpoints/demo/text_game"),
+    data: Path = Path("data/textworld"),
+    games: Games = Games(),  # noqa: B008
+    configs: Path = Path("configs"),
+    overlay: Path | None = None,
+) -> None:
+    """Run the whole path on text games: make them, learn a tokenizer, MLE, RLVR, and the table.
+
+    Games, tokenizer and MLE model of an earlier run are kept; an interrupted stage goes on from its
+    last checkpoint.
+
+    Args:
+        preset: Which configs to run, ``{configs}/*/{preset}.yaml``, and those of the two rewards.
+        folder: Where the tokenizer, checkpoints, logs and the table go.
+        data: Folder of the games.
+        games: Games to make.
+        configs: The folder of configs.
+        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
+    """
+    TextGameDemo(
+        asdict(games), command=main, preset=preset, folder=folder, data=data, configs=configs,
+        overlay=overlay,
+    ).run_all()  # fmt: skip
 
 
 COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
@@ -53,6 +84,7 @@ COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
     ("data", "bytesized32"): bytesized32,
     ("data", "bpe"): learn_bpe,
     ("evaluate",): evaluate,
+    ("demo-text",): demo_text,
     ("demo",): demo,
 }
 

@@ -59,6 +59,7 @@ class Rollout(NamedTuple):
     log_probs: Tensor  # [B * G, T] under the policy that sampled; 0 at given positions
     reference_log_probs: Tensor  # [B * G, T] under the frozen reference
     importance: Tensor  # [B * G, T], factor of each token's loss
+    trained: Tensor  # [B * G, T] bool, the predicted tokens that the loss counts
     rewards: Tensor  # [B * G]
     advantages: Tensor  # [B * G, 1], or [B * G, T] where each token has its own
 

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +16,11 @@ from rlvr_world.frozen import Frozen
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.rewards.reward import Reward, RewardSet
-from rlvr_world.rl.advantages import group_relative, spreadless_share
+from rlvr_world.rl.advantages import spreadless_share
 from rlvr_world.rl.budget import Part, split_groups
+from rlvr_world.rl.grpo import GRPO
 from rlvr_world.rl.importance import importance_weights
-from rlvr_world.rl.losses import clipped_share, clipped_surrogate, kl_k3, masked_mean
+from rlvr_world.rl.losses import masked_mean
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.rl.vllm_sampler import VLLMSampler
 from rlvr_world.types import Batch, Rollout, TokenSequence
@@ -46,10 +48,7 @@ class RLVRWorldModel(WorldModel):
         token_budget: The most tokens that pass through the networks at once in the update and in
             decoding, a shared prompt counted once; all of a minibatch if not given. Smaller values
             need less memory and change no result.
-        clip_low: How far below 1 the probability ratio counts.
-        clip_high: How far above 1 the probability ratio counts.
-        kl_weight: Weight of the KL divergence to the reference, per token.
-        normalize_advantages: Divide advantages by the standard deviation of their group.
+        objective: How rewards become a loss.
         clip_norm: Largest norm of the gradient.
     """
 
@@ -67,10 +66,7 @@ class RLVRWorldModel(WorldModel):
         num_minibatches: int = 4,
         sampler: Sampler | VLLMSampler | None = None,
         token_budget: int | None = None,
-        clip_low: float = 0.2,
-        clip_high: float = 0.2,
-        kl_weight: float = 1e-3,
-        normalize_advantages: bool = True,
+        objective: GRPO = GRPO(),  # noqa: B008
         clip_norm: float = 1.0,
     ) -> None:
         super().__init__(codec, backbone, optimizer, schedule, warmup_steps, weights, seed)
@@ -87,9 +83,7 @@ class RLVRWorldModel(WorldModel):
         self.group_size = group_size
         self.num_minibatches = num_minibatches
         self.token_budget = token_budget
-        self.clip_range = (clip_low, clip_high)
-        self.kl_weight = kl_weight
-        self.normalize_advantages = normalize_advantages
+        self.objective = objective
         self.clip_norm = clip_norm
         self.reference: Frozen[SequenceModel] | None = None
         self.seconds: dict[str, float] = {}
@@ -116,7 +110,7 @@ class RLVRWorldModel(WorldModel):
     @torch.no_grad()
     def rollout(self, batch: Batch) -> Rollout:
         """Sample a group of predictions for each prompt, score them and compare within groups."""
-        self.seconds, self.terms = {}, {"kl": [], "clip_fraction": [], "log_prob_gap": []}
+        self.seconds, self.terms = {}, defaultdict(list)
         sequence, sampled = self.sample(self.codec.template(batch))
         rewards = self.reward(sequence, batch)
         with self.timed("update"):
@@ -124,8 +118,9 @@ class RLVRWorldModel(WorldModel):
             log_probs = self.all_log_probs(sequence) if self.sampler.needs_correction else sampled
         importance = importance_weights(log_probs, sampled, sequence.target_mask)
         groups = rewards.unflatten(0, (-1, self.group_size))
-        advantages = group_relative(groups, self.normalize_advantages).flatten()[:, None]
-        return Rollout(sequence, log_probs, reference, importance, rewards, advantages)
+        trained = self.objective.trained_tokens(sequence, groups, self.codec.end_token)
+        advantages = self.objective.advantages(groups)
+        return Rollout(sequence, log_probs, reference, importance, trained, rewards, advantages)
 
     def sample(self, template: TokenSequence) -> tuple[TokenSequence, Tensor]:
         """Fill each template ``group_size`` times: sequences and log-probabilities [B * G, T]."""
@@ -172,28 +167,19 @@ class RLVRWorldModel(WorldModel):
         """One optimizer step on the GRPO objective."""
         optimizer = self.optimizers()
         optimizer.zero_grad()
-        tokens = minibatch.sequence.target_mask.sum()
         with self.timed("update"):
             for part in self.parts(minibatch.sequence):
                 rollout = minibatch.select(part.rows)
-                share = rollout.sequence.target_mask.sum() / tokens
-                self.manual_backward(self.policy_loss(rollout, part.group_size) * share)
+                log_probs = self.log_probs(rollout.sequence, part.group_size)
+                loss, terms = self.objective.loss(log_probs, rollout)
+                self.manual_backward(
+                    loss * self.objective.share(rollout.trained, minibatch.trained)
+                )
+                for name, term in terms.items():
+                    self.terms[name].append(term)
             self.clip_gradients(optimizer, self.clip_norm, "norm")
             optimizer.step()
         self.lr_schedulers().step()
-
-    def policy_loss(self, rollout: Rollout, group_size: int) -> Tensor:
-        """Clipped surrogate plus KL to the reference, mean over predicted tokens (Equation 5)."""
-        mask = rollout.sequence.target_mask
-        log_probs = self.log_probs(rollout.sequence, group_size)
-        policy = (log_probs, rollout.log_probs, rollout.advantages)
-        surrogate = rollout.importance * clipped_surrogate(*policy, *self.clip_range)
-        kl = kl_k3(log_probs, rollout.reference_log_probs)
-        clipped = clipped_share(*policy, *self.clip_range)
-        gap = (log_probs - rollout.log_probs).abs()
-        for name, term in (("kl", kl), ("clip_fraction", clipped), ("log_prob_gap", gap)):
-            self.terms[name].append(masked_mean(term.detach(), mask))
-        return masked_mean(surrogate + self.kl_weight * kl, mask)
 
     def all_log_probs(self, sequence: TokenSequence, model: SequenceModel | None = None) -> Tensor:
         """``log_probs`` of a whole rollout, a part after another."""

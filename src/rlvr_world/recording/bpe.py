@@ -11,7 +11,7 @@ from rlvr_world.states.answer import Form
 from rlvr_world.states.prompt import Style, answer_text, prompt_text
 
 END, PAD = "<end>", "<pad>"
-WORDS = Regex(r' ?\d| ?[^\W\d_]+| ?[^\w\s]+|_|\s+')
+WORDS = Regex(r" ?\d| ?[^\W\d_]+| ?[^\w\s]+|_|\s+")
 
 
 def learn_bpe(

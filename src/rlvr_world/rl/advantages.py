@@ -20,6 +20,11 @@ def group_relative(rewards: Tensor, normalize: bool = True, eps: float = 1e-6) -
     return centred / (rewards.std(dim=1, keepdim=True) + eps)
 
 
-def spreadless_share(rewards: Tensor, eps: float = 1e-6) -> Tensor:
+def has_spread(rewards: Tensor, eps: float = 1e-6) -> Tensor:
+    """Which groups [B, G] have members with different rewards, so teach something, [B] bool."""
+    return rewards.std(dim=1) >= eps
+
+
+def spreadless_share(rewards: Tensor) -> Tensor:
     """The share of groups [B, G] whose members all have the same reward, so teach nothing."""
-    return (rewards.std(dim=1) < eps).float().mean()
+    return 1 - has_spread(rewards).float().mean()

@@ -1,8 +1,9 @@
-"""The whole path in one command: record, tokenise, maximise likelihood, reinforce, evaluate."""
+"""What the demos share: stages that are kept, resumed and timed, and the table at the end."""
 
 import json
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,15 +18,14 @@ VALIDATIONS = 4
 Command = Callable[[Sequence[str]], None]
 
 
-class Demo:
+class Demo(ABC):
     """Runs the stages of one demo in order, keeps what is finished and resumes what is not.
 
     Args:
         command: Runs one command line of ``rlvr-world`` in this process.
         preset: Which configs to run, ``{configs}/*/{preset}.yaml``.
         folder: Where checkpoints, logs and tables go.
-        data: Folder of the recording; its tokens go to ``{data}_tokens``.
-        episodes: Episodes to record by split.
+        data: Folder of the recording.
         configs: The folder of configs.
         overlay: YAML that says where and how every stage trains.
     """
@@ -36,7 +36,6 @@ class Demo:
         preset: str,
         folder: Path,
         data: Path,
-        episodes: Mapping[str, int],
         configs: Path,
         overlay: Path | None = None,
     ) -> None:
@@ -44,8 +43,6 @@ class Demo:
         self.preset = preset
         self.folder = folder
         self.data = data
-        self.tokens = data.with_name(f"{data.name}_tokens")
-        self.episodes = episodes
         self.configs = configs
         self.overlay = () if overlay is None else ("-c", str(overlay))
         self.console = Console()
@@ -60,8 +57,9 @@ class Demo:
         self.console.print(f"{title}: {self.seconds[name]:.0f} s")
 
     def config(self, stage: str) -> str:
-        """The path of this demo's config for a stage."""
-        return str(self.configs / stage / f"{self.preset}.yaml")
+        """The path of a config: of a stage's folder, or of a stage's folder and file."""
+        name = stage if "/" in stage else f"{stage}/{self.preset}"
+        return str(self.configs / f"{name}.yaml")
 
     def checkpoint(self, name: str, which: str = "last") -> Path:
         """A checkpoint of a stage, ``last`` or ``best``."""
@@ -93,29 +91,13 @@ class Demo:
         callbacks = torch.load(self.checkpoint(name), weights_only=True)["callbacks"]
         return callbacks["Timer"]["time_elapsed"]["train"]
 
+    @abstractmethod
     def run_all(self) -> None:
         """Go from nothing to the table."""
-        frames = ("--data.root", str(self.data))
-        if not (self.data / "manifest.json").exists():
-            sizes = (f"--episodes.{split}={count}" for split, count in self.episodes.items())
-            self.run("Recording PushT", "data", "data", "pusht", "--root", str(self.data), *sizes)
-        self.fit("Stage 1: tokenizer", "tokenizer", "tokenizer", *frames, keep=True)
-        folders = ("--source", str(self.data), "--root", str(self.tokens))
-        tokenizer = ("--tokenizer", str(self.checkpoint("tokenizer")))
-        self.run("Writing token shards", "tokens", "data", "tokens", *tokenizer, *folders)
-        codec = ("--model.codec.tokenizer", tokenizer[1])
-        tokens = ("--data.root", str(self.tokens), *codec)
-        self.fit("Stage 2: maximum likelihood", "mle", "world_model", *tokens)
-        mle = ("--model.weights", str(self.checkpoint("mle")))
-        self.fit("Stage 3: RLVR", "rlvr", "rlvr", *frames, *codec, *mle)
-        title = "Control: maximum likelihood for as long as RLVR took"
-        options = (*tokens, *mle, *self.equal_time())
-        self.fit(title, "mle_equal_time", "world_model", *options)
-        self.evaluate()
 
-    def equal_time(self) -> tuple[str, ...]:
-        """Options that make MLE train for as long as RLVR did, on a schedule that fits into it."""
-        seconds = self.trained_seconds("rlvr")
+    def equal_time(self, stage: str) -> tuple[str, ...]:
+        """Options that make MLE train for as long as a stage did, on a schedule that fits."""
+        seconds = self.trained_seconds(stage)
         checkpoint = torch.load(self.checkpoint("mle"), weights_only=True)
         steps = round(seconds * checkpoint["global_step"] / self.trained_seconds("mle"))
         options = {
@@ -125,18 +107,14 @@ class Demo:
         }
         return tuple(str(part) for option in options.items() for part in option)
 
-    def evaluate(self) -> None:
-        """Score every checkpoint on the test split."""
-        best = {"rlvr": "best", "mle_equal_time": "best"}
-        models = {
-            name: str(self.checkpoint(name, best.get(name, "last")))
-            for name in ("mle", "mle_equal_time", "rlvr")
-        }
+    def evaluate(self, models: Mapping[str, str]) -> None:
+        """Score checkpoints on the test split, by stage, each ``last`` or ``best``."""
+        paths = {name: str(self.checkpoint(name, which)) for name, which in models.items()}
         self.run(
             "Evaluation on the test split",
             "evaluation",
             "evaluate",
             *("-c", self.config("evaluation"), "--data.root", str(self.data)),
             *("--output", str(self.folder)),
-            *("--models", json.dumps(models), "--seconds", json.dumps(self.seconds)),
+            *("--models", json.dumps(paths), "--seconds", json.dumps(self.seconds)),
         )

@@ -1,0 +1,1 @@
+"""Whole paths in one command."""

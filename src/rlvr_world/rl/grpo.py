@@ -1,0 +1,109 @@
+"""The objective of GRPO (Equation 5 of the paper) and its variants."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from rlvr_world.rl.advantages import group_relative, has_spread
+from rlvr_world.rl.losses import clipped_share, clipped_surrogate, kl_k3, masked_mean
+from rlvr_world.types import Rollout, TokenSequence
+
+Reduction = Literal["token", "sequence", "constant"]
+Level = Literal["token", "sequence"]
+
+
+@dataclass(frozen=True)
+class GRPO:
+    """How rewards become a loss.
+
+    Args:
+        clip_low: How far below 1 the probability ratio counts.
+        clip_high: How far above 1 the probability ratio counts; more than ``clip_low`` is DAPO's
+            clip-higher.
+        kl_weight: Weight of the KL divergence to the reference, per token.
+        normalize_advantages: Divide advantages by the standard deviation of their group; Dr. GRPO
+            does not.
+        reduction: ``token`` is the mean over all tokens (DAPO, the paper's code), ``sequence`` the
+            mean over sequences of their means (GRPO), ``constant`` the sum over a sequence divided
+            by the most tokens it could have (Dr. GRPO).
+        level: Whether the probability ratio is that of each ``token`` or, as in GSPO, of the whole
+            ``sequence``, to the power of one over its length.
+        spreadless: Whether groups whose members all have the same reward, which teach nothing,
+            are to ``keep`` in the mean and in the KL term or to ``drop``.
+        overlong: Whether predictions that fill all positions without an end token are to ``keep``,
+            or to ``mask``: they count within their group and are not trained on (DAPO).
+    """
+
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    kl_weight: float = 1e-3
+    normalize_advantages: bool = True
+    reduction: Reduction = "token"
+    level: Level = "token"
+    spreadless: Literal["keep", "drop"] = "keep"
+    overlong: Literal["keep", "mask"] = "keep"
+
+    def advantages(self, rewards: Tensor) -> Tensor:
+        """Advantages [B * G, 1] of rewards [B, G]."""
+        return group_relative(rewards, self.normalize_advantages).flatten()[:, None]
+
+    def trained_tokens(
+        self, sequence: TokenSequence, rewards: Tensor, end_token: int | None
+    ) -> Tensor:
+        """The tokens that the loss counts, [B * G, T] bool, for rewards [B, G]."""
+        mask = sequence.target_mask
+        if self.spreadless == "drop":
+            mask = mask & has_spread(rewards).repeat_interleave(rewards.shape[1])[:, None]
+        if self.overlong == "mask" and end_token is not None:
+            mask = mask & ended(sequence, end_token)[:, None]
+        return mask
+
+    def loss(self, log_probs: Tensor, rollout: Rollout) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of some predictions, and what else to log of them.
+
+        Args:
+            log_probs: Log-probabilities under the policy that learns, [N, T].
+            rollout: The predictions.
+        """
+        mask = rollout.trained
+        log_ratio = log_probs - rollout.log_probs
+        if self.level == "sequence":
+            log_ratio = row_mean(log_ratio, mask)[:, None].expand_as(mask)
+        ratio = (log_ratio, torch.zeros_like(log_ratio), rollout.advantages)
+        clip = (self.clip_low, self.clip_high)
+        kl = kl_k3(log_probs, rollout.reference_log_probs)
+        per_token = rollout.importance * clipped_surrogate(*ratio, *clip) + self.kl_weight * kl
+        terms = {
+            "kl": kl,
+            "clip_fraction": clipped_share(*ratio, *clip),
+            "log_prob_gap": (log_probs - rollout.log_probs).abs(),
+        }
+        terms = {name: masked_mean(term.detach(), mask) for name, term in terms.items()}
+        return self.reduced(per_token, mask), terms
+
+    def reduced(self, per_token: Tensor, mask: Tensor) -> Tensor:
+        """The mean of losses [N, T] where ``mask`` holds, as ``reduction`` says."""
+        if self.reduction == "token":
+            return masked_mean(per_token, mask)
+        if self.reduction == "sequence":
+            return row_mean(per_token, mask).mean()
+        return (per_token * mask).sum() / mask.numel()
+
+    def share(self, part: Tensor, whole: Tensor) -> Tensor | float:
+        """The weight of a part's loss in that of a minibatch, from their masks [N, T]."""
+        if self.reduction == "token":
+            return part.sum() / whole.sum().clamp(min=1)
+        return len(part) / len(whole)
+
+
+def row_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of each row [N] over the positions where ``mask`` holds; 0 without any."""
+    mask = mask.to(values.dtype)
+    return (values * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
+def ended(sequence: TokenSequence, end_token: int) -> Tensor:
+    """Which rows drew their end token, [N] bool."""
+    return ((sequence.ids == end_token) & sequence.target_mask).any(dim=1)

@@ -1,0 +1,115 @@
+"""Variants of the objective against formulas written out token by token."""
+
+import math
+
+import pytest
+import torch
+
+from rlvr_world.rl.grpo import GRPO, ended
+from rlvr_world.types import Rollout, TokenSequence
+
+GROUP, LENGTHS = 3, [4, 2, 1, 3, 4, 2]
+REWARDS = torch.tensor([1.0, 0.0, 0.5, 1.0, 1.0, 1.0])  # the second group has no spread
+
+
+def rollout(objective: GRPO) -> tuple[torch.Tensor, Rollout]:
+    """Log-probabilities of a changed policy, and six predictions of up to four tokens."""
+    torch.manual_seed(0)
+    old = -torch.rand(6, 4) - 0.1
+    new, reference = old + 0.5 * torch.randn(6, 4), old + 0.3 * torch.randn(6, 4)
+    mask = torch.tensor([[i < length for i in range(4)] for length in LENGTHS])
+    sequence = TokenSequence(torch.full((6, 4), 5), mask)
+    groups = REWARDS.view(2, GROUP)
+    trained = objective.trained_tokens(sequence, groups, end_token=None)
+    importance = 0.5 + torch.rand(6, 4)
+    advantages = objective.advantages(groups)
+    return new, Rollout(sequence, old, reference, importance, trained, REWARDS, advantages)
+
+
+def by_hand(objective: GRPO, new: torch.Tensor, batch: Rollout) -> float:
+    """The same loss, one token after another."""
+    sums, kept = [], []
+    for row, length in enumerate(LENGTHS):
+        group = REWARDS[row // GROUP * GROUP :][:GROUP]
+        if objective.spreadless == "drop" and group.std() == 0:
+            sums.append(0.0)
+            kept.append(0)
+            continue
+        advantage = float(REWARDS[row] - group.mean())
+        if objective.normalize_advantages:
+            advantage /= float(group.std()) + 1e-6
+        gaps = [float(new[row, i] - batch.log_probs[row, i]) for i in range(length)]
+        total = 0.0
+        for i, gap in enumerate(gaps):
+            ratio = math.exp(sum(gaps) / length if objective.level == "sequence" else gap)
+            clipped = min(max(ratio, 1 - objective.clip_low), 1 + objective.clip_high)
+            surrogate = -min(ratio * advantage, clipped * advantage)
+            away = float(batch.reference_log_probs[row, i] - new[row, i])
+            kl = math.exp(away) - away - 1
+            total += float(batch.importance[row, i]) * surrogate + objective.kl_weight * kl
+        sums.append(total)
+        kept.append(length)
+    if objective.reduction == "token":
+        return sum(sums) / sum(kept)
+    if objective.reduction == "sequence":
+        return sum(s / max(k, 1) for s, k in zip(sums, kept, strict=True)) / 6
+    return sum(sums) / (6 * 4)
+
+
+@pytest.mark.parametrize("reduction", ["token", "sequence", "constant"])
+@pytest.mark.parametrize("level", ["token", "sequence"])
+@pytest.mark.parametrize("spreadless", ["keep", "drop"])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_loss_equals_the_formula(reduction, level, spreadless, normalize):
+    objective = GRPO(
+        clip_low=0.1, clip_high=0.28, kl_weight=0.05, normalize_advantages=normalize,
+        reduction=reduction, level=level, spreadless=spreadless,
+    )  # fmt: skip
+    new, batch = rollout(objective)
+    loss, _ = objective.loss(new, batch)
+    assert float(loss) == pytest.approx(by_hand(objective, new, batch), abs=1e-6)
+
+
+@pytest.mark.parametrize("reduction", ["token", "sequence", "constant"])
+def test_parts_of_a_minibatch_add_up(reduction):
+    objective = GRPO(reduction=reduction, spreadless="drop")
+    new, batch = rollout(objective)
+    whole, _ = objective.loss(new, batch)
+    parts = [slice(0, 2), slice(2, 6)]
+    total = sum(
+        objective.loss(new[rows], batch.select(rows))[0]
+        * objective.share(batch.trained[rows], batch.trained)
+        for rows in parts
+    )
+    torch.testing.assert_close(total, whole)
+
+
+def test_a_sequence_ratio_lets_gradients_flow_to_every_token():
+    objective = GRPO(level="sequence", clip_low=9, clip_high=9)
+    new, batch = rollout(objective)
+    new.requires_grad_()
+    objective.loss(new, batch)[0].backward()
+    assert (new.grad[0, :4] != 0).all()
+    assert (new.grad[2, 1:] == 0).all()
+
+
+def test_predictions_without_an_end_are_masked_if_asked():
+    ids = torch.tensor([[7, 4, 4, 0], [7, 4, 0, 0], [7, 4, 4, 4]])
+    mask = torch.tensor(
+        [[False, True, True, True], [False, True, True, False], [False] + [True] * 3]
+    )
+    sequence, rewards = TokenSequence(ids, mask), torch.tensor([[0.0, 1.0, 2.0]])
+    assert ended(sequence, 0).tolist() == [True, True, False]
+    kept = GRPO().trained_tokens(sequence, rewards, 0)
+    masked = GRPO(overlong="mask").trained_tokens(sequence, rewards, 0)
+    assert torch.equal(kept, mask)
+    assert torch.equal(masked, mask & torch.tensor([[True], [True], [False]]))
+
+
+def test_a_rollout_that_teaches_nothing_gives_a_loss_of_zero():
+    objective = GRPO(spreadless="drop")
+    new, batch = rollout(objective)
+    rows = slice(3, 6)
+    loss, _ = objective.loss(new[rows], batch.select(rows))
+    assert float(loss) == 0
+    assert float(objective.share(batch.trained[rows], batch.trained[rows])) == 0
