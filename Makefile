@@ -2,28 +2,33 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint clean help
+.PHONY: demo demo-text test test-slow lint clean help
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-.venv/installed: pyproject.toml
+.venv/bin/python:
 	@echo "Setting up .venv (PyTorch is large: this takes a few minutes the first time) ..."
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --editable '.[dev]'
+
+.venv/%.installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --editable '.[$*]'
 	@touch $@
 
-demo: .venv/installed ## Record PushT, train tokenizer, MLE and RLVR, and print the table
+demo: .venv/pusht.installed ## Record PushT, train tokenizer, MLE and RLVR, and print the table
 	$(BIN)/rlvr-world demo
 
-test: .venv/installed ## Run the tests
+demo-text: .venv/textworld.installed ## Make text games, train MLE and RLVR, and print the table
+	$(BIN)/rlvr-world demo-text
+
+test: .venv/dev.installed ## Run the tests
 	$(BIN)/python -m pytest
 
-test-slow: .venv/installed ## Run the slow tests too
+test-slow: .venv/dev.installed ## Run the slow tests too
 	$(BIN)/python -m pytest -m 'not gpu'
 
-lint: .venv/installed ## Check the style
+lint: .venv/dev.installed ## Check the style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 clean: ## Delete what demos and runs made; .venv stays

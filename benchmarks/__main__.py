@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
     rows: list[Row] = []
     for case in track(benchmark.cases(args), description=chosen, transient=True):
         if args.only is None or args.only in case.name:
-            rows += measure(case, args.device, args.rounds)
+            rows += measure(case, args.device, args.rounds, args.warm_ups)
         if args.json is not None:
             write_json(args.json, report.document(chosen, rows, args.device))
     report.show(chosen, rows, args.device)
@@ -58,6 +58,9 @@ def _parser(benchmark: str) -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, help="of PyTorch on the CPU")
     parser.add_argument("--only", help="measure only the cases whose name has this text")
     parser.add_argument("--rounds", type=int, default=3, help="measured runs of each contender")
+    parser.add_argument(
+        "--warm-ups", type=int, default=1, help="runs of each before that of its memory"
+    )
     return parser
 
 

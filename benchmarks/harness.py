@@ -122,11 +122,11 @@ class Row:
         }
 
 
-def measure(case: Case, device: torch.device, rounds: int = 3) -> list[Row]:
+def measure(case: Case, device: torch.device, rounds: int = 3, warm_ups: int = 1) -> list[Row]:
     """Measure all contenders of a case in turn.
 
-    Each is prepared, runs once unmeasured, and once for its memory; then ``rounds`` rounds follow
-    in which every contender runs once.
+    Each is prepared, runs ``warm_ups`` times unmeasured, and once for its memory; then ``rounds``
+    rounds follow in which every contender runs once.
 
     Raises:
         ValueError: If contenders make different numbers of units.
@@ -135,7 +135,7 @@ def measure(case: Case, device: torch.device, rounds: int = 3) -> list[Row]:
     reasons: dict[str, str] = {}
     for contender in (case.ours, *case.rivals):
         try:
-            found[contender.name] = _warm_up(contender, device)
+            found[contender.name] = _warm_up(contender, device, warm_ups)
         except (ImportError, Unavailable) as error:
             if contender is case.ours:
                 raise
@@ -160,13 +160,14 @@ def describe(device: torch.device) -> str:
     return device_name(device) + threads
 
 
-def _warm_up(contender: Contender, device: torch.device) -> tuple[Work, Measurement]:
-    """The contender's work after one run, and its units and memory in a second one."""
+def _warm_up(contender: Contender, device: torch.device, warm_ups: int) -> tuple[Work, Measurement]:
+    """The contender's work after some runs, and its units and memory in one more."""
     for module in contender.requires:
         import_module(module)
     before = held(device)
     work = contender.prepare()
-    work()
+    for _ in range(warm_ups):
+        work()
     with Peak(device) as peak:
         units = work()
         _synchronize(device)

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "data": "types states",
     "recording": "types states nn data codecs",
     "modules": "types frozen nn codecs rewards rl",
-    "callbacks": "types filmstrip rewards",
+    "callbacks": "types filmstrip states rewards",
     "evaluation": "types filmstrip states rewards rl modules",
     "applications": "types states codecs modules evaluation recording",
     "demos": "data",

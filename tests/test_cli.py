@@ -138,7 +138,7 @@ def test_misspelt_keys_are_named(workplace, capsys):
 
 
 def test_data_without_a_source_lists_the_sources():
-    with pytest.raises(SystemExit, match=r"data {pusht \| tokens}"):
+    with pytest.raises(SystemExit, match=r"data {pusht \| tokens \| textworld"):
         main(["data"])
 
 

@@ -9,7 +9,9 @@ from jsonargparse import ArgumentParser
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningCLI
 from stages import ROOT, checkpoint
+from tokenizers import Tokenizer, models
 from torch import nn
+from transformers import PreTrainedTokenizerFast
 
 from rlvr_world.codecs.codec import Codec
 from rlvr_world.evaluation.evaluate import evaluate
@@ -32,6 +34,30 @@ def paper_tokenizer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("paper_tokenizer")
     model.export(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def text_tokenizer(tmp_path_factory):
+    """A tokenizer of three words."""
+    words = Tokenizer(models.WordLevel({"<end>": 0, "<pad>": 1, "lamp": 2}, unk_token="<pad>"))
+    folder = tmp_path_factory.mktemp("text_tokenizer")
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, eos_token="<end>", pad_token="<pad>"
+    )
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tokenizer_for(paper_tokenizer, text_tokenizer, pipeline):
+    """The tokenizer that a config needs, by the config's name."""
+
+    def choose(name: str) -> str:
+        if "textworld" in name or "bytesized32" in name:
+            return str(text_tokenizer)
+        return str(paper_tokenizer if "rt1" in name else pipeline / checkpoint("tokenizer"))
+
+    return choose
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +84,10 @@ def instantiate(path: Path, *options: str) -> LightningCLI:
 
 
 @pytest.mark.parametrize("path", RUNS, ids=str)
-def test_runs_instantiate(path, workplace, paper_tokenizer, vgg_weights):
+def test_runs_instantiate(path, workplace, tokenizer_for, vgg_weights):
     options = []
     if path.parts[1] != "tokenizer":
-        tokenizer = paper_tokenizer if "rt1" in path.name else checkpoint("tokenizer")
-        options = ["--model.codec.tokenizer", str(tokenizer)]
+        options = ["--model.codec.tokenizer", tokenizer_for(path.name)]
     if path.name == "rt1_single_step.yaml" and path.parts[1] == "rlvr":
         options += ["--model.rewards.lpips.weights", str(vgg_weights)]
     cli = instantiate(path, *options)
@@ -77,12 +102,11 @@ def test_runs_instantiate(path, workplace, paper_tokenizer, vgg_weights):
 
 
 @pytest.mark.parametrize("kind", PARTS)
-def test_parts_instantiate(kind, workplace, paper_tokenizer):
+def test_parts_instantiate(kind, workplace, tokenizer_for):
     for path in sorted((ROOT / "configs" / kind).glob("*.yaml")):
         settings = yaml.safe_load(path.read_text())
         if kind == "codec":
-            tokenizer = paper_tokenizer if "rt1" in path.name else checkpoint("tokenizer")
-            settings["init_args"]["tokenizer"] = str(tokenizer)
+            settings["init_args"]["tokenizer"] = tokenizer_for(path.name)
         parser = ArgumentParser()
         parser.add_argument("--part", type=PARTS[kind])
         part = parser.instantiate(parser.parse_object({"part": settings})).part

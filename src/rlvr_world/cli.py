@@ -20,6 +20,7 @@ from rlvr_world.recording.bpe import learn_bpe
 from rlvr_world.recording.bytesized32 import bytesized32
 from rlvr_world.recording.pusht import Episodes, PushTRecorder
 from rlvr_world.recording.textworld import Games, TextWorldRecorder
+from rlvr_world.recording.textworld_game import Size
 from rlvr_world.recording.tokens import tokens
 
 
@@ -55,6 +56,7 @@ def demo_text(
     folder: Path = Path("checkpoints/demo/text_game"),
     data: Path = Path("data/textworld"),
     games: Games = Games(),  # noqa: B008
+    size: Size = Size(rooms=2, objects=4, quest_length=2),  # noqa: B008
     configs: Path = Path("configs"),
     overlay: Path | None = None,
 ) -> None:
@@ -68,12 +70,13 @@ def demo_text(
         folder: Where the tokenizer, checkpoints, logs and the table go.
         data: Folder of the games.
         games: Games to make.
+        size: How large a game is.
         configs: The folder of configs.
         overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
     """
     TextGameDemo(
-        asdict(games), command=main, preset=preset, folder=folder, data=data, configs=configs,
-        overlay=overlay,
+        asdict(games), asdict(size), command=main, preset=preset, folder=folder, data=data,
+        configs=configs, overlay=overlay,
     ).run_all()  # fmt: skip
 
 

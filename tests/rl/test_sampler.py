@@ -3,7 +3,7 @@ import torch
 from torch.nn.functional import log_softmax
 
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.rl.draw import truncate
+from rlvr_world.rl.draw import draw, truncate
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import TokenSequence
 
@@ -55,6 +55,27 @@ def drawn(model, blank, group=4, **settings):
 def any_model(request):
     torch.manual_seed(0)
     return Transformer(VOCAB, dim=32, depth=2, heads=4, kv_heads=request.param)
+
+
+def drawn_without_cache(model, blank, group):
+    """The same tokens by the shortest way: the whole row through the model for each of them."""
+    ids, mask, _ = blank.repeat(group)
+    columns = mask[0].nonzero().flatten().tolist()
+    generator = torch.Generator().manual_seed(5)
+    shape = (len(ids), len(columns))
+    uniforms = torch.rand(shape, generator=generator, dtype=torch.float64)
+    for index, column in enumerate(columns):
+        logits = model.logits(model(ids[:, :column])[:, -1]).masked_fill(~LEGAL, float("-inf"))
+        ids[:, column] = draw(logits.softmax(-1), uniforms[:, index])
+    return ids
+
+
+@pytest.mark.parametrize(
+    "pattern", ["....____", "...__..__.__", "._", "..._..._..._", ".__......__"]
+)
+def test_tokens_equal_those_drawn_without_any_cache(any_model, pattern):
+    blank = template(pattern, rows=3)
+    assert torch.equal(drawn(any_model, blank)[0].ids, drawn_without_cache(any_model, blank, 4))
 
 
 @pytest.mark.parametrize("pattern", ["......______", "...__..__.__"])

@@ -13,6 +13,9 @@ class Codec(nn.Module, ABC):
     vocab_size: int
     """The number of token ids that sequences may hold."""
 
+    is_lossy: bool = True
+    """Whether decoding an encoded state loses something; tables then show that floor."""
+
     end_token: int | None = None
     """The token that ends a prediction; None if a prediction fills all of its positions."""
 

@@ -31,6 +31,8 @@ class TextGameCodec(Codec):
         chat: Put the prompt into the chat template of the tokenizer.
     """
 
+    is_lossy = False
+
     def __init__(
         self,
         tokenizer: Path | str | PreTrainedTokenizerBase,

@@ -11,17 +11,19 @@ class TextGameDemo(Demo):
 
     Args:
         games: Games to make by split.
+        size: How large a game is: its rooms, objects and the length of its quest.
         **demo: See ``Demo``. The tokenizer goes to ``{folder}/tokenizer``.
     """
 
-    def __init__(self, games: Mapping[str, int], **demo: Any) -> None:
+    def __init__(self, games: Mapping[str, int], size: Mapping[str, int], **demo: Any) -> None:
         super().__init__(**demo)
-        self.games = games
+        self.games, self.size = games, size
 
     def run_all(self) -> None:
         data, tokenizer = ("--data.root", str(self.data)), self.folder / "tokenizer"
         if not (self.data / "manifest.json").exists():
-            sizes = (f"--games.{split}={count}" for split, count in self.games.items())
+            sizes = [f"--games.{split}={count}" for split, count in self.games.items()]
+            sizes += [f"--size.{part}={count}" for part, count in self.size.items()]
             root = ("--root", str(self.data))
             self.run("Making text games", "data", "data", "textworld", *root, *sizes)
         if not (tokenizer / "tokenizer.json").exists():

@@ -100,10 +100,8 @@ def check_same_template(models: Mapping[str, WorldModel], batch: Batch) -> None:
     expected = models[first].codec.template(batch)
     for row in others:
         template = models[row].codec.template(batch)
-        same = template.ids.shape == expected.ids.shape
-        if not (
-            same and all(torch.equal(a, b) for a, b in zip(template[:2], expected[:2], strict=True))
-        ):
+        pairs = zip(template[:2], expected[:2], strict=True)  # padding follows from the ids
+        if not all(torch.equal(a, b) for a, b in pairs):
             raise ValueError(
                 f"models.{row}: its codec makes other token sequences of the clips than that of "
                 f"models.{first}; both must be trained with the same settings of the codec"
@@ -121,7 +119,8 @@ def predictions(
     codec = next(iter(rows.values())).model.codec
     sequence, template = codec.encode(batch), codec.template(batch)
     yield COPY_LAST, codec.copy_last(batch), None
-    yield RECONSTRUCTION, codec.decode(sequence), None
+    if codec.is_lossy:
+        yield RECONSTRUCTION, codec.decode(sequence), None
     for name, row in rows.items():
         generator = torch.Generator(row.model.device).manual_seed(generator_seed)
         yield name, row.predict(template, seeds, generator), row.nll(sequence)

@@ -1,0 +1,30 @@
+"""The text demo as a user runs it, on few games and for a few steps."""
+
+import json
+import shutil
+
+import pytest
+from stages import ROOT
+
+from rlvr_world.cli import main
+
+pytest.importorskip("textworld", reason="textworld is not installed")
+
+
+def test_demo_goes_from_nothing_to_the_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    games = [f"--games.{split}=2" for split in ("train", "val", "test")]
+    main(["demo-text", "--overlay", "configs/trainer/debug.yaml", *games])
+    table = json.loads((tmp_path / "checkpoints/demo/text_game/table.json").read_text())
+    assert list(table["rows"]) == [
+        "copy_last", "mle", "mle_tuned_sampling", "mle_equal_time", "rlvr_binary",
+        "rlvr_task_specific",
+    ]  # fmt: skip
+    nothing_changes = table["rows"]["copy_last"]
+    assert nothing_changes["unchanged"][0] == 100
+    assert nothing_changes["changed"][0] == 0
+    assert 0 < nothing_changes["overall"][0] < 100
+    assert table["rows"]["mle"]["nll"][0] > 0
+    logged = tmp_path / "checkpoints/demo/text_game/mle"
+    assert list(logged.glob("events.out.tfevents.*"))
