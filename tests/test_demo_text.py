@@ -11,6 +11,7 @@ from rlvr_world.cli import main
 pytest.importorskip("textworld", reason="textworld is not installed")
 
 
+@pytest.mark.slow
 def test_demo_goes_from_nothing_to_the_table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")

@@ -159,16 +159,19 @@ class Transformer(SequenceModel):
         return llama_weights(self)
 
     def rotation(self, start: int | Tensor, length: int, device: torch.device) -> Tensor:
-        """Cosines and sines of the angles of positions ``start ...``, [2, T, head_dim]."""
+        """What ``rotate`` needs for positions ``start ...``, [2, T, head_dim].
+
+        Cosines of the angles, and sines with the sign that the other half of a pair takes.
+        """
         half = torch.arange(0, self.head_dim, 2, device=device, dtype=torch.float32)
         frequencies = self.rope_theta ** -(half / self.head_dim)
         positions = torch.arange(length, device=device, dtype=torch.float32) + start
-        angles = torch.outer(positions, frequencies).repeat(1, 2)
-        return torch.stack([angles.cos(), angles.sin()])
+        angles = torch.outer(positions, frequencies)
+        cos, sin = angles.cos(), angles.sin()
+        return torch.stack([torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)])
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     """Rotate pairs (i, i + D/2) of x [N, H, T, D] by the angles of their positions."""
     cos, sin = rotation.to(x.dtype)
-    low, high = x.chunk(2, dim=-1)
-    return x * cos + torch.cat([-high, low], dim=-1) * sin
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)
