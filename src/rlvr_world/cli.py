@@ -16,6 +16,7 @@ from lightning.pytorch.cli import LightningCLI
 from rlvr_world.demos.pusht import PushTDemo
 from rlvr_world.demos.text_game import TextGameDemo
 from rlvr_world.evaluation.evaluate import evaluate
+from rlvr_world.modules.saved import export
 from rlvr_world.recording.bpe import learn_bpe
 from rlvr_world.recording.bytesized32 import bytesized32
 from rlvr_world.recording.pusht import Episodes, PushTRecorder
@@ -87,6 +88,7 @@ COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
     ("data", "bytesized32"): bytesized32,
     ("data", "bpe"): learn_bpe,
     ("evaluate",): evaluate,
+    ("export",): export,
     ("demo-text",): demo_text,
     ("demo",): demo,
 }

@@ -7,17 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rlvr_world.modules.mle import MLEWorldModel
-from rlvr_world.modules.rlvr import RLVRWorldModel
-from rlvr_world.modules.stage import load_checkpoint
+from rlvr_world.modules.saved import load_world_model
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import Batch, Prediction, TokenSequence
 
 COPY_LAST, RECONSTRUCTION = "copy_last", "reconstruction"
 BASELINES = (COPY_LAST, RECONSTRUCTION)
-STAGES = (MLEWorldModel, RLVRWorldModel)
-"""The classes that checkpoints name; Lightning loads none that is not imported."""
 
 
 @dataclass
@@ -80,18 +76,11 @@ def load_models(paths: Mapping[str, Path], device: torch.device) -> dict[str, Wo
 
 
 def load_model(row: str, path: Path, device: torch.device) -> WorldModel:
-    """The world model in a checkpoint, rebuilt from the settings that it holds."""
-    checkpoint = load_checkpoint(path)
-    if "codec" not in checkpoint:
-        raise ValueError(
-            f"models.{row}: {path}: not the checkpoint of a world model; give one that the MLE or "
-            "the RLVR stage wrote"
-        )
+    """The world model in a checkpoint, with the row's name in errors."""
     try:
-        model = WorldModel.load_from_checkpoint(path, map_location=device, weights_only=True)
+        return load_world_model(path, device)
     except (ValueError, FileNotFoundError) as error:
-        raise type(error)(f"models.{row}: {path}: {error}") from error
-    return model.to(device).eval()
+        raise type(error)(f"models.{row}: {error}") from error
 
 
 def check_same_template(models: Mapping[str, WorldModel], batch: Batch) -> None:

@@ -36,7 +36,8 @@ class RLVRWorldModel(WorldModel):
         codec: The modality: batches to token sequences and back.
         backbone: Constructor of the sequence model, given the codec's vocabulary size.
         rewards: Rewards by name; their weighted sum is maximised.
-        weights: Checkpoint of the MLE stage to start from, also the frozen reference policy.
+        weights: Checkpoint of the MLE stage to start from, also the frozen reference policy; a
+            pretrained backbone may do without.
         optimizer: Constructor of the optimizer, given the parameters.
         schedule: Learning-rate schedule by its name in ``transformers.get_scheduler``.
         warmup_steps: Optimizer steps over which the learning rate rises from 0.
@@ -92,7 +93,7 @@ class RLVRWorldModel(WorldModel):
     def setup(self, stage: str) -> None:
         super().setup(stage)
         if stage == "fit":
-            if self.weights is None:
+            if self.weights is None and not self.backbone.is_pretrained:
                 raise ValueError("model.weights: RLVR starts from an MLE checkpoint; give its path")
             self.reference = Frozen(copy.deepcopy(self.backbone))
 

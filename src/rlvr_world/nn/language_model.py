@@ -87,6 +87,7 @@ class LanguageModel(SequenceModel):
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        self.is_pretrained = source is not None
         if (source is None) == (architecture is None):
             raise ValueError("language model: give either `source` or `architecture`")
         if source is not None:

@@ -17,6 +17,9 @@ class SequenceModel(nn.Module, ABC):
     the number of leading positions of each row that hold nothing; none if not given.
     """
 
+    is_pretrained: bool = False
+    """Whether the weights come from earlier training, so that RLVR can start from them."""
+
     @abstractmethod
     def forward(
         self, ids: Tensor, cache: Cache | None = None, padding: Tensor | None = None

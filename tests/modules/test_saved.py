@@ -1,0 +1,104 @@
+from functools import partial
+
+import pytest
+import torch
+from games import step, write_root
+from lightning import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from rlvr_world.codecs.text_game import TextGameCodec
+from rlvr_world.data.text import TextDataModule
+from rlvr_world.modules.mle import MLEWorldModel
+from rlvr_world.modules.rlvr import RLVRWorldModel
+from rlvr_world.nn.export import counterpart, export_model
+from rlvr_world.nn.language_model import LanguageModel
+from rlvr_world.nn.transformer import Transformer
+from rlvr_world.recording.bpe import learn_bpe
+from rlvr_world.rewards.text_game import TaskSpecific
+
+QWEN = {
+    "model_type": "qwen2", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2,
+}  # fmt: skip
+LORA = {"r": 4, "target_modules": "all-linear"}
+SGD = partial(torch.optim.SGD, lr=0.5)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("qwen")
+    steps = [step(n, action) for n in range(12) for action in ("switch 1", "wait")]
+    write_root(root / "data", {"train": steps, "val": steps[:4]})
+    learn_bpe(str(root / "data"), root / "tokenizer", vocab_size=400)
+    return root
+
+
+def fit(folder, model, name):
+    data = TextDataModule(str(folder / "data"), batch_size=4, samples_per_epoch=8)
+    keep = ModelCheckpoint(folder / name, save_last=True)
+    Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, callbacks=keep, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, limit_val_batches=1,
+    ).fit(model, data)  # fmt: skip
+    return folder / name / "last.ckpt"
+
+
+@pytest.mark.filterwarnings("ignore:a .* is cut to")
+def test_lora_goes_from_likelihood_to_rlvr(folder):
+    """SFT of low-rank differences, then RLVR of the same, on a random Qwen."""
+    pytest.importorskip("peft", reason="peft is not installed")
+    torch.manual_seed(0)
+    codec = TextGameCodec(folder / "tokenizer", prompt_length=60, answer_length=10)
+
+    def backbone(vocab_size):
+        return LanguageModel(vocab_size, architecture=QWEN, lora=LORA)
+
+    mle = MLEWorldModel(codec, backbone, SGD)
+    before = {name: p.clone() for name, p in mle.backbone.named_parameters()}
+    path = fit(folder, mle, "mle")
+    changed = {n for n, p in mle.backbone.named_parameters() if not torch.equal(p, before[n])}
+    assert changed
+    assert all("lora_" in name for name in changed)
+    torch.manual_seed(0)
+    rlvr = RLVRWorldModel(
+        codec, backbone, {"task": TaskSpecific()}, weights=path, optimizer=SGD, group_size=3,
+        num_minibatches=2,
+    )  # fmt: skip
+    fit(folder, rlvr, "rlvr")
+    start = torch.load(path, weights_only=True)["state_dict"]
+    for name, parameter in rlvr.backbone.named_parameters():
+        if "lora_" not in name:
+            assert torch.equal(parameter, start[f"backbone.{name}"])
+
+
+@pytest.mark.parametrize("lora", [None, LORA])
+def test_an_exported_language_model_is_a_source(folder, tmp_path, lora):
+    if lora is not None:
+        pytest.importorskip("peft", reason="peft is not installed")
+    torch.manual_seed(0)
+    model = LanguageModel(50, architecture=QWEN, lora=lora).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    export_model(model, tmp_path)
+    assert list(tmp_path.glob("*.safetensors"))
+    again, ids = LanguageModel(50, source=tmp_path).eval(), torch.randint(50, (2, 7))
+    torch.testing.assert_close(again.logits(again(ids)), model.logits(model(ids)))
+    assert again.is_pretrained
+
+
+def test_an_exported_transformer_is_a_llama(tmp_path):
+    torch.manual_seed(0)
+    model, ids = Transformer(50, dim=32, depth=2, heads=4), torch.randint(50, (2, 7))
+    export_model(model, tmp_path)
+    llama = AutoModelForCausalLM.from_pretrained(tmp_path)
+    torch.testing.assert_close(llama(ids).logits, model.logits(model(ids)), atol=1e-4, rtol=0)
+
+
+def test_a_model_without_counterpart_is_named():
+    with pytest.raises(ValueError, match="Linear has no counterpart in transformers"):
+        counterpart(torch.nn.Linear(2, 2))
+
+
+def test_the_tokenizer_reads_in_transformers(folder):
+    assert AutoTokenizer.from_pretrained(folder / "tokenizer").eos_token == "<end>"
