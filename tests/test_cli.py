@@ -87,6 +87,18 @@ def test_demo_goes_from_nothing_to_the_table_and_keeps_the_tokenizer(workplace):
         assert (again == time) == (stage in {"tokenizer", "mle"})
 
 
+def test_switches_for_speed_and_the_objective_are_options(workplace):
+    fit("rlvr", "--model.weights", str(checkpoint("mle")), "--model.group_size", "4",
+        "--model.sampler", "rlvr_world.rl.sampler.Sampler", "--model.sampler.token_budget", "900",
+        "--model.token_budget", "900", "--model.backbone.checkpointing", "true",
+        "--model.objective.clip_high", "0.28", "--model.objective.spreadless", "drop",
+        "--model.objective.level", "sequence", "--trainer.logger.name", "switches")  # fmt: skip
+    settings = torch.load(checkpoint("switches"), weights_only=True)["hyper_parameters"]
+    assert settings["sampler"]["init_args"]["token_budget"] == 900
+    assert settings["objective"]["clip_high"] == 0.28
+    assert settings["objective"]["kl_weight"] == 1e-3
+
+
 def test_validate_and_test_read_a_checkpoint(workplace, capsys):
     options = ("-c", "configs/rlvr/pusht_demo.yaml", "-c", "configs/trainer/debug.yaml")
     for command in ("validate", "test"):

@@ -90,6 +90,11 @@ def test_only_the_codecs_tokens_are_scored():
         LanguageModel(30, architecture=LLAMA | {"vocab_size": 24})
 
 
+def test_a_growing_cache_is_not_compiled():
+    with pytest.raises(ValueError, match="compiled needs a static cache, which LanguageModel"):
+        Sampler(compiled=True)(build(), padded(), LEGAL)
+
+
 def test_bad_sources_are_named(tmp_path):
     with pytest.raises(ValueError, match="either `source` or `architecture`"):
         LanguageModel(VOCAB)

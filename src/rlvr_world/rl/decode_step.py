@@ -21,7 +21,15 @@ def decode_step(model: SequenceModel, cache: Cache, compiled: bool) -> DecodeSte
         model: The model.
         cache: Its sampling cache; it must be static to be compiled or recorded.
         compiled: Whether ``torch.compile`` fuses the step. The first call then takes a while.
+
+    Raises:
+        ValueError: It cannot be compiled.
     """
+    if compiled and not isinstance(cache.length, Tensor):
+        raise ValueError(
+            f"sampler: compiled needs a static cache, which {type(model).__name__} does not have; "
+            "leave it false"
+        )
     forward = torch.compile(next_logits, dynamic=False) if compiled else next_logits
     step = partial(forward, model, cache)
     return RecordedStep(step, cache) if records(cache) else step
