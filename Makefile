@@ -23,7 +23,7 @@ demo-text: .venv/textworld.installed ## Make text games, train MLE and RLVR, and
 	$(BIN)/rlvr-world demo-text
 
 test: .venv/dev.installed ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: .venv/dev.installed ## Run the slow tests too
 	$(BIN)/python -m pytest -m 'not gpu'
