@@ -27,7 +27,10 @@ def load_world_model(path: Path, device: torch.device | str = "cpu") -> WorldMod
             f"{path}: not the checkpoint of a world model; give one that the MLE or the RLVR stage "
             "wrote"
         )
-    model = WorldModel.load_from_checkpoint(path, map_location=device, weights_only=True)
+    try:
+        model = WorldModel.load_from_checkpoint(path, map_location=device, weights_only=True)
+    except (ValueError, FileNotFoundError) as error:
+        raise type(error)(f"{path}: {error}") from error
     return model.to(device).eval()
 
 
