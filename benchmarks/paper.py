@@ -11,19 +11,23 @@ from typing import Any
 
 import torch
 import yaml
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from benchmarks.fit import checkpoint, trainer
+from benchmarks.fit import EvenShare, checkpoint, trainer
 from benchmarks.floors import arithmetic, bandwidth, decode_bytes, update_operations
 from benchmarks.harness import Case, Contender, Work
 from benchmarks.rollout import Shape, cache_bytes, our_work, their_work
+from rlvr_world.codecs.codec import Codec
 from rlvr_world.codecs.video import FrameCodec
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.nn.vq_model import VQModel
+from rlvr_world.rewards.reward import Reward
 from rlvr_world.rewards.video import LPIPS, MAE
 from rlvr_world.rl.sampler import Sampler
+from rlvr_world.types import TokenSequence
 
 TOKENIZER = Path(__file__).parents[1] / "configs" / "tokenizer" / "rt1_frame.yaml"
 FULL = {
@@ -84,6 +88,10 @@ def cases(args: argparse.Namespace) -> Iterator[Case]:
         ours = Contender("RLVRWorldModel", lambda: whole_step(sizes, args, notes))
         text = f"{sizes['prompts']} prompts x {sizes['group']}, frames of {sizes['frame']}"
         yield Case("single-step RLVR step", text, "predictions", ours, (), notes)
+        bare: dict[str, Any] = {}
+        ours = Contender("RLVRWorldModel", lambda: bare_step(sizes, args, bare))
+        text = f"{sizes['rollouts']['multi-step']}, without decoding"
+        yield Case("multi-step RLVR step", text, "predictions", ours, (), bare)
 
 
 def transformer(sizes: dict[str, Any], name: str, args: argparse.Namespace) -> Transformer:
@@ -110,36 +118,82 @@ def floors(model: Transformer, shape: Shape) -> dict[str, float]:
 def whole_step(sizes: dict[str, Any], args: argparse.Namespace, notes: dict[str, Any]) -> Work:
     """Sampling, decoding, LPIPS with a VGG trunk, the reference and the update."""
     torch.manual_seed(0)
-    folder = Path(tempfile.mkdtemp())
     stage = yaml.safe_load(TOKENIZER.read_text())["model"]["init_args"]
     tokenizer = VQModel(**stage["model"]["init_args"] | sizes["tokenizer"])
     low, high = [0.0] * ACTION_DIMS, [1.0] * ACTION_DIMS
     codec = FrameCodec(tokenizer, sizes["frame"], low, high, CONTEXT_FRAMES)
 
+    rewards = {"mae": MAE(), "lpips": LPIPS("st-vgg", chunk=64)}
+    return step_work(codec, rewards, Clips(sizes["prompts"], sizes["frame"]), sizes, args, notes)
+
+
+def bare_step(sizes: dict[str, Any], args: argparse.Namespace, notes: dict[str, Any]) -> Work:
+    """Multi-step sampling, the reference and the update, with a reward that costs nothing."""
+    shape = sizes["rollouts"]["multi-step"]
+    codec = TemplateCodec(shape, sizes["vocabulary"]["multi-step"])
+    rows = [{"row": row, "key": str(row)} for row in range(shape.prompts)]
+    return step_work(codec, {"even": EvenShare()}, rows, sizes, args, notes)
+
+
+def step_work(
+    codec: Codec,
+    rewards: dict[str, Reward],
+    rows: Any,
+    sizes: dict[str, Any],
+    args: argparse.Namespace,
+    notes: dict[str, Any],
+) -> Work:
+    """``fit`` for one batch of all rows; ``notes`` get the seconds of its parts."""
+    folder = Path(tempfile.mkdtemp())
+
     def backbone(vocab_size: int) -> Transformer:
         return Transformer(vocab_size, **sizes["model"], compiled=args.compiled)
 
     options = {"precision": "bf16-mixed"} if args.device.type == "cuda" else {}
-    weights = checkpoint(MLEWorldModel(codec, backbone), folder, args.device)
     model = RLVRWorldModel(
         codec,
         backbone,
-        {"mae": MAE(), "lpips": LPIPS("st-vgg", chunk=64)},
-        weights=weights,
+        rewards,
+        weights=checkpoint(MLEWorldModel(codec, backbone), folder, args.device),
         group_size=sizes["group"],
         num_minibatches=MINIBATCHES,
         sampler=Sampler(compiled=args.compiled),
         token_budget=args.token_budget,
     )
-    loader = DataLoader(Clips(sizes["prompts"], sizes["frame"]), batch_size=sizes["prompts"])
+    loader = DataLoader(rows, batch_size=len(rows))
 
     def work() -> int:
-        runner = trainer(folder, args.device, MINIBATCHES, **options)
-        runner.fit(model, loader)
+        trainer(folder, args.device, MINIBATCHES, **options).fit(model, loader)
         notes.update({f"{name}, s": seconds for name, seconds in model.seconds.items()})
-        return sizes["prompts"] * sizes["group"]
+        return len(rows) * sizes["group"]
 
     return work
+
+
+class TemplateCodec(Codec):
+    """Sequences of a shape, whose predictions are their tokens."""
+
+    fingerprint = "shape"
+
+    def __init__(self, shape: Shape, vocab_size: int) -> None:
+        super().__init__()
+        self.vocab_size = vocab_size
+        self.blanks = shape.template(vocab_size)
+
+    def encode(self, batch: dict[str, Any]) -> TokenSequence:
+        sequence = self.blanks.select(batch["row"].cpu())
+        return TokenSequence(*(field.to(batch["row"].device) for field in sequence[:2]))
+
+    def decode(self, sequence: TokenSequence) -> Tensor:
+        return sequence.ids
+
+    def target(self, batch: dict[str, Any]) -> Tensor:
+        return batch["row"]
+
+    copy_last = target
+
+    def legal_tokens(self) -> Tensor:
+        return torch.ones(self.vocab_size, dtype=torch.bool)
 
 
 class Clips(torch.utils.data.Dataset):

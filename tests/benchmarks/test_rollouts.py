@@ -51,9 +51,10 @@ def test_the_cache_on_paper_is_the_cache_in_memory():
 def test_paper_measures_rollouts_and_the_whole_step(tmp_path):
     rows = tiny("paper", tmp_path)
     assert rows["rollout beside generate"]["ratio"] > 0
-    assert set(rows["single-step RLVR step"]["notes"]) == {
-        f"{part}, s" for part in ("rollout", "decode", "reward", "update")
-    }
+    for name in ("single-step RLVR step", "multi-step RLVR step"):
+        assert set(rows[name]["notes"]) == {
+            f"{part}, s" for part in ("rollout", "decode", "reward", "update")
+        }
 
 
 def test_floors_of_a_model_counted_by_hand():

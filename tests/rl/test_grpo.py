@@ -8,7 +8,7 @@ import torch
 from rlvr_world.rl.grpo import GRPO, ended
 from rlvr_world.types import Rollout, TokenSequence
 
-GROUP, LENGTHS = 3, [4, 2, 1, 3, 4, 2]
+PROMPT, GROUP, LENGTHS = 3, 3, [4, 2, 1, 3, 4, 2]
 REWARDS = torch.tensor([1.0, 0.0, 0.5, 1.0, 1.0, 1.0])  # the second group has no spread
 
 
@@ -18,17 +18,27 @@ def rollout(objective: GRPO) -> tuple[torch.Tensor, Rollout]:
     old = -torch.rand(6, 4) - 0.1
     new, reference = old + 0.5 * torch.randn(6, 4), old + 0.3 * torch.randn(6, 4)
     mask = torch.tensor([[i < length for i in range(4)] for length in LENGTHS])
-    sequence = TokenSequence(torch.full((6, 4), 5), mask)
+    mask, new, old, reference = (behind_prompt(part) for part in (mask, new, old, reference))
+    sequence = TokenSequence(torch.full(mask.shape, 5), mask)
     groups = REWARDS.view(2, GROUP)
     trained = objective.trained_tokens(sequence, groups, end_token=None)
-    importance = 0.5 + torch.rand(6, 4)
+    importance = behind_prompt(0.5 + torch.rand(6, 4))
     advantages = objective.advantages(groups)
     return new, Rollout(sequence, old, reference, importance, trained, REWARDS, advantages)
+
+
+def behind_prompt(values: torch.Tensor) -> torch.Tensor:
+    """Values of four tokens after a prompt of three, where they are 0."""
+    return torch.nn.functional.pad(values, (PROMPT, 0))
 
 
 def by_hand(objective: GRPO, new: torch.Tensor, batch: Rollout) -> float:
     """The same loss, one token after another."""
     sums, kept = [], []
+    new, old, reference, importance = (
+        part[:, PROMPT:]
+        for part in (new, batch.log_probs, batch.reference_log_probs, batch.importance)
+    )
     for row, length in enumerate(LENGTHS):
         group = REWARDS[row // GROUP * GROUP :][:GROUP]
         if objective.spreadless == "drop" and group.std() == 0:
@@ -38,15 +48,15 @@ def by_hand(objective: GRPO, new: torch.Tensor, batch: Rollout) -> float:
         advantage = float(REWARDS[row] - group.mean())
         if objective.normalize_advantages:
             advantage /= float(group.std()) + 1e-6
-        gaps = [float(new[row, i] - batch.log_probs[row, i]) for i in range(length)]
+        gaps = [float(new[row, i] - old[row, i]) for i in range(length)]
         total = 0.0
         for i, gap in enumerate(gaps):
             ratio = math.exp(sum(gaps) / length if objective.level == "sequence" else gap)
             clipped = min(max(ratio, 1 - objective.clip_low), 1 + objective.clip_high)
             surrogate = -min(ratio * advantage, clipped * advantage)
-            away = float(batch.reference_log_probs[row, i] - new[row, i])
+            away = float(reference[row, i] - new[row, i])
             kl = math.exp(away) - away - 1
-            total += float(batch.importance[row, i]) * surrogate + objective.kl_weight * kl
+            total += float(importance[row, i]) * surrogate + objective.kl_weight * kl
         sums.append(total)
         kept.append(length)
     if objective.reduction == "token":
@@ -89,8 +99,9 @@ def test_a_sequence_ratio_lets_gradients_flow_to_every_token():
     new, batch = rollout(objective)
     new.requires_grad_()
     objective.loss(new, batch)[0].backward()
-    assert (new.grad[0, :4] != 0).all()
-    assert (new.grad[2, 1:] == 0).all()
+    assert (new.grad[0, PROMPT:] != 0).all()
+    assert (new.grad[2, PROMPT + 1 :] == 0).all()
+    assert (new.grad[:, :PROMPT] == 0).all()
 
 
 def test_predictions_without_an_end_are_masked_if_asked():

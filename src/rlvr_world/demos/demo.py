@@ -56,22 +56,21 @@ class Demo(ABC):
         self.seconds[name] = time.perf_counter() - start
         self.console.print(f"{title}: {self.seconds[name]:.0f} s")
 
-    def config(self, stage: str) -> str:
-        """The path of a config: of a stage's folder, or of a stage's folder and file."""
-        name = stage if "/" in stage else f"{stage}/{self.preset}"
-        return str(self.configs / f"{name}.yaml")
+    def config(self, stage: str, variant: str = "") -> str:
+        """The path of this demo's config for a stage, or for a variant of it."""
+        return str(self.configs / stage / f"{self.preset}{variant}.yaml")
 
     def checkpoint(self, name: str, which: str = "last") -> Path:
         """A checkpoint of a stage, ``last`` or ``best``."""
         return self.folder / name / "checkpoints" / f"{which}.ckpt"
 
-    def fit(self, title: str, name: str, stage: str, *options: str, keep: bool = False) -> None:
-        """Train one stage, going on with an interrupted run.
+    def fit(self, title: str, name: str, path: str, *options: str, keep: bool = False) -> None:
+        """Train one stage by the config at ``path``, going on with an interrupted run.
 
         ``keep`` skips a stage that has finished with the same config.
         """
         record, last = self.folder / name / "finished.json", self.checkpoint(name)
-        config = Path(self.config(stage)).read_text()
+        config = Path(path).read_text()
         if record.exists():
             finished = json.loads(record.read_text())
             if keep and finished["config"] == config:
@@ -82,7 +81,7 @@ class Demo(ABC):
         resume = ("--ckpt_path", str(last)) if last.exists() else ()
         logger = ("--trainer.logger.save_dir", str(self.folder), "--trainer.logger.name", name)
         clock = ("--trainer.max_time", "07:00:00:00")
-        configs = ("-c", self.config(stage), *self.overlay)
+        configs = ("-c", path, *self.overlay)
         self.run(title, name, "fit", *configs, *logger, *clock, *options, *resume)
         write_json(record, {"seconds": self.trained_seconds(name), "config": config})
 

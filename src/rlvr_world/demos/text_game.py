@@ -30,13 +30,15 @@ class TextGameDemo(Demo):
             folders = ("--root", str(self.data), "--output", str(tokenizer))
             self.run("Learning a tokenizer", "tokenizer", "data", "bpe", *folders)
         options = (*data, "--model.codec.tokenizer", str(tokenizer))
-        self.fit("Stage 1: maximum likelihood", "mle", "world_model", *options, keep=True)
+        self.fit(
+            "Stage 1: maximum likelihood", "mle", self.config("world_model"), *options, keep=True
+        )
         mle = ("--model.weights", str(self.checkpoint("mle")))
         for reward in ("binary", "task_specific"):
-            name, config = f"rlvr_{reward}", f"rlvr/{self.preset}_{reward}"
+            name, config = f"rlvr_{reward}", self.config("rlvr", f"_{reward}")
             self.fit(f"Stage 2: RLVR, {reward} reward", name, config, *options, *mle)
         title = "Control: maximum likelihood for as long as RLVR took"
         control = (*options, *mle, *self.equal_time("rlvr_binary"))
-        self.fit(title, "mle_equal_time", "world_model", *control)
+        self.fit(title, "mle_equal_time", self.config("world_model"), *control)
         rows = {"mle": "last", "mle_equal_time": "best"}
         self.evaluate(rows | {"rlvr_binary": "best", "rlvr_task_specific": "best"})

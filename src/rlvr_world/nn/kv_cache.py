@@ -5,6 +5,8 @@ G members of a group, N = B * G rows, T new positions.
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from einops import rearrange, repeat
@@ -19,20 +21,17 @@ Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 class PromptLayer:
     """One layer's view of a shared prompt."""
 
-    def __init__(self, cache: "PromptCache") -> None:
-        self.cache = cache
-
-    def fill(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def fill(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attention within the prompt [B, ...], whose keys and values are remembered."""
         self.key, self.value = key, value  # [B, K, P, D]
-        return causal_attention(query, key, value, self.cache.prompt_mask(key))
+        return causal_attention(query, key, value, mask)
 
-    def read(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def read(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attention of members [N, ...] to their prompt and to their own positions."""
         group = len(query) // len(self.key)
         keys = torch.cat([self.key.repeat_interleave(group, 0), key], dim=2)
         values = torch.cat([self.value.repeat_interleave(group, 0), value], dim=2)
-        return causal_attention(query, keys, values, self.cache.member_mask(query, keys))
+        return causal_attention(query, keys, values, mask)
 
 
 class PromptCache:
@@ -44,39 +43,42 @@ class PromptCache:
     """
 
     def __init__(self, depth: int, padding: Tensor | None = None) -> None:
-        self.layers = [PromptLayer(self) for _ in range(depth)]
+        self.layers = [PromptLayer() for _ in range(depth)]
         self.padding = padding
         self.length = 0
 
-    def attends(self) -> list[Attend]:
-        """The attention of each layer in the coming forward pass."""
-        return [layer.read if self.length else layer.fill for layer in self.layers]
+    def attends(self, rows: int, new: int) -> list[Attend]:
+        """The attention of each layer in the coming forward pass, over ids [rows, new]."""
+        mask = None
+        if self.padding is not None:
+            padding = self.padding.repeat_interleave(rows // len(self.padding))
+            mask = visible_positions(new, self.length + new, padding)
+        steps = [layer.read if self.length else layer.fill for layer in self.layers]
+        return [partial(step, mask=mask) for step in steps]
 
     def advance(self, length: int) -> None:
         """Note that ``length`` positions have passed through every layer."""
         self.length = self.length or length
 
-    def prompt_mask(self, key: Tensor) -> Tensor | None:
-        """Which prompt positions see which, None where all see all before them."""
-        if self.padding is None:
-            return None
-        return visible_positions(key.shape[2], key.shape[2], self.padding)
 
-    def member_mask(self, query: Tensor, keys: Tensor) -> Tensor | None:
-        """Which positions the new ones of each member see."""
-        if self.padding is None:
-            return None
-        members = self.padding.repeat_interleave(len(query) // len(self.padding))
-        return visible_positions(query.shape[2], keys.shape[2], members)
+class View(NamedTuple):
+    """What all layers share in one forward pass over T new positions of each member.
+
+    ``places`` [T] is where these go in the buffers, of which the first ``end`` are looked at;
+    ``future`` [T, S] holds where a new position must not look, and ``hidden_prompt`` [B * K, 1, P]
+    where the prompt holds nothing.
+    """
+
+    places: Tensor
+    end: int
+    future: Tensor | None
+    hidden_prompt: Tensor | None
 
 
 class SamplingLayer:
     """One layer's shared prompt, and a buffer for what each member has added."""
 
-    def __init__(
-        self, cache: "SamplingCache", prompt: PromptLayer, group: int, capacity: int
-    ) -> None:
-        self.cache = cache
+    def __init__(self, prompt: PromptLayer, group: int, capacity: int) -> None:
         self.group, self.kv_heads = group, prompt.key.shape[1]
         self.prompt_key = prompt.key.flatten(0, 1)  # [B * K, P, D]
         self.prompt_value = prompt.value.flatten(0, 1)
@@ -84,10 +86,10 @@ class SamplingLayer:
         self.key = prompt.key.new_zeros(rows, group, capacity, dim)
         self.value = torch.zeros_like(self.key)
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, view: View) -> Tensor:
         """Attend to the prompt, one matrix product for a whole group, and to the own positions."""
         new, prompt_length = query.shape[2], self.prompt_key.shape[1]
-        own_key, own_value = self.remember(key, value)  # [B * K * G, S, D]
+        own_key, own_value = self.remember(key, value, view)  # [B * K * G, S, D]
         query = rearrange(
             query * query.shape[-1] ** -0.5,
             "(b g) (k r) t d -> (b k) (g r t) d",
@@ -95,10 +97,13 @@ class SamplingLayer:
             k=self.kv_heads,
         )
         to_prompt = torch.bmm(query, self.prompt_key.transpose(1, 2))
-        to_prompt = self.cache.hide_padding(to_prompt)
+        if view.hidden_prompt is not None:
+            to_prompt = to_prompt.masked_fill(view.hidden_prompt, float("-inf"))
         own_query = query.reshape(len(own_key), -1, query.shape[-1])
         to_own = torch.bmm(own_query, own_key.transpose(1, 2))
-        to_own = self.cache.hide_future(to_own, new)
+        if view.future is not None:
+            future = view.future.repeat(to_own.shape[1] // new, 1)  # [R * T, S]
+            to_own = to_own.masked_fill(future, float("-inf"))
         scores = torch.cat([to_prompt.view(*to_own.shape[:2], -1), to_own], dim=-1)
         weights = scores.softmax(dim=-1)
         from_prompt = torch.bmm(
@@ -111,13 +116,13 @@ class SamplingLayer:
             mixed, "(b k g) (r t) d -> (b g) (k r) t d", g=self.group, k=self.kv_heads, t=new
         )
 
-    def remember(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    def remember(self, key: Tensor, value: Tensor, view: View) -> tuple[Tensor, Tensor]:
         """Add keys and values [N, K, T, D] to each member's own, which are returned."""
-        places, end = self.cache.places(key.shape[2])
         for buffer, new in ((self.key, key), (self.value, value)):
             new = rearrange(new, "(b g) k t d -> (b k) g t d", g=self.group)
-            buffer.index_copy_(2, places, new.to(buffer.dtype))
-        return self.key[:, :, :end].flatten(0, 1), self.value[:, :, :end].flatten(0, 1)
+            buffer.index_copy_(2, view.places, new.to(buffer.dtype))
+        own = (buffer[:, :, : view.end].flatten(0, 1) for buffer in (self.key, self.value))
+        return tuple(own)
 
 
 class SamplingCache:
@@ -133,7 +138,7 @@ class SamplingCache:
     def __init__(
         self, prompt: PromptCache, group_size: int, capacity: int, static: bool = False
     ) -> None:
-        self.layers = [SamplingLayer(self, p, group_size, capacity) for p in prompt.layers]
+        self.layers = [SamplingLayer(p, group_size, capacity) for p in prompt.layers]
         self.prompt_length, self.capacity = prompt.length, capacity
         self.device = prompt.layers[0].key.device
         self.hidden_prompt: Tensor | None = None
@@ -146,30 +151,20 @@ class SamplingCache:
         if static:
             self.length = torch.tensor(prompt.length, device=self.device)
 
-    def attends(self) -> list[Attend]:
-        """The attention of each layer."""
-        return [layer.attend for layer in self.layers]
+    def attends(self, rows: int, new: int) -> list[Attend]:
+        """The attention of each layer in the coming forward pass, over ids [rows, new]."""
+        view = self.view(new)
+        return [partial(layer.attend, view=view) for layer in self.layers]
 
     def advance(self, length: int) -> None:
         """Note that ``length`` more positions have passed through every layer."""
         self.length += length
 
-    def places(self, new: int) -> tuple[Tensor, int]:
-        """Where ``new`` positions go in the buffers, and how much of these is then looked at."""
+    def view(self, new: int) -> View:
+        """Where ``new`` positions of each member go, and what they see."""
         start = self.length - self.prompt_length
         places = torch.arange(new, device=self.device) + start
-        return places, self.capacity if self.static else start + new
-
-    def hide_padding(self, to_prompt: Tensor) -> Tensor:
-        """Scores [B * K, G * R * T, P] with minus infinity where the prompt holds nothing."""
-        if self.hidden_prompt is None:
-            return to_prompt
-        return to_prompt.masked_fill(self.hidden_prompt, float("-inf"))
-
-    def hide_future(self, to_own: Tensor, new: int) -> Tensor:
-        """Scores [B * K * G, R * T, S] with minus infinity at positions still to come."""
-        if new == 1 and not self.static:
-            return to_own
-        places, end = self.places(new)
-        future = torch.arange(end, device=self.device) > places[:, None]  # [T, S]
-        return to_own.masked_fill(future.repeat(to_own.shape[1] // new, 1), float("-inf"))
+        end, future = self.capacity if self.static else start + new, None
+        if new > 1 or self.static:
+            future = torch.arange(end, device=self.device) > places[:, None]
+        return View(places, end, future, self.hidden_prompt)

@@ -119,7 +119,9 @@ class Transformer(SequenceModel):
         padding: Tensor | None = None,
     ) -> Tensor:
         rotation = self.rotation(0 if cache is None else cache.length, ids.shape[1], ids.device)
-        attends = self.attends(ids.shape[1], padding) if cache is None else cache.attends()
+        attends = (
+            self.attends(ids.shape[1], padding) if cache is None else cache.attends(*ids.shape)
+        )
         x = self.embedding(ids)
         for block, attend in zip(self.blocks, attends, strict=True):
             if self.checkpointing and torch.is_grad_enabled():

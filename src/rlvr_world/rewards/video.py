@@ -29,6 +29,11 @@ class FrameReward(Reward):
         scores = self.frame_score(prediction.flatten(0, 1).float(), target.flatten(0, 1).float())
         return scores.unflatten(0, prediction.shape[:2]).mean(dim=1)
 
+    def group_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The score of each of B * G samples against its one of B targets, which is not copied."""
+        members = prediction.unflatten(0, (-1, group_size(prediction, target)))  # [B, G, ...]
+        return torch.stack([self.score(each, target) for each in members.unbind(1)], 1).flatten()
+
     def check(self, prediction: Tensor, target: Tensor) -> None:
         """Raise ``ValueError`` unless both are finite float frames of one shape in [0, 1]."""
         if prediction.ndim != 5 or prediction.shape[1:] != target.shape[1:]:

@@ -81,15 +81,19 @@ class GRPO:
             "log_prob_gap": (log_probs - rollout.log_probs).abs(),
         }
         terms = {name: masked_mean(term.detach(), mask) for name, term in terms.items()}
-        return self.reduced(per_token, mask), terms
+        own = mask.shape[1] - rollout.sequence.prompt_length
+        return self.reduced(per_token, mask, own), terms
 
-    def reduced(self, per_token: Tensor, mask: Tensor) -> Tensor:
-        """The mean of losses [N, T] where ``mask`` holds, as ``reduction`` says."""
+    def reduced(self, per_token: Tensor, mask: Tensor, own: int) -> Tensor:
+        """The mean of losses [N, T] where ``mask`` holds, as ``reduction`` says.
+
+        ``own`` is the number of positions behind the prompt.
+        """
         if self.reduction == "token":
             return masked_mean(per_token, mask)
         if self.reduction == "sequence":
             return row_mean(per_token, mask).mean()
-        return (per_token * mask).sum() / mask.numel()
+        return (per_token * mask).sum() / (len(mask) * own)
 
     def share(self, part: Tensor, whole: Tensor) -> Tensor | float:
         """The weight of a part's loss in that of a minibatch, from their masks [N, T]."""

@@ -30,6 +30,10 @@ Objects = dict[Any, Any]
 """Objects by uuid; those of an answer may be anything in which "uuid" was found."""
 
 
+BAD_DATA = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""What an answer of an odd shape raises here, where the original takes any exception as wrong."""
+
+
 def upstream_judgement(text: str, transition: Transition, form: Form) -> Judgement:
     """Judge the answer in a text."""
     repair_tools()
@@ -44,7 +48,7 @@ def upstream_judgement(text: str, transition: Transition, form: Form) -> Judgeme
         return Judgement("not JSON")
     try:
         return _judgement(said, transition, form)
-    except Exception:
+    except BAD_DATA:
         return Judgement("wrong shape")
 
 
@@ -155,7 +159,7 @@ def _changed_share(transition: Transition, truth: Objects, objects: Objects) -> 
     changes = transition.once("upstream", lambda: _changes(transition, truth))
     try:
         said = list(_differences(truth, objects))
-    except Exception:
+    except BAD_DATA:
         return None
     right = [not differs for uuid, key, differs in said if changes[uuid][key]]
     return sum(right) / len(right) if right else None
