@@ -1,4 +1,4 @@
-"""``python -m benchmarks rollout|step|data|tokenizer|paper``: one table of ratios."""
+"""``python -m benchmarks rollout|step|data|rlds|tokenizer|rewards|paper``: one table of ratios."""
 
 import argparse
 import logging
@@ -18,7 +18,9 @@ NAMES = {
     "rollout": "the sampler beside transformers' generate",
     "step": "one whole RLVR step beside trl's GRPOTrainer",
     "data": "clips from shards beside plain webdataset",
+    "rlds": "TFRecords into shards beside TFRecords into NPZ files",
     "tokenizer": "the frame tokenizer beside diffusers' VQModel",
+    "rewards": "text-game rewards beside a comparison of states with deepdiff",
     "paper": "rollouts and RLVR steps at the paper's sizes, beside the device's floors",
 }
 

@@ -2,6 +2,7 @@
 
 from tempfile import TemporaryFile
 
+from rlvr_world.recording.layouts import GAMES
 from rlvr_world.recording.text_folder import describe
 from rlvr_world.recording.transitions import TransitionSpool, write_splits
 from rlvr_world.states.text_game import Transition
@@ -34,7 +35,7 @@ def write_root(root, splits, rules=None, seed=0):
     """A folder as the recorders write it, from lists of transitions by split."""
     root.mkdir(parents=True, exist_ok=True)
     with TemporaryFile() as file:
-        spool = TransitionSpool(file)
+        spool = TransitionSpool(file, GAMES)
         for split, transitions in splits.items():
             for transition in transitions:
                 spool.add(transition, split, scope=split)

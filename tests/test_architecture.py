@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "recording": "types states nn data codecs",
     "modules": "types frozen nn codecs rewards rl",
     "callbacks": "types filmstrip states rewards",
-    "evaluation": "types filmstrip states rewards rl modules",
+    "evaluation": "types frozen filmstrip states nn rewards rl modules",
     "applications": "types states codecs modules evaluation recording",
     "demos": "data",
     "cli": EVERYTHING,

@@ -14,17 +14,30 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from rlvr_world.codecs.codec import Codec
+from rlvr_world.evaluation.best_of import best_of
 from rlvr_world.evaluation.evaluate import evaluate
+from rlvr_world.nn.compressive import CompressiveVQModel
 from rlvr_world.nn.lpips_trunks import BACKBONES
 from rlvr_world.nn.vq_model import VQModel
 
 RUNS = sorted(
     path.relative_to(ROOT)
-    for stage in ("tokenizer", "world_model", "rlvr")
+    for stage in ("tokenizer", "state_probe", "world_model", "rlvr")
     for path in (ROOT / "configs" / stage).glob("*.yaml")
 )
 PARTS = {"data": LightningDataModule, "codec": Codec}
-KNOWN = {"data", "codec", "tokenizer", "world_model", "rlvr", "evaluation", "trainer"}
+KNOWN = {
+    "data",
+    "recording",
+    "codec",
+    "tokenizer",
+    "state_probe",
+    "world_model",
+    "rlvr",
+    "evaluation",
+    "best_of",
+    "trainer",
+}
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +46,23 @@ def paper_tokenizer(tmp_path_factory):
     model = VQModel(channels=[8] * 5, latent_channels=8, layers=1, attention=False)
     folder = tmp_path_factory.mktemp("paper_tokenizer")
     model.export(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compressive_tokenizers(tmp_path_factory):
+    """Compressive tokenizers with the codes of the paper and of the demo, hardly any weights."""
+    options = {"channels": [8], "latent_channels": 8, "layers": 1, "stem": 8}
+    sizes = {
+        "rt1": {"attention_height": 32},
+        "metaworld": {
+            "frame_size": [64, 64], "patch_size": 2, "attention_height": 8,
+            "levels": [8, 5, 5, 5], "context_levels": [8, 5, 5, 5],
+        },
+    }  # fmt: skip
+    folder = tmp_path_factory.mktemp("compressive_tokenizers")
+    for name, size in sizes.items():
+        CompressiveVQModel(**options, **size).export(folder / name)
     return folder
 
 
@@ -49,12 +79,14 @@ def text_tokenizer(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tokenizer_for(paper_tokenizer, text_tokenizer, pipeline):
+def tokenizer_for(paper_tokenizer, compressive_tokenizers, text_tokenizer, pipeline):
     """The tokenizer that a config needs, by the config's name."""
 
     def choose(name: str) -> str:
-        if "textworld" in name or "bytesized32" in name:
+        if name.startswith(("textworld", "bytesized32", "web")):
             return str(text_tokenizer)
+        if "multi_step" in name or "metaworld" in name:
+            return str(compressive_tokenizers / name.split("_")[0])
         return str(paper_tokenizer if "rt1" in name else pipeline / checkpoint("tokenizer"))
 
     return choose
@@ -91,33 +123,40 @@ QWEN = {
 
 @pytest.fixture(scope="module")
 def small_qwen(tmp_path_factory):
-    """Options that put a small random model in the place of a language model of billions."""
+    """A small random model to put in the place of a language model of billions."""
     folder = tmp_path_factory.mktemp("qwen")
     config = AutoConfig.for_model(vocab_size=8, **QWEN)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    options = ["--model.backbone.source", str(folder)]
-    return {"world_model": options, "rlvr": [*options, "--model.sampler.model", str(folder)]}
+    return str(folder)
 
 
 @pytest.mark.parametrize("path", RUNS, ids=str)
 def test_runs_instantiate(path, workplace, tokenizer_for, vgg_weights, small_qwen):
     options = []
-    if path.parts[1] != "tokenizer":
+    if path.parts[1] in ("world_model", "rlvr"):
         options = ["--model.codec.tokenizer", tokenizer_for(path.name)]
-    if "bytesized32" in path.name:
+    settings = (ROOT / path).read_text()
+    if "LanguageModel" in settings:
         pytest.importorskip("peft", reason="peft is not installed")
-        options += small_qwen[path.parts[1]]
-    if path.name == "rt1_single_step.yaml" and path.parts[1] == "rlvr":
+        options += ["--model.backbone.source", small_qwen]
+    if "VLLMSampler" in settings:
+        options += ["--model.sampler.model", small_qwen]
+    if path.name.startswith("rt1") and path.parts[1] == "rlvr":
         options += ["--model.rewards.lpips.weights", str(vgg_weights)]
     cli = instantiate(path, *options)
     assert sum(p.numel() for p in cli.model.parameters()) > 80_000
     if path.name == "rt1_single_step.yaml":
-        assert cli.model.codec.vocab_size == 4375 + 256
+        assert cli.model.codec.vocab_size == 4375 + 256 + 2
         assert cli.model.codec.tokens_per_frame == 320
+    if path.name == "rt1_multi_step.yaml":
+        assert cli.model.codec.vocab_size == 2 * 4375 + 256 + 2
+        assert cli.model.codec.tokens_per_frame == 80
     if path.name == "rt1_frame.yaml":
         assert sum(p.numel() for p in cli.model.model.parameters()) == pytest.approx(
             104.41e6, abs=1e4
         )
+    if path.name == "rt1_compressive.yaml":
+        assert sum(p.numel() for p in cli.model.model.parameters()) == 129_448_016
 
 
 @pytest.mark.parametrize("kind", PARTS)
@@ -130,6 +169,17 @@ def test_parts_instantiate(kind, workplace, tokenizer_for):
         parser.add_argument("--part", type=PARTS[kind])
         part = parser.instantiate(parser.parse_object({"part": settings})).part
         assert isinstance(part, PARTS[kind])
+
+
+def test_best_of_parse(workplace):
+    paths = sorted((ROOT / "configs/best_of").glob("*.yaml"))
+    assert len(paths) >= 2
+    for path in paths:
+        parser = ArgumentParser()
+        parser.add_function_arguments(best_of, as_group=False, sub_configs=True)
+        settings = parser.parse_path(path)
+        assert settings.draws.sizes == (1, 5, 10, 50, 100)
+        assert settings.models
 
 
 def test_evaluations_parse(workplace):
@@ -146,8 +196,9 @@ def test_overlays_say_where_and_how_only():
         assert set(yaml.safe_load(path.read_text())) == {"trainer"}
 
 
-def test_paper_size_of_the_world_model(workplace, paper_tokenizer):
-    path = ROOT / "configs/world_model/rt1_single_step.yaml"
-    model = instantiate(path, "--model.codec.tokenizer", str(paper_tokenizer)).model
+@pytest.mark.parametrize(("name", "millions"), [("single", 120.38), ("multi", 127.10)])
+def test_paper_size_of_the_world_model(name, millions, workplace, tokenizer_for):
+    path = ROOT / f"configs/world_model/rt1_{name}_step.yaml"
+    model = instantiate(path, "--model.codec.tokenizer", tokenizer_for(path.name)).model
     count = sum(p.numel() for p in model.backbone.parameters())
-    assert count == pytest.approx(120.38e6, rel=1e-3)
+    assert count == pytest.approx(millions * 1e6, abs=1e4)

@@ -104,6 +104,7 @@ def test_a_token_budget_changes_nothing(mle_checkpoint, tmp_path, budget):
             mle_checkpoint,
             token_budget=token_budget,
             sampler=Sampler(token_budget=token_budget),
+            objective=GRPO(kl_weight=1e-3, entropy_weight=0.01),
             optimizer=partial(torch.optim.SGD, lr=0.1),
         )
         trainer(tmp_path, 2).fit(model, DialData(batch_size=8))
@@ -112,6 +113,22 @@ def test_a_token_budget_changes_nothing(mle_checkpoint, tmp_path, budget):
     start = torch.load(mle_checkpoint, weights_only=True)["state_dict"]
     start = torch.cat([p.flatten() for p in start.values()])
     assert (trained[0] - start).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def mean_entropy(model):
+    sequence = model.codec.encode(validation_batch())
+    legal = model.logits(sequence)[:, model.legal_tokens()]
+    return float(torch.distributions.Categorical(logits=legal).entropy().mean())
+
+
+def test_an_entropy_bonus_keeps_the_policy_random(mle_checkpoint, tmp_path):
+    found = []
+    for weight in (0.0, 0.5):
+        model = rlvr(mle_checkpoint, objective=GRPO(kl_weight=0, entropy_weight=weight))
+        trainer(tmp_path, 4 * 4).fit(model, DialData())
+        found.append(mean_entropy(model))
+    assert found[1] > found[0] + 0.1
 
 
 def test_training_refuses_a_truncated_sampler(mle_checkpoint):

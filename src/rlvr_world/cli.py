@@ -7,22 +7,32 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import ActionConfigFile, ArgumentParser
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningCLI
 
+from rlvr_world.demos.bytesized32 import ByteSized32Demo
 from rlvr_world.demos.pusht import PushTDemo
 from rlvr_world.demos.text_game import TextGameDemo
+from rlvr_world.evaluation.best_of import best_of
 from rlvr_world.evaluation.evaluate import evaluate
 from rlvr_world.modules.saved import export
 from rlvr_world.recording.bpe import learn_bpe
 from rlvr_world.recording.bytesized32 import bytesized32
+from rlvr_world.recording.counterfactual import CounterfactualRecorder
+from rlvr_world.recording.dino_wm import DinoConverter
+from rlvr_world.recording.metaworld import MetaWorldRecorder
+from rlvr_world.recording.npz import NPZConverter
 from rlvr_world.recording.pusht import Episodes, PushTRecorder
+from rlvr_world.recording.rlds import RLDSConverter
+from rlvr_world.recording.smollm2 import smollm2
 from rlvr_world.recording.textworld import Games, TextWorldRecorder
 from rlvr_world.recording.textworld_game import Size
 from rlvr_world.recording.tokens import tokens
+from rlvr_world.recording.web.recorder import WebRecorder
+from rlvr_world.recording.webarena import webarena
 
 
 def demo(
@@ -81,15 +91,54 @@ def demo_text(
     ).run_all()  # fmt: skip
 
 
+def demo_bytesized32(
+    source: Path,
+    preset: Literal["bytesized32_small", "bytesized32_smollm2"] = "bytesized32_small",
+    folder: Path | None = None,
+    data: Path = Path("data/bytesized32"),
+    configs: Path = Path("configs"),
+    overlay: Path | None = None,
+) -> None:
+    """Run the whole path on ByteSized32: convert the published files, MLE, RLVR, and the table.
+
+    Data, tokenizer and MLE model of an earlier run are kept; an interrupted stage goes on from its
+    last checkpoint.
+
+    Args:
+        source: Folder of the published files, see ``rlvr-world data bytesized32``.
+        preset: Which configs to run: a small model from random weights, or SmolLM2 with LoRA.
+        folder: Where the tokenizer, checkpoints, logs and the table go;
+            ``checkpoints/bytesized32/small`` or ``.../smollm2`` if not given.
+        data: Folder of the converted data.
+        configs: The folder of configs.
+        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
+    """
+    ByteSized32Demo(
+        source, pretrained=preset == "bytesized32_smollm2", command=main, preset=preset,
+        folder=folder or Path("checkpoints", *preset.split("_")), data=data, configs=configs,
+        overlay=overlay,
+    ).run_all()  # fmt: skip
+
+
 COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
     ("data", "pusht"): PushTRecorder,
+    ("data", "rlds"): RLDSConverter,
+    ("data", "npz"): NPZConverter,
+    ("data", "dino"): DinoConverter,
     ("data", "tokens"): tokens,
     ("data", "textworld"): TextWorldRecorder,
+    ("data", "metaworld"): MetaWorldRecorder,
+    ("data", "counterfactual"): CounterfactualRecorder,
     ("data", "bytesized32"): bytesized32,
+    ("data", "web"): WebRecorder,
+    ("data", "webarena"): webarena,
     ("data", "bpe"): learn_bpe,
     ("evaluate",): evaluate,
+    ("best-of",): best_of,
     ("export",): export,
+    ("convert", "smollm2"): smollm2,
     ("demo-text",): demo_text,
+    ("demo-bytesized32",): demo_bytesized32,
     ("demo",): demo,
 }
 
@@ -140,10 +189,13 @@ def run_command(name: str, component: Callable[..., Any], args: Sequence[str]) -
     parser = ArgumentParser(prog=f"rlvr-world {name}", description=description)
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="A YAML file of options.")
     if inspect.isclass(component):
-        parser.add_class_arguments(component, as_group=False, sub_configs=True)
+        parser.add_class_arguments(component, as_group=False, as_positional=True, sub_configs=True)
     else:
         parser.add_function_arguments(
-            component, as_group=False, as_positional=component is bytesized32, sub_configs=True
+            component,
+            as_group=False,
+            as_positional=component in (bytesized32, webarena, demo_bytesized32),
+            sub_configs=True,
         )
     options = parser.instantiate(parser.parse_args(args))
     options.pop("config")

@@ -10,6 +10,7 @@ from rlvr_world.nn.transformer import Transformer
 from rlvr_world.recording.bpe import learn_bpe
 from rlvr_world.rewards.text_game import StateMatch
 from rlvr_world.rl.sampler import Sampler
+from rlvr_world.states.answer import PHRASES
 from rlvr_world.states.prompt import answer_text, prompt_text
 
 STEPS = [step(5, "switch 3"), step(900, "wait"), step(2, "switch 0", mode="action")]
@@ -42,7 +43,9 @@ def test_the_true_answer_comes_back_and_is_right(folder, style, form):
     codec = TextGameCodec(folder, 4000, 2000, style, form)
     sequence = codec.encode(batch())
     answers = codec.decode(sequence)
-    assert answers == [answer_text(transition, style, form) for transition in STEPS]
+    named = [answer_text(transition, "long", form) for transition in STEPS]
+    without_phrase = [text.removeprefix(f"{PHRASES[0]} ") for text in named]
+    assert answers == (named if style == "long" else without_phrase)
     assert StateMatch(form=form).score(answers, codec.target(batch())).tolist() == [1, 1, 1]
 
 
@@ -95,11 +98,12 @@ def test_sampled_answers_are_text_within_the_limit(folder):
 
 
 def test_what_is_too_long_is_cut_counted_and_reported_once(folder):
-    codec = TextGameCodec(folder, prompt_length=50, answer_length=5)
+    codec = TextGameCodec(folder, prompt_length=50, answer_length=2)
     with pytest.warns(UserWarning, match="prompt of .* tokens in the batch of 0 is cut to 50"):
         sequence = codec.encode(batch())
-    assert codec.cut == {"prompt": 3, "answer": 3}
-    assert sequence.ids.shape == (3, 55)
+    assert codec.cut == codec.too_long(batch()) == {"prompt": 3, "answer": 3}
+    assert TextGameCodec(folder, prompt_length=900).too_long(batch()) == {"prompt": 0, "answer": 0}
+    assert sequence.ids.shape == (3, 52)
     assert "> switch 3" in codec.tokenizer.decode(sequence.ids[0, :50])
 
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from rlvr_world.evaluation.table import Cell, Table, summarize, text_of
+from rlvr_world.evaluation.cells import Cell, summarize, text_of
+from rlvr_world.evaluation.groups import Breakdown
+from rlvr_world.evaluation.table import Table
 
 
 @pytest.fixture
@@ -85,6 +87,26 @@ def test_a_narrow_terminal_gets_blocks_of_columns(table, width, blocks):
     text = console.export_text()
     assert text.count("copy_last") == blocks
     assert "0.25 ± 0.01" in text
+
+
+def test_what_was_cut_is_said_in_a_sentence(table):
+    def printed():
+        console = Console(width=120, record=True, file=io.StringIO())
+        console.print(table.rendered(120))
+        return console.export_text()
+
+    assert "Cut" not in printed()
+    table.too_long = {"prompt": 2, "answer": 0}
+    assert "Cut to the codec's limits: 2 prompts, 0 answers of 7." in printed()
+
+
+def test_groups_get_a_file_of_their_own(table, tmp_path):
+    table.breakdown = Breakdown("site", {"x": 4}, {"x": table.rows})
+    table.save(tmp_path)
+    saved = json.loads((tmp_path / "table.json").read_text())["breakdown"]
+    assert saved["cells"]["x"]["mle"]["nll"] == [1.5, 0.0]
+    lines = (tmp_path / "by_site.csv").read_text().splitlines()
+    assert lines[1] == "x,4,copy_last,0.5,0.0,,"
 
 
 def test_cell_text():

@@ -6,18 +6,26 @@ import inspect
 import json
 import pickle
 import pkgutil
+from functools import partial
 
 import pytest
 import torch
 import torch.multiprocessing as mp
+from page_steps import CART
 from text_states import LAMP
 from torch import Tensor
 
 import rlvr_world.rewards
+from rlvr_world.nn.state_probe import StateProbe
+from rlvr_world.rewards.physics import ProbedDistance
 from rlvr_world.rewards.reward import Reward, RewardSet
 from rlvr_world.rewards.text_game import TextGameReward
 from rlvr_world.rewards.video import MAE, FrameReward
+from rlvr_world.rewards.video_motion import PairReward
+from rlvr_world.rewards.web import WebPageReward
 from rlvr_world.states.text_game import Transition
+from rlvr_world.states.web_page import WebTransition
+from rlvr_world.states.web_prompt import NO_CHANGE, page_answer
 
 
 def concrete_rewards() -> list[type[Reward]]:
@@ -43,19 +51,44 @@ def frames() -> tuple[Tensor, Tensor]:
     return (1 - share) * target + share * noise, target
 
 
+def neighbours() -> tuple[Tensor, Tensor]:
+    """Four predictions of three frames, the first perfect; in the others frames repeat."""
+    target = torch.rand(4, 3, 3, 40, 48, generator=torch.Generator().manual_seed(0))
+    prediction = target.clone()
+    prediction[1:, 1:] = target[1:, :1]
+    return prediction, target
+
+
 def answers() -> tuple[list[str], list[Transition]]:
     """The right answer about a text game, and three texts without sound JSON."""
     right = json.dumps(LAMP.difference)
     return [right, right[:-1], "", "I do not know"], [LAMP] * 4
 
 
-EXAMPLES = {FrameReward: frames, TextGameReward: answers}
-"""For each family of rewards, predictions and targets of four samples; only the first is right."""
+def pages() -> tuple[list[str], list[WebTransition]]:
+    """The right answer about a web page, one with a wrong item, no change, and no answer."""
+    right = page_answer(CART, "long")
+    wrong = right.replace("'Added'", "'Removed'")
+    return [right, wrong, NO_CHANGE, "I do not know"], [CART] * 4
+
+
+EXAMPLES = {
+    PairReward: neighbours,
+    FrameReward: frames,
+    TextGameReward: answers,
+    WebPageReward: pages,
+}
+"""For each family of rewards (before that of its base), predictions and targets of four samples, of
+which only the first is right."""
+
+PROBE = StateProbe({"object": [0, 1]}, [0.0, 0.0], [1.0, 1.0], frame_size=(40, 48))
+ARGUMENTS = {ProbedDistance: {"probe": PROBE}}
+"""What the rewards that have no defaults need."""
 
 
 @pytest.fixture(scope="module", params=concrete_rewards(), ids=lambda reward: reward.__name__)
 def reward(request) -> Reward:
-    return request.param()
+    return request.param(**ARGUMENTS.get(request.param, {}))
 
 
 @pytest.fixture
@@ -114,10 +147,11 @@ def test_a_shared_target_equals_a_repeated_one(reward, example):
 
 
 def test_weight_and_label(reward):
-    assert type(reward)(weight=0.5).weight == 0.5
+    make = partial(type(reward), **ARGUMENTS.get(type(reward), {}))
+    assert make(weight=0.5).weight == 0.5
     assert reward.label.startswith(type(reward).__name__)
     with pytest.raises(ValueError, match=f"{type(reward).__name__}: weight must be at least 0"):
-        type(reward)(weight=-1.0)
+        make(weight=-1.0)
 
 
 def _mean_on_rank(rank: int, rendezvous: str) -> None:

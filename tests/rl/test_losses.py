@@ -3,9 +3,20 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.distributions import Categorical
 
+from rlvr_world.rl import losses
 from rlvr_world.rl.advantages import group_relative, spreadless_share
-from rlvr_world.rl.losses import clipped_share, clipped_surrogate, kl_k3, masked_mean
+from rlvr_world.rl.losses import (
+    clipped_share,
+    clipped_surrogate,
+    entropy,
+    kl_k3,
+    masked_mean,
+    token_entropy,
+    token_log_probs,
+)
+from rlvr_world.types import TokenSequence
 
 
 def reference_grpo(new, old, ref, mask, rewards, low, high, kl_weight):
@@ -67,6 +78,40 @@ def test_clipping_cuts_the_gradient_exactly_where_the_share_says():
     clipped = clipped_share(log_probs.detach(), old, advantages)
     assert clipped.tolist() == [[1, 0, 0, 0], [0, 0, 1, 0]]
     assert torch.equal(log_probs.grad == 0, clipped == 1)
+
+
+def test_entropy_equals_the_sum_over_legal_tokens():
+    torch.manual_seed(0)
+    logits = 3 * torch.randn(5, 7, dtype=torch.float64)
+    legal = torch.tensor([True] * 5 + [False] * 2)
+    masked = logits.masked_fill(~legal, -math.inf).requires_grad_()
+    for row, found in zip(logits[:, :5].tolist(), entropy(masked).tolist(), strict=True):
+        total = sum(map(math.exp, row))
+        shares = [math.exp(value) / total for value in row]
+        assert found == pytest.approx(-sum(p * math.log(p) for p in shares))
+    entropy(masked).sum().backward()
+    p = masked.detach().softmax(-1)
+    slope = -p * (p.log().nan_to_num(neginf=0.0) + entropy(masked).detach()[:, None])
+    torch.testing.assert_close(masked.grad, slope)
+    assert (masked.grad[:, 5:] == 0).all()
+
+
+def test_entropies_and_log_probs_stand_at_the_predicted_positions(monkeypatch):
+    monkeypatch.setattr(losses, "ENTROPY_TOKENS", 2)
+    torch.manual_seed(0)
+    mask = torch.tensor([[False, True, True], [False, False, True]])
+    sequence = TokenSequence(torch.randint(6, (2, 3)), mask)
+    logits = torch.randn(3, 6, requires_grad=True)
+    found = token_entropy(logits, sequence)
+    torch.testing.assert_close(found[mask], Categorical(logits=logits).entropy())
+    assert (found[~mask] == 0).all()
+    log_probs = token_log_probs(logits, sequence)
+    expected = Categorical(logits=logits).log_prob(sequence.ids[mask])
+    torch.testing.assert_close(log_probs[mask], expected)
+    assert (log_probs[~mask] == 0).all()
+    (gradient,) = torch.autograd.grad(found.sum(), logits, retain_graph=True)
+    (reference,) = torch.autograd.grad(entropy(logits).sum(), logits)
+    torch.testing.assert_close(gradient, reference)
 
 
 def test_masked_mean_ignores_the_rest():

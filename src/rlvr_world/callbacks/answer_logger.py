@@ -1,7 +1,6 @@
-"""What a language model answers about the next states of text games, and why it is right or not."""
+"""What a language model answers about next states, and why it is right or not."""
 
 import html
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
@@ -9,29 +8,49 @@ from typing import Any, get_args
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from rlvr_world.rewards.text_game import TextGameReward
+from rlvr_world.rewards.answer import AnswerReward
 from rlvr_world.states.judgement import Reason
-from rlvr_world.states.text_game import Transition
 from rlvr_world.types import Batch
 
 COLUMNS = ("state", "action", "truth", "answer", "reward", "reason")
 
 
 class AnswerLogger(Callback):
-    """Logs why validation answers are right or wrong, and shows some of them.
+    """Logs why answers are right or wrong, and shows some of them.
 
-    ``val/share/<reason>`` is the share of answers with each reason; ``val/answers`` is a table of
-    the first ones in TensorBoard.
+    ``val/share/<reason>`` is the share of validation answers with each reason, and ``val/answers``
+    a table of the first ones in TensorBoard; ``train/share/<reason>`` and ``train/answers`` are
+    those of rollouts, in which the answers to one prompt are neighbours.
 
     Args:
         reward: The reward whose judge finds the reasons.
         num_answers: Number of answers to show.
+        every: RL steps between two tables of rollouts.
     """
 
-    def __init__(self, reward: TextGameReward, num_answers: int = 8) -> None:
+    def __init__(self, reward: AnswerReward, num_answers: int = 8, every: int = 20) -> None:
+        if every < 1:
+            raise ValueError(f"every must be at least 1, got {every}")
         self.reward = reward
         self.num_answers = num_answers
+        self.every = every
         self.counts: Counter[Reason] = Counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        outputs: Mapping[str, Any],
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Log the reasons of a rollout, where training samples any, and show the first answers."""
+        if "sequence" not in outputs:
+            return
+        answers, target = module.codec.decode(outputs["sequence"]), module.codec.target(batch)
+        self.log_shares(module, "train", Counter(self.reward.reasons(answers, target)))
+        if trainer.fit_loop.total_batch_idx % self.every == 0:
+            self.show(trainer, "train", answers, target)
 
     def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Begin to count."""
@@ -46,34 +65,48 @@ class AnswerLogger(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count the reasons of a batch, and show the first one."""
+        """Count the reasons of a batch, and show the answers of the first one."""
         answers, target = outputs["prediction"], outputs["target"]
-        reasons = self.reward.reasons(answers, target)
-        self.counts.update(reasons)
-        if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero:
-            return
-        scores = self.reward.score(answers, target).tolist()
-        rows = zip(target, answers, scores, reasons, strict=True)
-        text = answer_table(list(rows)[: self.num_answers])
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                step = trainer.fit_loop.total_batch_idx + 1
-                logger.experiment.add_text("val/answers", text, step)
+        self.counts.update(self.reward.reasons(answers, target))
+        if not (batch_idx or dataloader_idx or trainer.sanity_checking):
+            self.show(trainer, "val", answers, target)
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Log the share of each reason."""
-        total = max(sum(self.counts.values()), 1)
+        self.log_shares(module, "val", self.counts, sync_dist=True)
+
+    def log_shares(
+        self, module: LightningModule, prefix: str, counts: Counter[Reason], **options: Any
+    ) -> None:
+        """Log the share of each reason."""
+        total = max(sum(counts.values()), 1)
         for reason in get_args(Reason):
-            name = f"val/share/{reason.replace(' ', '_')}"
-            module.log(name, self.counts[reason] / total, sync_dist=True)
+            name = f"{prefix}/share/{reason.replace(' ', '_')}"
+            module.log(name, counts[reason] / total, **options)
+
+    def show(
+        self, trainer: Trainer, prefix: str, answers: Sequence[str], target: Sequence[Any]
+    ) -> None:
+        """Put the first answers into TensorBoard; ``target`` may be that of groups."""
+        loggers = [log for log in trainer.loggers if isinstance(log, TensorBoardLogger)]
+        if not (loggers and trainer.is_global_zero):
+            return
+        group = len(answers) // len(target)
+        answers = answers[: self.num_answers]
+        target = [target[index // group] for index in range(len(answers))]
+        scores, reasons = self.reward.score(answers, target), self.reward.reasons(answers, target)
+        shown = map(self.reward.shown, target)
+        text = answer_table(list(zip(shown, answers, scores.tolist(), reasons, strict=True)))
+        for logger in loggers:
+            step = trainer.fit_loop.total_batch_idx + 1
+            logger.experiment.add_text(f"{prefix}/answers", text, step)
 
 
-def answer_table(rows: Sequence[tuple[Transition, str, float, Reason]]) -> str:
-    """A Markdown table of steps, answers, rewards and reasons."""
+def answer_table(rows: Sequence[tuple[tuple[str, str, str], str, float, Reason]]) -> str:
+    """A Markdown table of steps (state, action, truth), answers, rewards and reasons."""
     lines = [f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
-    for transition, answer, score, reason in rows:
-        given, truth = (json.dumps(part) for part in (transition.state, transition.difference))
-        cells = (given, transition.action, truth, answer, f"{score:g}", reason)
+    for step, answer, score, reason in rows:
+        cells = (*step, answer, f"{score:g}", reason)
         lines.append("| " + " | ".join(cell(text) for text in cells) + " |")
     return "\n".join(lines)
 

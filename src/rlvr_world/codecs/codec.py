@@ -44,6 +44,13 @@ class Codec(nn.Module, ABC):
     def copy_last(self, batch: Batch) -> Prediction:
         """The last given states as the prediction: nothing changed."""
 
+    def too_long(self, batch: Batch) -> dict[str, int]:
+        """How many transitions of a batch are cut because they exceed a limit of the codec.
+
+        By the part that is cut, such as ``prompt``; empty for a codec without limits.
+        """
+        return {}
+
     @abstractmethod
     def legal_tokens(self) -> Tensor:
         """Which token ids may stand at a predicted position, [V] bool."""

@@ -1,22 +1,18 @@
-"""Text games: prompt and answer as the tokens of a language model."""
+"""Text games: state and action as a prompt, what changes or the next state as the answer."""
 
-import hashlib
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from rlvr_world.codecs.codec import Codec
+from rlvr_world.codecs.text import TextCodec
 from rlvr_world.states.answer import Form
 from rlvr_world.states.prompt import Style, answer_text, prompt_text, unchanged_text
-from rlvr_world.states.text_game import Transition
+from rlvr_world.states.references import resolved
 from rlvr_world.types import Batch, TokenSequence
 
 
-class TextGameCodec(Codec):
+class TextGameCodec(TextCodec):
     """A prompt with the state and the action, then the answer and an end token.
 
     Prompts are padded on the left. What is longer than its limit is cut, a prompt at its beginning
@@ -26,12 +22,11 @@ class TextGameCodec(Codec):
         tokenizer: Folder of a tokenizer in ``transformers``' form, or its name on the hub.
         prompt_length: The most tokens of a prompt.
         answer_length: The most tokens of an answer, its end token included.
-        style: ``long`` with instructions, examples and rules, or ``compact`` with state and action.
+        style: ``long`` with instructions, examples and rules, or ``compact`` with state and action,
+            in which ``#4`` stands for the name of the object with the uuid 4.
         form: Whether answers say the difference or the whole next state.
         chat: Put the prompt into the chat template of the tokenizer.
     """
-
-    is_lossy = False
 
     def __init__(
         self,
@@ -42,112 +37,28 @@ class TextGameCodec(Codec):
         form: Form = "difference",
         chat: bool = False,
     ) -> None:
-        super().__init__()
-        if isinstance(tokenizer, Path | str):
-            tokenizer = load_tokenizer(tokenizer)
-        if tokenizer.eos_token_id is None:
-            raise ValueError("tokenizer: it must have an end token (`eos_token`)")
-        self.tokenizer = tokenizer
-        self.vocab_size = len(tokenizer)
-        self.end_token = tokenizer.eos_token_id
-        self.prompt_length, self.answer_length = prompt_length, answer_length
-        self.style, self.form, self.chat = style, form, chat
-        self.cut = {"prompt": 0, "answer": 0}
-        legal = torch.ones(self.vocab_size, dtype=torch.bool)
-        legal[[token for token in tokenizer.all_special_ids if token != self.end_token]] = False
-        self.register_buffer("legal", legal, persistent=False)
+        super().__init__(tokenizer, prompt_length, answer_length, style, chat)
+        self.form = form
 
     @property
-    def fingerprint(self) -> str:
-        vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
-        layout = (self.style, self.form, self.chat)
-        return hashlib.sha256(f"{vocabulary} {layout}".encode()).hexdigest()[:16]
+    def layout(self) -> tuple[Any, ...]:
+        return self.style, self.form, self.chat
 
-    def encode(self, batch: Batch) -> TokenSequence:
-        prompts = self.prompts(batch)
-        answers = self.tokens([answer_text(t, self.style, self.form) for t in batch["transition"]])
-        answers = [self.shortened([*ids, self.end_token], "answer", batch) for ids in answers]
-        longest = max(map(len, answers))
-        mask = torch.tensor([[i < len(ids) for i in range(longest)] for ids in answers])
-        filled = [ids + [self.end_token] * (longest - len(ids)) for ids in answers]
-        return self.sequence(prompts, torch.tensor(filled), mask)
+    def prompt_texts(self, batch: Batch) -> list[str]:
+        pairs = zip(batch["transition"], batch["rules"], strict=True)
+        return [prompt_text(t, rules, self.style, self.form) for t, rules in pairs]
 
-    def template(self, batch: Batch) -> TokenSequence:
-        prompts = self.prompts(batch)
-        blank = torch.zeros(len(prompts), self.answer_length, dtype=torch.long)
-        return self.sequence(prompts, blank, torch.ones_like(blank, dtype=torch.bool))
+    def answer_texts(self, batch: Batch) -> list[str]:
+        return [answer_text(t, self.style, self.form) for t in batch["transition"]]
 
     def decode(self, sequence: TokenSequence) -> list[str]:
-        """The answers as text."""
-        rows = zip(sequence.ids.tolist(), sequence.target_mask.tolist(), strict=True)
-        answers = [
-            [i for i, own in zip(ids, mask, strict=True) if own and i != self.end_token]
-            for ids, mask in rows
-        ]
-        return self.tokenizer.batch_decode(answers, clean_up_tokenization_spaces=False)
-
-    def target(self, batch: Batch) -> list[Transition]:
-        """The transitions, which hold the true next states."""
-        return batch["transition"]
+        """The answers as text, with objects named in full."""
+        answers = super().decode(sequence)
+        if self.style == "long":
+            return answers
+        prompts = self.texts(sequence.ids, ~sequence.target_mask)
+        return list(map(resolved, answers, prompts))
 
     def copy_last(self, batch: Batch) -> list[str]:
         """Answers that nothing changes."""
         return [unchanged_text(transition, self.form) for transition in batch["transition"]]
-
-    def legal_tokens(self) -> Tensor:
-        return self.legal
-
-    def prompts(self, batch: Batch) -> list[list[int]]:
-        """The tokens of the prompts of a batch, each within the limit."""
-        pairs = zip(batch["transition"], batch["rules"], strict=True)
-        texts = [prompt_text(t, rules, self.style, self.form) for t, rules in pairs]
-        if self.chat:
-            chats = [[{"role": "user", "content": text}] for text in texts]
-            texts = self.tokenizer.apply_chat_template(
-                chats, tokenize=False, add_generation_prompt=True
-            )
-        return [self.shortened(ids, "prompt", batch) for ids in self.tokens(texts)]
-
-    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of texts, without special ones."""
-        return self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-
-    def shortened(self, ids: list[int], part: str, batch: Batch) -> list[int]:
-        """The ids within the limit of their part; what is cut is counted."""
-        limit = self.prompt_length if part == "prompt" else self.answer_length
-        if len(ids) <= limit:
-            return ids
-        if not self.cut[part]:
-            warnings.warn(
-                f"a {part} of {len(ids)} tokens in the batch of {batch['key'][0]} is cut to "
-                f"{limit}; raise {part}_length of the codec to keep it whole",
-                stacklevel=2,
-            )
-        self.cut[part] += 1
-        return ids[-limit:] if part == "prompt" else ids[:limit]
-
-    def sequence(self, prompts: list[list[int]], answers: Tensor, mask: Tensor) -> TokenSequence:
-        """Prompts, padded on the left, before answers [B, A] of which ``mask`` is predicted."""
-        longest = max(map(len, prompts))
-        padding = [longest - len(ids) for ids in prompts]
-        pairs = zip(padding, prompts, strict=True)
-        given = torch.tensor([[self.end_token] * empty + ids for empty, ids in pairs])
-        ids = torch.cat([given, answers], dim=1)
-        mask = torch.cat([torch.zeros_like(given, dtype=torch.bool), mask], dim=1)
-        device = self.legal.device
-        return TokenSequence(ids.to(device), mask.to(device), torch.tensor(padding, device=device))
-
-
-def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
-    """The tokenizer in a folder, or by its name on the hub.
-
-    Raises:
-        FileNotFoundError: There is none.
-    """
-    try:
-        return AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        raise FileNotFoundError(
-            f"{path}: no tokenizer in transformers' form; learn one with `rlvr-world data bpe`, "
-            "or correct the path"
-        ) from error

@@ -6,14 +6,15 @@ import os
 import tarfile
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rlvr_world.data.action_ranges import ActionRanges
 from rlvr_world.data.samples import decode_episode
 
 SPLITS = ("train", "val", "test")
@@ -99,10 +100,12 @@ class Manifest(ShardManifest):
     """A data set of episodes.
 
     ``actions`` holds the ``min``, ``max``, 1 % and 99 % quantile (``q01``, ``q99``) of each action
-    dimension over the first split.
+    dimension over the first split, as ``ActionRanges`` finds them. ``skipped`` counts the
+    ``episodes`` of the source that could not be used, and holds the first ``reasons``.
     """
 
     actions: dict[str, list[float]]
+    skipped: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, fields: dict[str, Any]) -> Self:
@@ -122,6 +125,8 @@ class Manifest(ShardManifest):
         settings: Mapping[str, Any],
         versions: Mapping[str, str] | None = None,
         share_moving: ShareMoving | None = None,
+        splits: Sequence[str] = SPLITS,
+        skipped: Mapping[str, Any] | None = None,
     ) -> Self:
         """Read all shards ``{split}-*.tar`` of a folder and describe them.
 
@@ -132,32 +137,37 @@ class Manifest(ShardManifest):
             versions: Versions of the programs that made it.
             share_moving: Takes a split's states, a list of [T, S], and returns the share of its
                 clips in which something moves.
+            splits: The splits that there may be.
+            skipped: What of the source could not be used.
         """
-        splits, actions = {}, []
-        for name in SPLITS:
+        found: dict[str, Split] = {}
+        ranges = ActionRanges()
+        for name in splits:
             paths = sorted(Path(root).glob(f"{name}-*.tar"))
             if not paths:
                 continue
-            split, arrays = _describe(paths)
-            if share_moving and "states" in split.shapes:
-                split.share_moving = share_moving([episode["states"] for episode in arrays])
-            splits[name] = split
-            actions = actions or [episode["actions"] for episode in arrays]
-        if not splits:
+            found[name] = _describe(paths, share_moving, None if found else ranges)
+        if not found:
             raise FileNotFoundError(f"{root} holds no shards")
-        shards = [shard for split in splits.values() for shard in split.shards]
+        shards = [shard for split in found.values() for shard in split.shards]
         return cls(
             source=source,
             settings=dict(settings),
             versions=dict(versions or {}),
-            splits=splits,
+            splits=found,
             fingerprint=fingerprint({shard.name: shard.sha256 for shard in shards}),
-            actions=_ranges(np.concatenate(actions)),
+            actions=ranges.ranges(),
+            skipped=dict(skipped or {}),
         )
 
 
-def read_members(path: Path) -> Iterator[dict[str, Any]]:
-    """The raw samples of a sound shard, as WebDataset would group them."""
+def read_members(path: Path, only: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The raw samples of a sound shard, as WebDataset would group them.
+
+    Args:
+        path: The shard.
+        only: The extensions of the files that are read; all if not given.
+    """
     sample: dict[str, Any] = {}
     with tarfile.open(path) as tar:
         for member in tar:
@@ -165,8 +175,10 @@ def read_members(path: Path) -> Iterator[dict[str, Any]]:
             if sample and sample["__key__"] != key:
                 yield sample
                 sample = {}
-            content = tar.extractfile(member)
-            sample |= {"__key__": key, "__url__": str(path), extension: content and content.read()}
+            sample |= {"__key__": key, "__url__": str(path)}
+            if only is None or extension in only:
+                content = tar.extractfile(member)
+                sample[extension] = content and content.read()
     if sample:
         yield sample
 
@@ -179,19 +191,32 @@ def write_json(path: Path, value: Any) -> None:
     os.replace(unfinished, path)
 
 
-def _describe(paths: list[Path]) -> tuple[Split, list[dict[str, Any]]]:
-    """What the shards of a split hold, and the actions and states of each episode."""
+def _describe(
+    paths: list[Path], share_moving: ShareMoving | None, ranges: ActionRanges | None
+) -> Split:
+    """What the shards of a split hold; its actions are added to the ranges.
+
+    Memory does not grow with the shards, except by states that ``share_moving`` needs.
+    """
     shapes = _step_shapes(next(read_members(paths[0])))
     small = {name: shape for name, shape in shapes.items() if name in ("actions", "states")}
-    episodes, shards = [], []
+    lengths, states, shards = Counter(), [], []
     for path in paths:
-        found = [decode_episode(members, small) for members in read_members(path)]
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        shards.append(Shard(path.name, len(found), digest))
-        episodes += found
-    lengths = Counter(len(episode["actions"]) for episode in episodes)
+        count = 0
+        for members in read_members(path, (*(f"{name}.npy" for name in small), "json")):
+            episode = decode_episode(members, small)
+            count += 1
+            lengths[len(episode["actions"])] += 1
+            if ranges is not None:
+                ranges.add(episode["actions"])
+            if share_moving and "states" in small:
+                states.append(episode["states"])
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        shards.append(Shard(path.name, count, digest))
     frames = sum(length * count for length, count in lengths.items())
-    return Split(len(episodes), frames, dict(lengths), shapes, None, shards), episodes
+    moving = share_moving(states) if share_moving and states else None
+    return Split(lengths.total(), frames, dict(lengths), shapes, moving, shards)
 
 
 def _step_shapes(members: dict[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -202,13 +227,6 @@ def _step_shapes(members: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         channels, height, width = shapes["frames"]
         shapes["frames"] = (height, width, channels)
     return shapes
-
-
-def _ranges(actions: NDArray[np.float32]) -> dict[str, list[float]]:
-    """Extremes and quantiles of each column of actions [F, A]."""
-    low, high = np.quantile(actions, (0.01, 0.99), axis=0)
-    rows = {"min": actions.min(0), "max": actions.max(0), "q01": low, "q99": high}
-    return {name: [float(x) for x in row] for name, row in rows.items()}
 
 
 def fingerprint(hashes: Mapping[str, str]) -> str:

@@ -3,7 +3,8 @@
 ``{key}.frames.png`` (all T frames one below the other), ``{key}.frames.npy`` uint8 [T, H, W, 3] or
 ``{key}.frames.0000.jpg`` and so on (one file per frame), or ``{key}.tokens.npy`` uint16 [T, N];
 ``{key}.actions.npy`` float32 [T, A], where row t leads from
-frame t to t + 1; ``{key}.states.npy`` float32 [T, S], which may be missing; ``{key}.json``.
+frame t to t + 1; ``{key}.states.npy`` float32 [T, S], which may be missing; ``{key}.json``. Beside
+tokens there may be ``{key}.context_tokens.npy`` uint16 [1, N], of the one frame they depend on.
 """
 
 import io
@@ -95,7 +96,8 @@ def decode_episode(sample: Mapping[str, Any], shapes: Shapes | None = None) -> d
 
     Returns:
         ``key``, ``json``, ``actions`` float32 [T, A], and what there is of ``frames`` uint8
-        [T, 3, H, W], ``tokens`` int64 [T, N] and ``states`` float32 [T, S].
+        [T, 3, H, W], ``tokens`` int64 [T, N], ``context_tokens`` int64 [1, N] and ``states``
+        float32 [T, S].
 
     Raises:
         BadSample: If a file is missing or broken, or an array has another shape or NaN.
@@ -108,11 +110,12 @@ def decode_episode(sample: Mapping[str, Any], shapes: Shapes | None = None) -> d
     if "frames" in arrays and arrays["frames"].ndim == 3:
         arrays["frames"] = _unstack(arrays["frames"], length, where)
     for name, array in arrays.items():
-        _check(array, length, shapes and shapes[name], f"{where}: {name}")
+        steps = 1 if name == "context_tokens" else length
+        _check(array, steps, shapes and shapes[name], f"{where}: {name}")
     if "frames" in arrays:
         arrays["frames"] = arrays["frames"].transpose(0, 3, 1, 2)
-    if "tokens" in arrays:
-        arrays["tokens"] = arrays["tokens"].astype(np.int64)
+    for name in {"tokens", "context_tokens"} & arrays.keys():
+        arrays[name] = arrays[name].astype(np.int64)
     return {"key": sample["__key__"], "json": info, **arrays}
 
 

@@ -3,15 +3,15 @@
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rlvr_world.data.manifest import ShardManifest
-from rlvr_world.data.samples import BadSample
-from rlvr_world.data.shards import ShardDataModule
-from rlvr_world.data.stream import Example, ExampleReader, MixedStream, RawSample, ShardFile
+from rlvr_world.data.stream import Example, MixedStream, RawSample
 from rlvr_world.data.text_manifest import TextManifest, TextShard
+from rlvr_world.data.transitions import TransitionDataModule, TransitionReader
+from rlvr_world.states.renaming import renamed, vocabulary
 from rlvr_world.states.text_game import Mode, Transition
 from rlvr_world.types import Batch
 
@@ -20,51 +20,36 @@ Rules = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class TransitionReader(ExampleReader):
+class GameReader(TransitionReader):
     """Reads one transition of each sample.
 
     Args:
         rules: The rules in words of each game that has any.
+        words: The words that objects are renamed with in training; none if names stay.
     """
 
     rules: Rules
+    words: tuple[str, ...] = ()
+
+    def parse(self, document: Any, where: str) -> Transition:
+        """The transition in a JSON document."""
+        return Transition.from_json(document, where)
 
     def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
-        """The sample's transition."""
-        return self.spread(sample)
-
-    def spread(self, sample: RawSample) -> list[Example]:
-        """The sample's transition.
-
-        Raises:
-            BadSample: If there is none, or it is not what ``Transition`` reads.
-        """
-        where = f"{sample['__url__']}: {sample['__key__']}"
-        if "json" not in sample:
-            raise BadSample(f"{where} has no json")
-        try:
-            transition = Transition.from_json(json.loads(sample["json"]), where)
-        except json.JSONDecodeError as error:
-            raise BadSample(f"{where}: json is broken ({error})") from error
-        except (ValueError, RecursionError) as error:
-            raise BadSample(str(error)) from error
-        return [{"key": sample["__key__"], "transition": transition}]
-
-    def count(self, length: int) -> int:
-        """Always one."""
-        return 1
+        """The sample's transition, told with other names if there are ``words``."""
+        examples = self.spread(sample)
+        if not self.words:
+            return examples
+        return [e | {"transition": renamed(e["transition"], self.words, rng)} for e in examples]
 
     def collate(self, examples: list[Example]) -> Batch:
         """Lists of keys, of transitions and of their games' rules."""
-        transitions = [example["transition"] for example in examples]
-        return {
-            "key": [example["key"] for example in examples],
-            "transition": transitions,
-            "rules": [self.rules.get(transition.game) for transition in transitions],
-        }
+        batch = super().collate(examples)
+        rules = [self.rules.get(transition.game) for transition in batch["transition"]]
+        return batch | {"rules": rules}
 
 
-class TextDataModule(ShardDataModule):
+class TextDataModule(TransitionDataModule):
     """Transitions of text games.
 
     A batch holds lists of length B: ``key``; ``transition``, each a ``Transition``; and ``rules``,
@@ -76,6 +61,8 @@ class TextDataModule(ShardDataModule):
         changed_share: Share of the training examples in which something changes, from 0 to 1; if
             not given, what it is in the data. Evaluation reads everything once.
         test_split: The split to test on: ``test``, or ``test_verbs`` where there is one.
+        rename_objects: Give objects other names each time they are trained on, made of the words
+            of all names in training; for games whose names mean nothing.
         **shards: See ``ShardDataModule``.
     """
 
@@ -88,66 +75,38 @@ class TextDataModule(ShardDataModule):
         modes: Sequence[Mode] = ("full",),
         changed_share: float | None = None,
         test_split: str = "test",
+        rename_objects: bool = False,
         **shards: Any,
     ) -> None:
-        super().__init__(root, **shards)
+        super().__init__(root, changed_share, test_split, **shards)
         if not modes:
             raise ValueError("modes must name at least one of full, action, tick and score")
-        if changed_share is not None and not 0 <= changed_share <= 1:
-            raise ValueError(f"changed_share must be from 0 to 1, got {changed_share}")
         self.modes = tuple(modes)
-        self.changed_share = changed_share
-        self.test_split = test_split
+        self.rename_objects = rename_objects
 
-    def reader(self, split: str) -> TransitionReader:
+    @property
+    def which(self) -> str:
+        """The modes, for error messages."""
+        return f" of mode {', '.join(self.modes)}"
+
+    def wanted(self, shard: TextShard) -> bool:
+        """Whether a shard's mode is one of those to read."""
+        return shard.mode in self.modes
+
+    def reader(self, split: str) -> GameReader:
         """Reads transitions, and knows the rules of the games."""
-        return TransitionReader(load_rules(self.root))
-
-    def shards(self, split: str) -> list[ShardFile]:
-        """The shards of a split that hold the wanted modes."""
-        return self._files(self._shards(split))
-
-    def lengths(self, split: str) -> dict[int, int]:
-        """A transition is one time step."""
-        return {1: sum(shard.transitions for shard in self._shards(split))}
+        return GameReader(load_rules(self.root))
 
     def training_stream(self, **stream: Any) -> MixedStream:
         """Mixes transitions in which something changes with the others."""
-        found = self._shards("train")
-        changed = [shard for shard in found if shard.changed]
-        unchanged = [shard for shard in found if not shard.changed]
-        share = self.changed_share
-        if share is None:
-            share = sum(s.changed for s in changed) / sum(s.transitions for s in found)
-        groups = (("changed", changed, share), ("unchanged", unchanged, 1 - share))
-        for name, shards, wanted in groups:
-            if wanted and not shards:
-                raise ValueError(
-                    f"{self.root} has no {name} transitions of mode {', '.join(self.modes)} to "
-                    f"train on, but changed_share is {share:g}"
-                )
-        return MixedStream(
-            groups=[(self._files(shards), wanted) for _, shards, wanted in groups], **stream
-        )
+        if self.rename_objects:
+            stream["reader"] = replace(stream["reader"], words=self.words())
+        return super().training_stream(**stream)
 
-    def test_dataloader(self) -> Any:
-        """Each transition of the test split once."""
-        return self.once(self.test_split)
-
-    def predict_dataloader(self) -> Any:
-        """The same as for testing."""
-        return self.once(self.test_split)
-
-    def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
-        """The batch as it is: it holds no tensors."""
-        return batch
-
-    def _shards(self, split: str) -> list[TextShard]:
-        found = self.manifest.splits.get(split)
-        return [s for s in found.shards if s.mode in self.modes] if found else []
-
-    def _files(self, shards: Sequence[TextShard]) -> list[ShardFile]:
-        return [ShardFile(self.root / shard.name, shard.samples) for shard in shards]
+    def words(self) -> tuple[str, ...]:
+        """The words of the names of all objects in the training split."""
+        batches = self.once("train")
+        return vocabulary(step.state for batch in batches for step in batch["transition"])
 
 
 def load_rules(root: str | Path) -> Rules:

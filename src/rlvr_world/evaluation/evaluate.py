@@ -49,7 +49,8 @@ def evaluate(
 ) -> Table:
     """Score checkpoints and baselines on all clips of a split.
 
-    Writes table.json, table.csv and, for video, filmstrip.png. The rows copy_last (the last given
+    Writes table.json, table.csv and, for video, filmstrip.png; where the scene has groups, such as
+    games, also by_<group>.csv. The rows copy_last (the last given
     frame) and reconstruction (the truth through the tokenizer) come first. Each cell is the mean
     over clips, with the standard deviation of that mean over sampling seeds.
 
@@ -101,6 +102,8 @@ def evaluate(
         data=getattr(data, "fingerprint", None),
         checkpoints={name: str(row.path) for name, row in rows.items()},
         samplers={name: row.settings for name, row in rows.items()},
+        breakdown=run.breakdown(),
+        too_long=dict(run.too_long),
     )
     table.save(output)
     if run.kept:

@@ -1,6 +1,6 @@
 """One pass over a split, in which every row predicts every batch."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,10 +9,11 @@ import torch
 from rich.progress import Progress
 from torch import Tensor
 
+from rlvr_world.evaluation.cells import Cell, summarize
 from rlvr_world.evaluation.clips import Clips, Split
+from rlvr_world.evaluation.groups import Breakdown, Scores, breakdown, macro_scores
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, check_same_template, predictions
 from rlvr_world.evaluation.scorer import NLL, Scorer
-from rlvr_world.evaluation.table import Cell, summarize
 from rlvr_world.filmstrip import Pixels, filmstrip
 from rlvr_world.types import Batch, Prediction
 
@@ -32,6 +33,8 @@ class Run:
     ) -> None:
         self.rows, self.scorer, self.seeds, self.clips = rows, scorer, seeds, clips
         self.scores: dict[str, dict[str, list[Tensor]]] = defaultdict(lambda: defaultdict(list))
+        self.groups: list[str] = []
+        self.too_long: Counter[str] = Counter()
         self.kept: dict[str, Any] | None = None
         self.batches = self.samples = 0
 
@@ -46,7 +49,8 @@ class Run:
     def score(self, batch: Batch) -> Iterator[str]:
         """Score a batch; yields the name of each row when it is done."""
         models = {name: row.model for name, row in self.rows.items()}
-        target = next(iter(models.values())).codec.target(batch)
+        codec = next(iter(models.values())).codec
+        target = codec.target(batch)
         if self.batches == 0:
             check_same_template(models, batch)
             if self.clips and "frames" in batch:
@@ -61,13 +65,31 @@ class Run:
             if nll is not None:
                 self.scores[name][NLL].append(nll.cpu())
             yield name
+        if self.scorer.scene is not None:
+            self.groups += self.scorer.scene.groups(batch)
+        self.too_long.update(codec.too_long(batch))
         self.batches += 1
         self.samples += len(batch["key"])
 
     def cells(self) -> dict[str, dict[str, Cell]]:
         """The cells of the table by row and metric."""
+        macro = self.scorer.scene.macro if self.scorer.scene else {}
         return {
-            name: summarize({metric: torch.cat(parts) for metric, parts in scores.items()})
+            name: summarize({**scores, **macro_scores(scores, self.groups, macro)})
+            for name, scores in self.joined().items()
+        }
+
+    def breakdown(self) -> Breakdown | None:
+        """The scene's metrics by group, if it has groups."""
+        scene = self.scorer.scene
+        if scene is None or scene.grouping is None:
+            return None
+        return breakdown(scene.grouping, self.joined(), self.groups, list(scene.labels))
+
+    def joined(self) -> dict[str, Scores]:
+        """The scores of all batches, by row and metric."""
+        return {
+            name: {metric: torch.cat(parts) for metric, parts in scores.items()}
             for name, scores in self.scores.items()
         }
 
@@ -93,7 +115,7 @@ class Run:
         scene = self.scorer.scene
         if scene is not None:
             self.kept["notes"][name] = [
-                scene.note({metric: scores[metric][index].item() for metric in scene.labels})
+                scene.note({m: scores[m][index].item() for m in scene.labels if m in scores})
                 for index in chosen
             ]
 

@@ -28,6 +28,17 @@ class SceneMetrics(ABC):
     higher_is_better: ClassVar[Mapping[str, bool]]
     """The good direction of each metric."""
 
+    grouping: ClassVar[str | None] = None
+    """What transitions are grouped by, such as ``game``; None without groups."""
+
+    macro: ClassVar[Mapping[str, str]] = {}
+    """Further metrics, which are means over groups of another metric's means: its name by theirs.
+    They have a label and a direction, and ``score`` leaves them out."""
+
+    def groups(self, batch: Batch) -> list[str]:
+        """The group of each of B transitions; all in one without ``grouping``."""
+        return ["all" for _ in batch["key"]]
+
     @abstractmethod
     def score(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
         """Each metric of each of B * G predictions for B transitions, [B * G].

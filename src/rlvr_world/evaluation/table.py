@@ -1,27 +1,18 @@
 """A table of metrics: rows are models and baselines, cells are means over a split."""
 
-import csv
-import io
-import json
-import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import rich.box
 import rich.console
 import rich.table
-from torch import Tensor
+
+from rlvr_world.evaluation.cells import Cell, columns, numbers, text_of
+from rlvr_world.evaluation.files import csv_text, json_text, write_whole
+from rlvr_world.evaluation.groups import Breakdown
 
 NAME_WIDTH, CELL_WIDTH = 22, 19  # characters in a terminal, with the space between columns
-
-
-class Cell(NamedTuple):
-    """A mean over clips, and its standard deviation over sampling seeds; None with one seed."""
-
-    mean: float
-    std: float | None
 
 
 @dataclass
@@ -41,6 +32,9 @@ class Table:
         data: Fingerprint of the data.
         checkpoints: Checkpoint of each model's row.
         samplers: Sampler settings of each model's row.
+        breakdown: Some metrics by group of transitions.
+        too_long: Number of clips of which the codec cut a prompt, an answer or another part to its
+            limit; empty where it has none.
     """
 
     labels: dict[str, str]
@@ -55,29 +49,22 @@ class Table:
     data: str | None = None
     checkpoints: dict[str, str] = field(default_factory=dict)
     samplers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    breakdown: Breakdown | None = None
+    too_long: dict[str, int] = field(default_factory=dict)
 
     def save(self, folder: str | Path) -> None:
-        """Write ``table.json`` and ``table.csv``, each whole or not at all."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        contents = {
-            "table.json": json.dumps(asdict(self), indent=2, allow_nan=False) + "\n",
-            "table.csv": self.csv(),
-        }
-        for name, text in contents.items():
-            unfinished = folder / f"{name}.tmp"
-            unfinished.write_text(text)
-            os.replace(unfinished, folder / name)
+        """Write ``table.json``, ``table.csv`` and, with groups, ``by_<group>.csv``."""
+        write_whole(Path(folder) / "table.json", json_text(asdict(self)))
+        write_whole(Path(folder) / "table.csv", self.csv())
+        if self.breakdown is not None:
+            path = Path(folder) / f"by_{self.breakdown.name}.csv"
+            write_whole(path, self.breakdown.csv(list(self.labels)))
 
     def csv(self) -> str:
         """The table with columns ``row``, then ``<metric> mean`` and ``<metric> std``."""
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(["row", *(f"{m} {part}" for m in self.labels for part in ("mean", "std"))])
-        for name, cells in self.rows.items():
-            numbers = [cells.get(metric, ("", "")) for metric in self.labels]
-            writer.writerow([name, *(number for cell in numbers for number in cell)])
-        return buffer.getvalue()
+        metrics = list(self.labels)
+        lines = [[name, *numbers(cells, metrics)] for name, cells in self.rows.items()]
+        return csv_text([["row", *columns(metrics)], *lines])
 
     def rendered(self, width: int = 80) -> rich.console.Group:
         """The table for a terminal of ``width`` characters, in blocks of columns that fit."""
@@ -87,7 +74,9 @@ class Table:
             f"{self.samples} clips of the {self.split} split, mean ± std over "
             f"{self.seeds} sampling seeds, {self.device}"
         )
-        return rich.console.Group(title, *(self.block(columns) for columns in blocks))
+        parts = [f"{count} {part}s" for part, count in self.too_long.items()]
+        cut = [f"Cut to the codec's limits: {', '.join(parts)} of {self.samples}."] if parts else []
+        return rich.console.Group(title, *map(self.block, blocks), *cut)
 
     def block(self, metrics: list[str]) -> rich.table.Table:
         """Some columns of the table for a terminal."""
@@ -100,35 +89,3 @@ class Table:
         for name, cells in self.rows.items():
             table.add_row(name, *(text_of(cells.get(metric)) for metric in metrics))
         return table
-
-
-def summarize(scores: Mapping[str, Tensor]) -> dict[str, Cell]:
-    """The cells of a row.
-
-    Args:
-        scores: Each metric of every clip and seed, [clips, seeds], NaN where it does not apply.
-            One seed stands for a row without randomness if it is given as [clips].
-
-    Returns:
-        The mean over clips of each seed, then mean and standard deviation (n - 1) over seeds. A
-        metric that applies to no clip is left out.
-    """
-    cells = {}
-    for name, values in scores.items():
-        if values.isnan().all():
-            continue
-        by_seed = values.double().nanmean(dim=0)
-        if values.ndim == 1:
-            cells[name] = Cell(by_seed.item(), 0.0)
-        else:
-            std = by_seed.std().item() if len(by_seed) > 1 else None
-            cells[name] = Cell(by_seed.mean().item(), std)
-    return cells
-
-
-def text_of(cell: Cell | None) -> str:
-    """A cell as text: 4 digits of the mean, 1 of the standard deviation."""
-    if cell is None:
-        return "-"
-    mean, std = f"{cell.mean:.4g}", cell.std
-    return f"{mean} ± {std:.1g}" if std else mean

@@ -20,6 +20,7 @@ class TextGameAccuracy(SceneMetrics):
 
     - ``unchanged``, ``changed``: over the steps in which nothing or something changes.
     - ``overall``: over all steps.
+    - ``macro``: the mean over games of each game's ``overall``, so that all games count alike.
     - ``valid_json``: answers that are JSON at all.
 
     Args:
@@ -31,12 +32,19 @@ class TextGameAccuracy(SceneMetrics):
         "unchanged": "unchanged %",
         "changed": "changed %",
         "overall": "overall %",
+        "macro": "macro %",
         "valid_json": "valid JSON %",
     }
     higher_is_better: ClassVar[Mapping[str, bool]] = dict.fromkeys(labels, True)
+    grouping: ClassVar[str | None] = "game"
+    macro: ClassVar[Mapping[str, str]] = {"macro": "overall"}
 
     def __init__(self, judge: Rule = "strict", form: Form = "difference") -> None:
         self.judge = Judge(judge, form)
+
+    def groups(self, batch: Batch) -> list[str]:
+        """The names of the games."""
+        return [transition.game for transition in batch["transition"]]
 
     def score(self, prediction: Sequence[str], batch: Batch) -> dict[str, Tensor]:
         """The metrics [B * G] of answers to B transitions; NaN where one does not apply."""

@@ -18,9 +18,10 @@ from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.rewards.reward import Reward, RewardSet
 from rlvr_world.rl.advantages import spreadless_share
 from rlvr_world.rl.budget import Part, split_groups
+from rlvr_world.rl.frame_credit import FrameCredit, per_token
 from rlvr_world.rl.grpo import GRPO
 from rlvr_world.rl.importance import importance_weights
-from rlvr_world.rl.losses import masked_mean
+from rlvr_world.rl.losses import masked_mean, token_entropy, token_log_probs
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.rl.vllm_sampler import VLLMSampler
 from rlvr_world.types import Batch, Rollout, TokenSequence
@@ -50,6 +51,8 @@ class RLVRWorldModel(WorldModel):
             decoding, a shared prompt counted once; all of a minibatch if not given. Smaller values
             need less memory and change no result.
         objective: How rewards become a loss.
+        credit: For video of several frames: which frames count how much, and whose tokens they
+            train; the mean over frames, for all tokens alike, if not given.
         clip_norm: Largest norm of the gradient.
     """
 
@@ -68,6 +71,7 @@ class RLVRWorldModel(WorldModel):
         sampler: Sampler | VLLMSampler | None = None,
         token_budget: int | None = None,
         objective: GRPO = GRPO(),  # noqa: B008
+        credit: FrameCredit | None = None,
         clip_norm: float = 1.0,
     ) -> None:
         super().__init__(codec, backbone, optimizer, schedule, warmup_steps, weights, seed)
@@ -85,6 +89,7 @@ class RLVRWorldModel(WorldModel):
         self.num_minibatches = num_minibatches
         self.token_budget = token_budget
         self.objective = objective
+        self.credit = credit
         self.clip_norm = clip_norm
         self.reference: Frozen[SequenceModel] | None = None
         self.seconds: dict[str, float] = {}
@@ -97,11 +102,12 @@ class RLVRWorldModel(WorldModel):
                 raise ValueError("model.weights: RLVR starts from an MLE checkpoint; give its path")
             self.reference = Frozen(copy.deepcopy(self.backbone))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, TokenSequence]:
         rollout = self.rollout(batch)
         for minibatch in self.minibatches(rollout):
             self.improve(minibatch)
         self.log_rollout(rollout)
+        return {"sequence": rollout.sequence}
 
     @property
     def rl_step(self) -> int:
@@ -113,14 +119,15 @@ class RLVRWorldModel(WorldModel):
         """Sample a group of predictions for each prompt, score them and compare within groups."""
         self.seconds, self.terms = {}, defaultdict(list)
         sequence, sampled = self.sample(self.codec.template(batch))
-        rewards = self.reward(sequence, batch)
+        returns = self.returns(sequence, batch)
+        rewards = returns[:, 0]
         with self.timed("update"):
             reference = self.all_log_probs(sequence, self.reference.on(self.device))
             log_probs = self.all_log_probs(sequence) if self.sampler.needs_correction else sampled
         importance = importance_weights(log_probs, sampled, sequence.target_mask)
         groups = rewards.unflatten(0, (-1, self.group_size))
         trained = self.objective.trained_tokens(sequence, groups, self.codec.end_token)
-        advantages = self.objective.advantages(groups)
+        advantages = self.advantages(returns, sequence.target_mask)
         return Rollout(sequence, log_probs, reference, importance, trained, rewards, advantages)
 
     def sample(self, template: TokenSequence) -> tuple[TokenSequence, Tensor]:
@@ -135,16 +142,31 @@ class RLVRWorldModel(WorldModel):
                 self.codec.end_token,
             )
 
+    def returns(self, sequence: TokenSequence, batch: Batch) -> Tensor:
+        """The reward of each prediction, [B * G, 1], or the return of each frame, [B * G, F]."""
+        rewards = self.reward(sequence, batch)
+        return rewards[:, None] if self.credit is None else self.credit.returns(rewards)
+
+    def advantages(self, returns: Tensor, target_mask: Tensor) -> Tensor:
+        """Advantages [B * G, 1] of rewards, or [B * G, T] where each frame has its own return."""
+        groups = returns.T.unflatten(1, (-1, self.group_size))  # [1 or F, B, G]
+        advantages = torch.cat([self.objective.advantages(each) for each in groups], dim=1)
+        return advantages if returns.shape[1] == 1 else per_token(advantages, target_mask)
+
     def reward(self, sequence: TokenSequence, batch: Batch) -> Tensor:
-        """The total reward of each prediction, [B * G]; each term is logged."""
+        """The total reward of each prediction, [B * G]; each term is logged.
+
+        With ``credit``, that of each of its frames, [B * G, F].
+        """
         target = self.codec.target(batch)
+        score_all = self.rewards.scores if self.credit is None else self.rewards.frame_scores
         scores: dict[str, list[Tensor]] = {name: [] for name in self.rewards}
         for part in self.parts(sequence):
             with self.timed("decode"):
                 prediction = self.codec.decode(sequence.select(part.rows))
             with self.timed("reward"):
                 truth = target[part.prompts(self.group_size)]
-                for name, score in self.rewards.scores(prediction, truth).items():
+                for name, score in score_all(prediction, truth).items():
                     scores[name].append(score)
         joined = {name: torch.cat(parts) for name, parts in scores.items()}
         for name, score in joined.items():
@@ -171,8 +193,7 @@ class RLVRWorldModel(WorldModel):
         with self.timed("update"):
             for part in self.parts(minibatch.sequence):
                 rollout = minibatch.select(part.rows)
-                log_probs = self.log_probs(rollout.sequence, part.group_size)
-                loss, terms = self.objective.loss(log_probs, rollout)
+                loss, terms = self.loss(rollout, part.group_size)
                 self.manual_backward(
                     loss * self.objective.share(rollout.trained, minibatch.trained)
                 )
@@ -181,6 +202,14 @@ class RLVRWorldModel(WorldModel):
             self.clip_gradients(optimizer, self.clip_norm, "norm")
             optimizer.step()
         self.lr_schedulers().step()
+
+    def loss(self, rollout: Rollout, group_size: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective of some predictions, and what else to log of them."""
+        logits = self.logits(rollout.sequence, group_size)
+        log_probs, entropy = token_log_probs(logits, rollout.sequence), None
+        if self.objective.entropy_weight:
+            entropy = token_entropy(logits, rollout.sequence)
+        return self.objective.loss(log_probs, rollout, entropy)
 
     def all_log_probs(self, sequence: TokenSequence, model: SequenceModel | None = None) -> Tensor:
         """``log_probs`` of a whole rollout, a part after another."""

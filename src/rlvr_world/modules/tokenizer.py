@@ -21,7 +21,7 @@ from rlvr_world.nn.discriminator import (
 )
 from rlvr_world.nn.lpips import PerceptualDistance
 from rlvr_world.nn.lpips_trunks import BackboneName
-from rlvr_world.nn.vq_model import CHECKPOINT_KEY, VQModel
+from rlvr_world.nn.vq_model import VQModel
 from rlvr_world.rewards.video import MAE, PSNR
 from rlvr_world.types import Batch
 
@@ -116,8 +116,8 @@ class VQTokenizer(Stage):
         frames = flat_frames(batch)
         adversarial = self.discriminator is not None and self.batches_seen >= self.adversarial_start
         with self.toggled_optimizer(self.raw_optimizer(0)):
-            reconstruction = self.model(frames).frames.float()
-            terms = self.reconstruction_terms(reconstruction, frames)
+            reconstruction, _ = self.reconstruct(batch)
+            terms = self.loss_terms(reconstruction, frames, batch)
             if adversarial:
                 logits = self.discriminator(reconstruction)
                 terms["adversarial"] = self.adversarial_weight * generator_hinge_loss(logits)
@@ -128,6 +128,15 @@ class VQTokenizer(Stage):
                 terms["discriminator"] = self.discriminator_loss(reconstruction.detach(), frames)
                 self.descend(1, terms["discriminator"])
         self.log_dict({f"train/{name}": term for name, term in terms.items()})
+
+    def reconstruct(self, batch: Batch) -> tuple[Tensor, Any]:
+        """All frames of a batch through the tokenizer, [B * T, 3, H, W], and their codes."""
+        frames, codes = self.model(flat_frames(batch))
+        return frames.float(), codes.unflatten(0, batch["frames"].shape[:2])
+
+    def loss_terms(self, reconstruction: Tensor, frames: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The weighted terms of the loss that need no discriminator."""
+        return self.reconstruction_terms(reconstruction, frames)
 
     @property
     def batches_seen(self) -> int:
@@ -184,8 +193,8 @@ class VQTokenizer(Stage):
         self, batch: Batch, batch_idx: int, prefix: str = "val"
     ) -> dict[str, Tensor]:
         frames = flat_frames(batch)
-        reconstruction, codes = self.model(frames)
-        reconstruction = reconstruction.float().clamp(0, 1)
+        reconstruction, codes = self.reconstruct(batch)
+        reconstruction = reconstruction.clamp(0, 1)
         if self.perceptual:
             self.lpips.update(self.perceptual.on(self.device)(reconstruction, frames))
             self.log(f"{prefix}/lpips", self.lpips)
@@ -194,11 +203,15 @@ class VQTokenizer(Stage):
         for name, metric in (("psnr", self.psnr), ("l1", self.l1)):
             metric.update(metric.score(prediction, target))
             self.log(f"{prefix}/{name}", metric, prog_bar=True)
-        self.code_use.update(codes.unflatten(0, clips))
+        self.count_codes(codes)
         return {"prediction": prediction, "target": target}
 
     def on_validation_epoch_end(self) -> None:
         self.log_code_use("val")
+
+    def count_codes(self, codes: Any) -> None:
+        """Add the codes that ``reconstruct`` returned to those of the epoch."""
+        self.code_use.update(codes)
 
     def log_code_use(self, prefix: str) -> None:
         """Log how the codes were used since the last time."""
@@ -213,12 +226,12 @@ class VQTokenizer(Stage):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        checkpoint[CHECKPOINT_KEY] = self.model.config
+        checkpoint[self.model.kind] = self.model.config
 
     def check_compatible(self, checkpoint: dict[str, Any], path: Path) -> None:
-        config = checkpoint.get(CHECKPOINT_KEY)
+        config = checkpoint.get(self.model.kind)
         if config is None:
-            raise ValueError(f"{path}: not the checkpoint of a tokenizer")
+            raise ValueError(f"{path}: not the checkpoint of a tokenizer of the same kind")
         changed = [name for name, value in self.model.config.items() if config.get(name) != value]
         if changed:
             name = changed[0]

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from rlvr_world.codecs.codec import Codec
 from rlvr_world.modules.stage import Stage
 from rlvr_world.nn.sequence_model import SequenceModel
-from rlvr_world.rl.losses import masked_mean
+from rlvr_world.rl.losses import masked_mean, token_log_probs
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import Batch, Prediction, TokenSequence
 
@@ -59,6 +58,12 @@ class WorldModel(Stage):
         Returns:
             [B * G, T], 0 at given positions.
         """
+        return token_log_probs(self.logits(sequence, group_size, model), sequence)
+
+    def logits(
+        self, sequence: TokenSequence, group_size: int = 1, model: SequenceModel | None = None
+    ) -> Tensor:
+        """Logits of the K predicted tokens, row after row: [K, V] float32, -inf if not legal."""
         model = self.backbone if model is None else model
         ids, padding = sequence.ids, sequence.padding
         start = sequence.prompt_length - 1
@@ -70,11 +75,7 @@ class WorldModel(Stage):
             hidden = model(ids[:, :-1], padding=padding)[:, start:]
         mask = sequence.target_mask[:, start + 1 :]
         logits = model.logits(hidden[mask]).float()
-        logits = logits.masked_fill(~self.legal_tokens(), float("-inf"))
-        chosen = -F.cross_entropy(logits, ids[:, start + 1 :][mask], reduction="none")
-        log_probs = chosen.new_zeros(ids.shape)
-        log_probs[sequence.target_mask] = chosen
-        return log_probs
+        return logits.masked_fill(~self.legal_tokens(), float("-inf"))
 
     def negative_log_likelihood(self, sequence: TokenSequence) -> Tensor:
         """The mean over predicted tokens, in nats."""
@@ -107,6 +108,9 @@ class WorldModel(Stage):
         nll = self.negative_log_likelihood(self.codec.encode(batch))
         size = len(batch["key"])
         self.log(f"{prefix}/nll", nll, batch_size=size, sync_dist=True, prog_bar=True)
+        for part, count in self.codec.too_long(batch).items():
+            name = f"{prefix}/too_long/{part}"
+            self.log(name, count / size, batch_size=size, sync_dist=True)
         prediction = self.predict(batch, generator=self.generator(batch_idx))
         return {"prediction": prediction, "target": self.codec.target(batch)}
 

@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from math import gcd
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 Norm = Literal["group", "batch"]
+
+
+class Tap(NamedTuple):
+    """A place in an encoder or decoder whose features can be read or changed: a block's end."""
+
+    layer: int  # index of the layer that the features come out of
+    channels: int
+    scale: int  # pixels per position, along each side
 
 
 def normalization(kind: Norm, channels: int) -> nn.Module:
@@ -129,13 +137,16 @@ class Encoder(nn.Sequential):
             nn.PixelUnshuffle(stem),
             nn.Conv2d(3 * stem**2, channels[0], kernel_size, padding=padding),
         ]
+        taps = []
         for index, (width_in, width) in enumerate(pairwise([channels[0], *channels])):
             if index:
                 modules.append(Downsample(width_in, kernel_size))
+                taps.append(Tap(len(modules) - 1, width_in, stem * 2**index))
             modules += [
                 ResidualBlock(width if layer else width_in, width, norm, kernel_size)
                 for layer in range(layers)
             ]
+        taps.append(Tap(len(modules) - 1, channels[-1], stem * 2 ** (len(channels) - 1)))
         super().__init__(
             *modules,
             middle(channels[-1], norm, attention, kernel_size),
@@ -143,19 +154,22 @@ class Encoder(nn.Sequential):
             nn.SiLU(),
             nn.Conv2d(channels[-1], latent_channels, kernel_size, padding=padding),
         )
+        self.taps = taps
 
 
 class Decoder(nn.Sequential):
     """Latents to frames; mirrors ``Encoder``.
 
     Args:
-        channels: Width of each block, highest resolution first, as for the encoder; the
-            resolution doubles after every block but the first one applied.
+        channels: Width of each block, highest resolution first, as for the encoder.
         latent_channels: Width of the input.
         layers: Residual blocks per block.
         stem: Factor by which channels are unfolded into pixels at the end.
         norm: Kind of normalisation.
         attention: Whether the middle attends over all positions.
+        early: Whether blocks take on their own width and all but the last double the resolution, as
+            in diffusers; if not, they take on the width of the next block and all but the first
+            double it, as in the released per-frame tokenizer.
     """
 
     def __init__(
@@ -166,18 +180,24 @@ class Decoder(nn.Sequential):
         stem: int = 1,
         norm: Norm = "group",
         attention: bool = True,
+        early: bool = False,
     ) -> None:
         widths = list(reversed(channels))
         modules: list[nn.Module] = [
             nn.Conv2d(latent_channels, widths[0], 3, padding=1),
             middle(widths[0], norm, attention),
         ]
-        for index, (width_in, width) in enumerate(pairwise([*widths, widths[-1]])):
+        scale = stem * 2 ** (len(widths) - 1)
+        taps = [Tap(1, widths[0], scale)]
+        steps = [widths[0], *widths] if early else [*widths, widths[-1]]
+        for index, (width_in, width) in enumerate(pairwise(steps)):
             modules += [
                 ResidualBlock(width if layer else width_in, width, norm) for layer in range(layers)
             ]
-            if index:
+            if index < len(widths) - 1 if early else index:
                 modules += [nn.Upsample(scale_factor=2), nn.Conv2d(width, width, 3, padding=1)]
+                scale //= 2
+            taps.append(Tap(len(modules) - 1, width, scale))
         super().__init__(
             *modules,
             normalization(norm, widths[-1]),
@@ -185,3 +205,4 @@ class Decoder(nn.Sequential):
             nn.Conv2d(widths[-1], 3 * stem**2, 3, padding=1),
             nn.PixelShuffle(stem),
         )
+        self.taps = taps

@@ -1,23 +1,14 @@
 """The frame tokenizer: a convolutional autoencoder with a finite scalar bottleneck."""
 
-import hashlib
-import json
-import os
-import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from rlvr_world.nn.autoencoder import Decoder, Encoder, Norm
 from rlvr_world.nn.quantize import FiniteScalarQuantizer
-
-CHECKPOINT_KEY = "vq_model"
-"""Where a Lightning checkpoint of the tokenizer keeps the arguments of its ``VQModel``."""
+from rlvr_world.nn.tokenizer_model import TokenizerModel
 
 
 class Reconstruction(NamedTuple):
@@ -27,7 +18,7 @@ class Reconstruction(NamedTuple):
     indices: Tensor  # [N, h, w] long
 
 
-class VQModel(nn.Module):
+class VQModel(TokenizerModel):
     """Turns single frames into a grid of codes and back.
 
     The defaults are the per-frame tokenizer released with RLVR-World: 104.41 M
@@ -47,6 +38,8 @@ class VQModel(nn.Module):
         normalize_codes: Standardise the channels before they are quantised.
     """
 
+    kind = "vq_model"
+
     def __init__(
         self,
         channels: Sequence[int] = (128, 256, 256, 512, 768),
@@ -60,7 +53,7 @@ class VQModel(nn.Module):
         normalize_codes: bool = False,
     ) -> None:
         super().__init__()
-        self.config: dict[str, Any] = {
+        self.config = {
             "channels": list(channels),
             "levels": list(levels),
             "latent_channels": latent_channels,
@@ -108,67 +101,7 @@ class VQModel(nn.Module):
             )
         return self.to_codes(self.encoder(frames))
 
-    @property
-    def fingerprint(self) -> str:
-        """A short hash of arguments and weights; two models with equal ones code alike."""
-        digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
-        for name, tensor in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
-
-    def export(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors``, which ``load_vq_model`` reads."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        weights = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        save_file(weights, folder / "model.safetensors.part")
-        (folder / "config.json.part").write_text(json.dumps(self.config, indent=2) + "\n")
-        for name in ("model.safetensors", "config.json"):
-            os.replace(folder / f"{name}.part", folder / name)
-
 
 def load_vq_model(path: str | Path) -> VQModel:
-    """The tokenizer in a checkpoint of the tokenizer stage or in an exported folder, on the CPU.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is truncated, or of another kind.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{path}: no such tokenizer; the tokenizer stage makes it: "
-            "rlvr-world fit -c configs/tokenizer/<name>.yaml"
-        )
-    try:
-        config, weights = _read_folder(path) if path.is_dir() else _read_checkpoint(path)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, SafetensorError) as error:
-        raise ValueError(
-            f"{path}: cannot be read as a tokenizer, it may be truncated; copy it again or train "
-            "the tokenizer again"
-        ) from error
-    model = VQModel(**config)
-    model.load_state_dict(weights)
-    return model
-
-
-def _read_folder(folder: Path) -> tuple[dict[str, Any], Mapping[str, Tensor]]:
-    config = json.loads((folder / "config.json").read_text())
-    return config, load_file(folder / "model.safetensors")
-
-
-def _read_checkpoint(path: Path) -> tuple[dict[str, Any], Mapping[str, Tensor]]:
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
-        raise ValueError(
-            f"{path}: not a tokenizer checkpoint (it has no {CHECKPOINT_KEY!r}); give the one that "
-            "the tokenizer stage wrote"
-        )
-    prefix = "model."
-    weights = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in checkpoint["state_dict"].items()
-        if name.startswith(prefix)
-    }
-    return checkpoint[CHECKPOINT_KEY], weights
+    """``VQModel.load``."""
+    return VQModel.load(path)

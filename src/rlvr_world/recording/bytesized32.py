@@ -17,6 +17,7 @@ from typing import Any, Literal
 from rlvr_world.data.text_manifest import TextManifest
 from rlvr_world.recording.bytesized32_rows import read_rows
 from rlvr_world.recording.bytesized32_splits import LeakCount, assign, spool_row
+from rlvr_world.recording.layouts import GAMES
 from rlvr_world.recording.text_folder import describe, finished, whole_folder
 from rlvr_world.recording.transitions import TransitionSpool, write_splits
 from rlvr_world.states.text_game import Mode
@@ -83,7 +84,7 @@ def convert(
     """Write the shards, rules and manifest of some files into a folder."""
     counts, leaks, seed = Counter(), LeakCount(), settings["seed"]
     with TemporaryFile(dir=folder) as file:
-        spool = TransitionSpool(file)
+        spool = TransitionSpool(file, GAMES)
         for name, path in files.items():
             for row in read_rows(path, max_skip_share, counts):
                 if row.game == EXAMPLE_GAME:
@@ -95,7 +96,7 @@ def convert(
         split_of = assign(spool.entries, settings["shares"], random.Random(seed))
         splits = write_splits(folder, spool, lambda entry: split_of[entry.unit], seed)
     rows = dict(counts) | {"duplicates": spool.duplicates, "conflicts": spool.conflicts}
-    games = {entry.game for entry in spool.entries}
+    games = {entry.subject for entry in spool.entries}
     return describe(
         folder,
         {game: texts for game, texts in rules.items() if game in games},

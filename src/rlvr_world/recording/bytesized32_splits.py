@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from rlvr_world.recording.bytesized32_rows import Row
-from rlvr_world.recording.transitions import Entry, TransitionSpool, canonical, digest
+from rlvr_world.recording.layouts import canonical
+from rlvr_world.recording.transitions import Entry, TransitionSpool, digest
 from rlvr_world.states.text_game import Mode, Transition
 
 TEST_FILE = "the test file"
@@ -39,7 +40,7 @@ def assign(
     """
     ranks: dict[str, tuple[int, str]] = {}
     for entry in entries:
-        rank = (int(entry.mode in ("tick", "score")), entry.game)
+        rank = (int(entry.group in ("tick", "score")), entry.subject)
         ranks[entry.unit] = min(rank, ranks.get(entry.unit, rank))
     groups = defaultdict(list)
     for unit, rank in sorted(ranks.items()):

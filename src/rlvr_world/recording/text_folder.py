@@ -1,4 +1,4 @@
-"""A folder of transitions of text games, from the shards to the manifest."""
+"""A folder of transitions in words, from the shards to the manifest."""
 
 import hashlib
 import json
@@ -6,14 +6,26 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rlvr_world.data.manifest import fingerprint, write_json
 from rlvr_world.data.text_manifest import TextManifest
+from rlvr_world.data.transition_manifest import TransitionManifest, TransitionSplit
+from rlvr_world.data.web_manifest import WebManifest
+
+M = TypeVar("M", bound=TransitionManifest)
 
 
-def finished(root: Path, source: str, settings: Mapping[str, Any]) -> TextManifest | None:
+def finished(
+    root: Path, source: str, settings: Mapping[str, Any], kind: type[M] = TextManifest
+) -> M | None:
     """The manifest of a folder that was made with the same settings; None if it is empty.
+
+    Args:
+        root: The folder.
+        source: What would make the data.
+        settings: What it would be made with.
+        kind: The kind of manifest.
 
     Raises:
         ValueError: If the folder holds anything else.
@@ -22,7 +34,7 @@ def finished(root: Path, source: str, settings: Mapping[str, Any]) -> TextManife
         return None
     if not (root / "manifest.json").exists():
         raise ValueError(f"{root} holds files but no manifest.json: use another root")
-    manifest = TextManifest.load(root)
+    manifest = kind.load(root)
     there = {"source": manifest.source} | manifest.settings
     wanted = {"source": source} | json.loads(json.dumps(settings))
     for key in wanted | there:
@@ -58,8 +70,25 @@ def describe(folder: Path, rules: Mapping[str, Mapping[str, str]], **fields: Any
     """
     path = folder / "rules.json"
     write_json(path, rules)
-    hashes = {s.name: s.sha256 for split in fields["splits"].values() for s in split.shards}
+    hashes = shard_hashes(fields["splits"])
     hashes[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     manifest = TextManifest(fingerprint=fingerprint(hashes), **fields)
     manifest.save(folder)
     return manifest
+
+
+def describe_pages(folder: Path, **fields: Any) -> WebManifest:
+    """Write ``manifest.json`` beside finished shards of web pages.
+
+    Args:
+        folder: The folder of the shards.
+        **fields: All fields of ``WebManifest`` but the fingerprint.
+    """
+    manifest = WebManifest(fingerprint=fingerprint(shard_hashes(fields["splits"])), **fields)
+    manifest.save(folder)
+    return manifest
+
+
+def shard_hashes(splits: Mapping[str, TransitionSplit]) -> dict[str, str]:
+    """The hash of each shard of some splits by name."""
+    return {shard.name: shard.sha256 for split in splits.values() for shard in split.shards}

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlvr_world.data.text_manifest import TextManifest
-from rlvr_world.recording.pusht import progress_bar
+from rlvr_world.recording.episode_recorder import progress_bar
+from rlvr_world.recording.layouts import GAMES, canonical
 from rlvr_world.recording.text_folder import describe, finished, whole_folder
 from rlvr_world.recording.textworld_game import Size, TextGame, import_textworld
 from rlvr_world.recording.textworld_walk import Walker
-from rlvr_world.recording.transitions import SPLITS, TransitionSpool, canonical, write_splits
+from rlvr_world.recording.transitions import SPLITS, TransitionSpool, write_splits
 from rlvr_world.states.text_game import Transition
 
 VERBS = (
@@ -116,7 +117,7 @@ class TextWorldRecorder:
         if manifest is not None:
             return manifest
         with whole_folder(self.root) as folder, TemporaryFile(dir=folder) as file:
-            spool, rules, counts, starts = TransitionSpool(file), {}, Counter(), set()
+            spool, rules, counts, starts = TransitionSpool(file, GAMES), {}, Counter(), set()
             for (split, index), play in zip(self._jobs(), self._played(), strict=True):
                 if play.start in starts:
                     counts["games_made_twice"] += 1

@@ -1,21 +1,21 @@
-"""Transitions of text games on their way into shards."""
+"""Transitions in words, of text games or of web pages, on their way into shards."""
 
 import hashlib
 import json
 import random
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from rlvr_world.data.samples import Sample, write_shard
-from rlvr_world.data.text_manifest import TextCounts, TextShard, TextSplit
-from rlvr_world.states.game_state import GameState
-from rlvr_world.states.text_game import Mode, Transition
+from rlvr_world.recording.layouts import Layout
 
-SPLITS = ("train", "val", "test", "test_verbs")
+E = TypeVar("E")
+
+SPLITS = ("train", "val", "test", "test_verbs", "test_tasks", "test_pages")
 SHARD = 1000  # transitions per shard, at most
 
 
@@ -23,8 +23,8 @@ class Entry(NamedTuple):
     """A transition in a spool. Entries of the same ``unit`` belong into the same split."""
 
     unit: str
-    game: str
-    mode: Mode
+    group: str
+    subject: str
     verb: str
     changed: bool
     characters: int
@@ -35,38 +35,39 @@ class Entry(NamedTuple):
 class TransitionSpool:
     """Unique transitions, on disk in the order in which they came.
 
-    Two are the same if game, mode, state and action are. ``duplicates`` counts those that came
-    again, ``conflicts`` those of them that had another target; the first one is kept.
+    Two are the same if group, subject, action and beginning are. ``duplicates`` counts those that
+    came again, ``conflicts`` those of them that had another end; the first one is kept.
 
     Args:
         file: Empty and open for writing and reading bytes.
+        layout: What kind of transitions they are: ``GAMES`` or ``PAGES``.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, layout: Layout) -> None:
         self.file = file
+        self.layout = layout
         self.entries: list[Entry] = []
-        self.targets: dict[bytes, bytes] = {}
+        self.ends: dict[bytes, bytes] = {}
         self.duplicates = self.conflicts = 0
 
-    def add(self, transition: Transition, unit: str, scope: str = "") -> None:
+    def add(self, transition: Any, unit: str, scope: str = "") -> None:
         """Keep a transition unless it came before within the scope."""
-        state = canonical(transition.state)
-        key = digest(scope, transition.game, transition.mode, transition.action, state)
-        target = digest(canonical(transition.target))
-        if key in self.targets:
+        traits = self.layout.traits(transition)
+        key, end = digest(scope, *traits[:-1]), digest(traits.after)
+        if key in self.ends:
             self.duplicates += 1
-            self.conflicts += self.targets[key] != target
+            self.conflicts += self.ends[key] != end
             return
-        self.targets[key] = target
+        self.ends[key] = end
         line = json.dumps(transition.to_json()).encode()
         self.entries.append(
             Entry(
                 unit=unit,
-                game=transition.game,
-                mode=transition.mode,
-                verb=transition.action.partition(" ")[0],
+                group=traits.group,
+                subject=traits.subject,
+                verb=traits.action.partition(" ")[0],
                 changed=transition.changed,
-                characters=len(state),
+                characters=len(traits.before),
                 start=self.file.tell(),
                 size=len(line),
             )
@@ -79,13 +80,6 @@ class TransitionSpool:
         return json.loads(self.file.read(entry.size))
 
 
-def canonical(state: GameState) -> str:
-    """JSON that is the same for the same state: neither objects nor contents have an order."""
-    objects = sorted(state["objects"], key=itemgetter("uuid"))
-    unordered = [item | {"contains": sorted(item["contains"])} for item in objects]
-    return json.dumps({"objects": unordered, "score": state["score"]}, sort_keys=True)
-
-
 def digest(*texts: str) -> bytes:
     """A short hash of some texts."""
     return hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).digest()
@@ -93,7 +87,7 @@ def digest(*texts: str) -> bytes:
 
 def write_splits(
     folder: Path, spool: TransitionSpool, split_of: Callable[[Entry], str], seed: int
-) -> dict[str, TextSplit]:
+) -> dict[str, Any]:
     """Write the shards of all splits, each in a random order, and describe them.
 
     Args:
@@ -102,29 +96,41 @@ def write_splits(
         split_of: The split of an entry.
         seed: Where the order comes from.
     """
-    groups: dict[tuple[str, Mode], list[Entry]] = defaultdict(list)
-    for entry in spool.entries:
-        groups[split_of(entry), entry.mode].append(entry)
-    splits: dict[str, TextSplit] = {}
-    for split, mode in sorted(groups, key=lambda group: (SPLITS.index(group[0]), group[1])):
-        entries = groups[split, mode]
-        found = splits.setdefault(split, TextSplit([], {}))
-        found.modes[mode] = count(entries)
-        kinds = {f"{split}-{mode}": entries}
-        if split == "train":
-            kinds = {
-                f"{split}-{mode}-changed": [entry for entry in entries if entry.changed],
-                f"{split}-{mode}-unchanged": [entry for entry in entries if not entry.changed],
-            }
-        for name, members in kinds.items():
-            random.Random(f"{seed} {name}").shuffle(members)
-            found.shards += _write_shards(folder, name, members, spool)
+    layout, splits = spool.layout, {}
+    for split, members in sorted_groups(spool.entries, split_of, SPLITS.index):
+        groups = dict(sorted_groups(members, attrgetter("group")))
+        shards = []
+        for group, entries in groups.items() if layout.by_group else [("", members)]:
+            name = f"{split}-{group}".removesuffix("-")
+            kinds = {name: entries}
+            if split == "train":
+                kinds = {
+                    f"{name}-changed": [entry for entry in entries if entry.changed],
+                    f"{name}-unchanged": [entry for entry in entries if not entry.changed],
+                }
+            for kind, chosen in kinds.items():
+                random.Random(f"{seed} {kind}").shuffle(chosen)
+                shards += _write_shards(folder, kind, chosen, spool, group)
+        counts = {group: count(entries, layout) for group, entries in groups.items()}
+        splits[split] = layout.split(shards, counts)
     return splits
 
 
+def sorted_groups(
+    members: Iterable[E],
+    key: Callable[[E], Hashable],
+    order: Callable[[Any], Any] = lambda group: group,
+) -> list[tuple[Any, list[E]]]:
+    """Groups of members with the same key, in the order of their keys."""
+    groups: dict[Hashable, list[E]] = defaultdict(list)
+    for member in members:
+        groups[key(member)].append(member)
+    return sorted(groups.items(), key=lambda group: order(group[0]))
+
+
 def _write_shards(
-    folder: Path, name: str, entries: Sequence[Entry], spool: TransitionSpool
-) -> list[TextShard]:
+    folder: Path, name: str, entries: Sequence[Entry], spool: TransitionSpool, group: str
+) -> list[Any]:
     """Write entries to as few shards as hold them, all about equally large."""
     shards = []
     pieces = -(-len(entries) // SHARD)
@@ -133,9 +139,13 @@ def _write_shards(
         path = folder / f"{name}-{piece:06d}.tar"
         write_shard(path, (_sample(name, index, spool.read(entries[index])) for index in indices))
         members = [entries[index] for index in indices]
-        changed = sum(entry.changed for entry in members)
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        shards.append(TextShard(path.name, members[0].mode, len(members), changed, sha256))
+        fields = {
+            "name": path.name,
+            "transitions": len(members),
+            "changed": sum(entry.changed for entry in members),
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        shards.append(spool.layout.shard(group, **fields))
     return shards
 
 
@@ -143,23 +153,25 @@ def _sample(name: str, index: int, document: dict[str, Any]) -> Sample:
     return f"{name}-{index:06d}", {"json": document}
 
 
-def count(entries: Sequence[Entry]) -> TextCounts:
-    """What the entries of one mode of a split are."""
-    games: dict[str, list[bool]] = defaultdict(list)
-    verbs: dict[str, list[bool]] = defaultdict(list)
-    for entry in entries:
-        games[entry.game].append(entry.changed)
-        if entry.verb:
-            verbs[entry.verb].append(entry.changed)
+def count(entries: Sequence[Entry], layout: Layout) -> Any:
+    """What the entries of one group of a split are."""
     lengths = sorted(entry.characters for entry in entries)
-    return TextCounts(
+    return layout.counts(
+        _shares(entries, attrgetter("subject")),
         transitions=len(entries),
         changed=sum(entry.changed for entry in entries),
-        games={game: [len(found), sum(found)] for game, found in sorted(games.items())},
-        verbs={verb: [len(found), sum(found)] for verb, found in sorted(verbs.items())},
+        verbs=_shares([entry for entry in entries if entry.verb], attrgetter("verb")),
         characters={
             "median": int(statistics.median(lengths)),
             "q90": lengths[len(lengths) * 9 // 10],
             "max": lengths[-1],
         },
     )
+
+
+def _shares(entries: Sequence[Entry], key: Callable[[Entry], str]) -> dict[str, list[int]]:
+    """The numbers of all and of changed entries by key."""
+    return {
+        name: [len(found), sum(entry.changed for entry in found)]
+        for name, found in sorted_groups(entries, key)
+    }

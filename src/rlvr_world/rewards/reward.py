@@ -56,6 +56,17 @@ class Reward(Metric, ABC):
             target = [state for state in target for _ in range(group)]
         return self.score(prediction, target)
 
+    def group_frame_scores(self, prediction: Prediction, target: Prediction) -> Tensor:
+        """The metric of each frame of B * G predictions against B targets, [B * G, F].
+
+        Raises:
+            ValueError: The metric is not one of single frames.
+        """
+        raise ValueError(
+            f"{self.label} scores whole predictions, not single frames: leave out credit of the "
+            "model, or this reward"
+        )
+
     def update(self, scores: Tensor) -> None:
         """Add per-sample scores [B] to the running mean."""
         self.total += scores.detach().float().sum()
@@ -95,7 +106,11 @@ class RewardSet(nn.ModuleDict):
         """
         return {name: reward.group_score(prediction, target) for name, reward in self.items()}
 
+    def frame_scores(self, prediction: Prediction, target: Prediction) -> dict[str, Tensor]:
+        """Each reward's own score of each frame by name, [B * G, F]."""
+        return {name: r.group_frame_scores(prediction, target) for name, r in self.items()}
+
     def total(self, scores: Mapping[str, Tensor]) -> Tensor:
-        """The reward to maximise, [B * G], from the scores that ``scores`` returned."""
+        """The reward to maximise, [B * G] or [B * G, F], from such scores."""
         signs = {name: 1.0 if r.higher_is_better else -1.0 for name, r in self.items()}
         return sum(signs[name] * self[name].weight * scores[name] for name in self)

@@ -1,19 +1,15 @@
 """Rewards for answers about the next states of text games, by a strict or the original's rule."""
 
-from abc import abstractmethod
-from collections.abc import Sequence
+import json
 
-import torch
-from torch import Tensor
-
-from rlvr_world.rewards.reward import Reward, group_size
+from rlvr_world.rewards.answer import AnswerReward
 from rlvr_world.states.answer import Form
 from rlvr_world.states.judge import Judge, Rule
-from rlvr_world.states.judgement import UNREADABLE, Judgement, Reason
+from rlvr_world.states.judgement import UNREADABLE, Judgement
 from rlvr_world.states.text_game import Transition
 
 
-class TextGameReward(Reward):
+class TextGameReward(AnswerReward):
     """A number that follows from the judgement of an answer.
 
     Rewards with the same arguments share what they find, so that a set of them judges each answer
@@ -35,34 +31,11 @@ class TextGameReward(Reward):
         seconds: float = 1.0,
         weight: float = 1.0,
     ) -> None:
-        super().__init__(weight)
-        self.judge = Judge(judge, form, characters, seconds)
+        super().__init__(Judge(judge, form, characters, seconds), weight)
 
-    @property
-    def label(self) -> str:
-        """The metric, and the rule unless it is the strict one."""
-        name = type(self).__name__
-        return name if self.judge.rule == "strict" else f"{name} ({self.judge.rule})"
-
-    @abstractmethod
-    def value(self, judgement: Judgement) -> float:
-        """The score that a judgement is worth."""
-
-    def judgements(
-        self, prediction: Sequence[str], target: Sequence[Transition]
-    ) -> list[Judgement]:
-        """What the judge finds in each of B * G answers, G neighbours to each of B transitions."""
-        group = group_size(prediction, target)
-        return [self.judge(text, target[i // group]) for i, text in enumerate(prediction)]
-
-    def reasons(self, prediction: Sequence[str], target: Sequence[Transition]) -> list[Reason]:
-        """Why each of B * G answers is right or not; ``over the limit`` counts the stopped ones."""
-        return [judgement.reason for judgement in self.judgements(prediction, target)]
-
-    def score(self, prediction: Sequence[str], target: Sequence[Transition]) -> Tensor:
-        """The score of each of B answers, [B] float32, on the metric's device."""
-        values = [self.value(judgement) for judgement in self.judgements(prediction, target)]
-        return torch.tensor(values, dtype=torch.float32, device=self.total.device)
+    def shown(self, transition: Transition) -> tuple[str, str, str]:
+        """The state, the action and what changes, as JSON."""
+        return json.dumps(transition.state), transition.action, json.dumps(transition.difference)
 
 
 class StateMatch(TextGameReward):

@@ -23,16 +23,25 @@ class FrameReward(Reward):
 
     def score(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The metric of each sample, [B], of float frames [B, F, C, H, W] in [0, 1]."""
+        return self.frame_scores(prediction, target).mean(dim=1)
+
+    def frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The metric of each frame, [B, F], of float frames [B, F, C, H, W] in [0, 1]."""
         self.check(prediction, target)
         if len(prediction) != len(target):
             raise ValueError(f"{self.label}: {len(prediction)} predictions, {len(target)} targets")
         scores = self.frame_score(prediction.flatten(0, 1).float(), target.flatten(0, 1).float())
-        return scores.unflatten(0, prediction.shape[:2]).mean(dim=1)
+        return scores.unflatten(0, prediction.shape[:2])
 
     def group_score(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The score of each of B * G samples against its one of B targets, which is not copied."""
+        return self.group_frame_scores(prediction, target).mean(dim=1)
+
+    def group_frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """``frame_scores`` of B * G samples against their B targets, [B * G, F]."""
         members = prediction.unflatten(0, (-1, group_size(prediction, target)))  # [B, G, ...]
-        return torch.stack([self.score(each, target) for each in members.unbind(1)], 1).flatten()
+        scores = [self.frame_scores(each, target) for each in members.unbind(1)]
+        return torch.stack(scores, dim=1).flatten(0, 1)
 
     def check(self, prediction: Tensor, target: Tensor) -> None:
         """Raise ``ValueError`` unless both are finite float frames of one shape in [0, 1]."""
@@ -159,10 +168,10 @@ class LPIPS(FrameReward):
         pairs = zip(prediction.split(targets * group), target.split(targets), strict=True)
         return torch.cat([distance(mine, theirs) for mine, theirs in pairs])
 
-    def group_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The distance of each of B * G samples to its one of B targets, [B * G]."""
+    def group_frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The distance of each frame of B * G samples to its one of B targets, [B * G, F]."""
         self.check(prediction, target)
         group = group_size(prediction, target)
         frames = rearrange(prediction, "(b g) f c h w -> (b f g) c h w", g=group)
         scores = self.frame_score(frames, target.flatten(0, 1))
-        return rearrange(scores, "(b f g) -> (b g) f", b=len(target), g=group).mean(dim=1)
+        return rearrange(scores, "(b f g) -> (b g) f", b=len(target), g=group)

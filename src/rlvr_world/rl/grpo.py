@@ -23,6 +23,7 @@ class GRPO:
         clip_high: How far above 1 the probability ratio counts; more than ``clip_low`` is DAPO's
             clip-higher.
         kl_weight: Weight of the KL divergence to the reference, per token.
+        entropy_weight: Weight of a bonus for the entropy of the policy, per token.
         normalize_advantages: Divide advantages by the standard deviation of their group; Dr. GRPO
             does not.
         reduction: ``token`` is the mean over all tokens (DAPO, the paper's code), ``sequence`` the
@@ -39,6 +40,7 @@ class GRPO:
     clip_low: float = 0.2
     clip_high: float = 0.2
     kl_weight: float = 1e-3
+    entropy_weight: float = 0.0
     normalize_advantages: bool = True
     reduction: Reduction = "token"
     level: Level = "token"
@@ -60,12 +62,15 @@ class GRPO:
             mask = mask & ended(sequence, end_token)[:, None]
         return mask
 
-    def loss(self, log_probs: Tensor, rollout: Rollout) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, log_probs: Tensor, rollout: Rollout, entropy: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of some predictions, and what else to log of them.
 
         Args:
             log_probs: Log-probabilities under the policy that learns, [N, T].
             rollout: The predictions.
+            entropy: Entropies of that policy, [N, T]; needed with an ``entropy_weight`` only.
         """
         mask = rollout.trained
         log_ratio = log_probs - rollout.log_probs
@@ -75,6 +80,8 @@ class GRPO:
         clip = (self.clip_low, self.clip_high)
         kl = kl_k3(log_probs, rollout.reference_log_probs)
         per_token = rollout.importance * clipped_surrogate(*ratio, *clip) + self.kl_weight * kl
+        if self.entropy_weight:
+            per_token = per_token - self.entropy_weight * entropy
         terms = {
             "kl": kl,
             "clip_fraction": clipped_share(*ratio, *clip),

@@ -1,13 +1,57 @@
 """Terms of the GRPO objective, for each token; all arguments [N, T] unless said otherwise."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from rlvr_world.types import TokenSequence
+
+ENTROPY_TOKENS = 1024
+"""Tokens whose entropies are computed at once, which bounds the memory with large vocabularies."""
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """The mean of ``values`` where ``mask`` holds, over all tokens of the batch."""
     mask = mask.to(values.dtype)
     return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def token_log_probs(logits: Tensor, sequence: TokenSequence) -> Tensor:
+    """The log-probability of each predicted token, [N, T], 0 at given positions.
+
+    Args:
+        logits: Logits [K, V] of the K predicted tokens, row after row.
+        sequence: The filled sequences.
+    """
+    chosen = -F.cross_entropy(logits, sequence.ids[sequence.target_mask], reduction="none")
+    return at_targets(chosen, sequence)
+
+
+def token_entropy(logits: Tensor, sequence: TokenSequence) -> Tensor:
+    """The entropy in nats of what each predicted token was drawn from, [N, T], 0 at given ones.
+
+    Computed a second time in the backward pass instead of being kept.
+
+    Args:
+        logits: Logits [K, V] of the K predicted tokens, row after row; -inf where not legal.
+        sequence: The filled sequences.
+    """
+    parts = logits.split(ENTROPY_TOKENS)
+    settings = {"use_reentrant": False, "preserve_rng_state": False}
+    values = torch.cat([checkpoint(entropy, part, **settings) for part in parts])
+    return at_targets(values, sequence)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """The entropy of distributions [K] in nats from logits [K, V], of which some may be -inf."""
+    log_probs = logits.log_softmax(dim=-1)
+    return -(log_probs.exp() * log_probs.masked_fill(log_probs.isneginf(), 0.0)).sum(dim=-1)
+
+
+def at_targets(values: Tensor, sequence: TokenSequence) -> Tensor:
+    """Values [K] of the predicted tokens at their positions, [N, T], 0 elsewhere."""
+    return values.new_zeros(sequence.ids.shape).masked_scatter(sequence.target_mask, values)
 
 
 def clipped_surrogate(

@@ -1,8 +1,10 @@
 """A judge of answers about the next states of text games, with limits."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeVar
 
 from rlvr_world.states.answer import Form
 from rlvr_world.states.judgement import Judgement
@@ -10,6 +12,8 @@ from rlvr_world.states.strict_judge import strict_judgement
 from rlvr_world.states.text_game import Transition
 from rlvr_world.states.upstream_answer import repair_tools
 from rlvr_world.states.upstream_judge import upstream_judgement
+
+T = TypeVar("T")
 
 Rule = Literal["strict", "upstream"]
 """Judge the whole next state, or as the original does."""
@@ -40,11 +44,7 @@ class Judge:
     seconds: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.characters < 1 or not self.seconds > 0:
-            raise ValueError(
-                f"a judge needs limits above 0, got {self.characters} characters and "
-                f"{self.seconds} seconds"
-            )
+        check_limits(self.characters, self.seconds)
         if self.rule == "upstream":
             repair_tools()
 
@@ -55,9 +55,23 @@ class Judge:
     def _judgement(self, text: str, transition: Transition) -> Judgement:
         if len(text) > self.characters:
             return Judgement("over the limit")
-        for _ in range(ATTEMPTS):
-            start = time.thread_time()
-            judgement = RULES[self.rule](text, transition, self.form)
-            if time.thread_time() - start <= self.seconds:
-                return judgement
-        return Judgement("over the limit")
+        work = partial(RULES[self.rule], text, transition, self.form)
+        return within(self.seconds, work) or Judgement("over the limit")
+
+
+def check_limits(characters: int, seconds: float) -> None:
+    """Raise ``ValueError`` unless the limits of a judge are above 0."""
+    if characters < 1 or not seconds > 0:
+        raise ValueError(
+            f"a judge needs limits above 0, got {characters} characters and {seconds} seconds"
+        )
+
+
+def within(seconds: float, work: Callable[[], T]) -> T | None:
+    """The result of some work, or None if each attempt takes longer, in processor time."""
+    for _ in range(ATTEMPTS):
+        start = time.thread_time()
+        result = work()
+        if time.thread_time() - start <= seconds:
+            return result
+    return None

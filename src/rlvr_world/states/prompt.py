@@ -5,10 +5,21 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from rlvr_world.states.answer import PHRASES, Form
+from rlvr_world.states.game_state import GameObject, GameState
+from rlvr_world.states.references import (
+    identity,
+    references,
+    referred,
+    referred_text,
+)
 from rlvr_world.states.text_game import Transition
 
 Style = Literal["long", "compact"]
-"""The parts that the paper's Appendix D names, or the state and the action alone."""
+"""The parts that the paper's Appendix D names, or the state and the action alone, with references
+(``states/references.py``) in the place of names."""
+
+OBJECT_LISTS = ("objects", "modified")
+UUID_FIRST = ("uuid", "name", "type", "properties", "contains")
 
 TASKS = {
     "full": (
@@ -77,7 +88,9 @@ def prompt_text(
         form: What the answer says.
     """
     if style == "compact":
-        return f"{compact_json(transition.state)}\n> {transition.action}\n"
+        known = references(transition.state)
+        state = referred_state(transition.state, known)
+        return f"{compact_json(state)}\n> {referred_text(transition.action, known)}\n"
     parts = [TASKS[transition.mode], form_text(transition, form), *example_texts(transition, form)]
     parts.append("The game to simulate:")
     if transition.task:
@@ -92,8 +105,18 @@ def prompt_text(
 def answer_text(transition: Transition, style: Style, form: Form) -> str:
     """What the model should write: the true answer."""
     whole = transition.target if form == "state" else transition.difference
-    answer = compact_json(whole if transition.target["score"] is not None else silent(whole))
-    return answer if style == "compact" else f"{PHRASES[0]} {answer}"
+    if transition.target["score"] is None:
+        whole = silent(whole)
+    if style == "compact":
+        return compact_json(referred(whole, references(transition.state)))
+    return f"{PHRASES[0]} {compact_json(whole)}"
+
+
+def referred_state(state: GameState, known: Mapping[str, str]) -> GameState:
+    """The state with references; an object's own name is there, without its uuid."""
+    names = {i["uuid"]: i["name"].removesuffix(identity(i["uuid"])) for i in state["objects"]}
+    objects = [item | {"name": names[item["uuid"]]} for item in referred(state, known)["objects"]]
+    return {"objects": objects, "score": state["score"]}
 
 
 def unchanged_text(transition: Transition, form: Form) -> str:
@@ -144,6 +167,12 @@ def silent(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in answer.items() if key != "score"}
 
 
-def compact_json(value: Any) -> str:
-    """JSON without spaces, any letter as it is."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+def compact_json(value: Mapping[str, Any]) -> str:
+    """A state or a difference as JSON without spaces; each object's uuid comes first."""
+    lists = {key: list(map(uuid_first, value[key])) for key in OBJECT_LISTS if key in value}
+    return json.dumps({**value, **lists}, separators=(",", ":"), ensure_ascii=False)
+
+
+def uuid_first(item: GameObject) -> GameObject:
+    """The object with its keys in the order in which a model can look them up, by the uuid."""
+    return {key: item[key] for key in UUID_FIRST}

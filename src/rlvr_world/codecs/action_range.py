@@ -1,0 +1,80 @@
+"""The ranges of actions that bins are cut from, as a data set's manifest has them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+KINDS = {"quantile": ("q01", "q99"), "extremes": ("min", "max")}
+"""The names of both ends of a range in the manifest."""
+
+
+class Limits(NamedTuple):
+    """Both ends of the range of each action dimension."""
+
+    low: list[float]
+    high: list[float]
+
+
+@dataclass(frozen=True)
+class DataRange:
+    """Takes the range of each action dimension from a data set.
+
+    A single outlier stretches the range from the smallest to the largest action: of the 256 bins of
+    RT-1's three translations, 98 % of the actions then use 22, 4 and 25. Between the quantiles they
+    use all; what lies beyond falls into the outermost bins. A dimension whose quantiles are equal
+    keeps its extremes, and one that never changes gets a range of 1 around its value.
+
+    Args:
+        manifest: ``manifest.json`` of the shards.
+        kind: ``quantile``, the 1 % and the 99 % quantile, or ``extremes``, the smallest and the
+            largest action.
+    """
+
+    manifest: Path
+    kind: Literal["quantile", "extremes"] = "quantile"
+
+    def limits(self) -> Limits:
+        """The ranges.
+
+        Raises:
+            FileNotFoundError: If there is no such manifest.
+            ValueError: If it is not one of episodes with actions.
+        """
+        path = Path(self.manifest)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path} does not exist: make the data first, or give action_low and action_high"
+            )
+        try:
+            actions = json.loads(path.read_text())["actions"]
+            ends = [actions[name] for name in (*KINDS[self.kind], "min", "max")]
+            ranges = [widened(*row) for row in zip(*ends, strict=True)]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} holds no ranges of actions ({error!r})") from error
+        return Limits(*map(list, zip(*ranges, strict=True)))
+
+
+def widened(low: float, high: float, smallest: float, largest: float) -> tuple[float, float]:
+    """A range that is not empty."""
+    if low < high:
+        return low, high
+    if smallest < largest:
+        return smallest, largest
+    return smallest - 0.5, largest + 0.5
+
+
+def action_limits(
+    low: Sequence[float] | None, high: Sequence[float] | None, data: DataRange | None
+) -> Limits:
+    """The ranges of a data set or, without one, those that are given as numbers.
+
+    Raises:
+        ValueError: If there is neither.
+    """
+    if data is not None:
+        return data.limits()
+    if low is None or high is None:
+        raise ValueError("give action_low and action_high, or action_range")
+    return Limits(list(low), list(high))

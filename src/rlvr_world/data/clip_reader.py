@@ -1,0 +1,113 @@
+"""Cuts clips out of episodes of video."""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlvr_world.data.samples import BadSample, Shapes, decode_episode
+from rlvr_world.data.stream import Example, ExampleReader, RawSample
+from rlvr_world.types import Batch
+
+
+@dataclass(frozen=True)
+class ClipReader(ExampleReader):
+    """Cuts clips out of episodes.
+
+    Args:
+        shapes: What a time step of each array looks like.
+        length: Frames per clip.
+        stride: A clip takes every ``stride``-th frame.
+        clips_per_episode: Clips to train on, anywhere in the episode.
+        eval_clips_per_episode: Clips to evaluate on, spread evenly over the episode.
+        segment_length: Frames at the stride out of which the frames of a clip are drawn.
+        context_gap: How long before the clip its context frame may lie, in strides.
+    """
+
+    shapes: Shapes
+    length: int
+    stride: int
+    clips_per_episode: int
+    eval_clips_per_episode: int
+    segment_length: int | None = None
+    context_gap: int | None = None
+
+    def segment(self, frames: int) -> int:
+        """Frames at the stride out of which a clip is drawn; at most a whole episode."""
+        return max(self.length, min(self.segment_length or self.length, frames // self.stride))
+
+    def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
+        """Clips that start anywhere."""
+        episode = self._episode(sample)
+        frames = len(episode["actions"])
+        starts = range(frames - self.segment(frames) * self.stride + 1)
+        return [self._cut(episode, rng.choice(starts), rng) for _ in range(self.clips_per_episode)]
+
+    def spread(self, sample: RawSample) -> list[Example]:
+        """Clips that are spread evenly over the episode."""
+        episode = self._episode(sample)
+        starts = self.starts(len(episode["actions"]))
+        return [self._cut(episode, at, random.Random(f"{episode['key']} {at}")) for at in starts]
+
+    def count(self, length: int) -> int:
+        """How many clips ``spread`` makes of an episode of ``length`` frames."""
+        return len(self.starts(length))
+
+    def starts(self, frames: int) -> list[int]:
+        """Where the evaluation clips of an episode start."""
+        last = frames - self.segment(frames) * self.stride
+        if last < 0:
+            return []
+        starts = np.linspace(0, last, self.eval_clips_per_episode) if last else np.zeros(1)
+        return np.unique(starts.round().astype(int)).tolist()
+
+    def collate(self, examples: list[Example]) -> Batch:
+        """A batch: tensors [B, T, ...] and lists of names."""
+        first = examples[0]
+        return {
+            name: [example[name] for example in examples]
+            if isinstance(value, str)
+            else torch.from_numpy(np.stack([example[name] for example in examples]))
+            for name, value in first.items()
+        }
+
+    def _episode(self, sample: RawSample) -> dict[str, Any]:
+        episode = decode_episode(sample, self.shapes)
+        frames, needed = len(episode["actions"]), self.length * self.stride
+        if frames < needed:
+            raise BadSample(
+                f"{sample['__url__']}: {sample['__key__']} has {frames} frames, but a clip of "
+                f"{self.length} at stride {self.stride} needs {needed}"
+            )
+        if "tokens" in episode and "tokenizer" not in episode["json"]:
+            raise BadSample(f"{sample['__url__']}: {sample['__key__']} does not name its tokenizer")
+        return episode
+
+    def _cut(self, episode: dict[str, Any], start: int, rng: random.Random) -> Example:
+        """The clip [T, ...] that starts at a frame; its actions are [T, A * stride]."""
+        offsets = self.offsets(self.segment(len(episode["actions"])), rng)
+        places = start + self.stride * np.array(offsets)
+        clip = {
+            name: episode[name][places]
+            for name in ("frames", "tokens", "states")
+            if name in episode
+        }
+        steps = places[:, None] + np.arange(self.stride)
+        clip["actions"] = episode["actions"][steps].reshape(self.length, -1)
+        clip["key"] = f"{episode['key']}:{start}"
+        if "tokens" in episode:
+            clip["tokenizer"] = episode["json"]["tokenizer"]
+        if "context_tokens" in episode:
+            clip["context_tokens"] = episode["context_tokens"][0]
+        elif self.context_gap is not None:
+            gap = rng.randint(0, min(self.context_gap, start // self.stride))
+            clip["context"] = episode["frames"][start - gap * self.stride]
+        return clip
+
+    def offsets(self, segment: int, rng: random.Random) -> list[int]:
+        """Where the frames of a clip lie, in strides after its first one, the segment's first."""
+        if self.segment_length is None:
+            return list(range(self.length))
+        return [0, *sorted(rng.sample(range(1, segment), self.length - 1))]

@@ -1,0 +1,144 @@
+"""A probe: where things are in a picture, for metrics and rewards that look at objects."""
+
+import pickle
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+CHECKPOINT_KEY = "state_probe"
+"""Where a Lightning checkpoint keeps the arguments of its probe."""
+
+DOWNSCALE = 8
+FEATURES = 64
+
+
+class StateProbe(nn.Module):
+    """A small convolutional network that reads parts of the simulator's state off a picture.
+
+    Args:
+        parts: The columns of the state that belong to each thing, by its name, such as
+            ``{gripper: [0, 1, 2], object: [4, 5, 6]}``.
+        low: Lower end of the usual range of each of these columns, in order.
+        high: Upper end of these ranges.
+        frame_size: Height and width of the pictures, multiples of 8.
+        hidden: Width of the layer behind the convolutions.
+    """
+
+    def __init__(
+        self,
+        parts: Mapping[str, Sequence[int]],
+        low: Sequence[float],
+        high: Sequence[float],
+        frame_size: Sequence[int] = (64, 64),
+        hidden: int = 256,
+    ) -> None:
+        super().__init__()
+        self.config = {
+            "parts": {name: list(columns) for name, columns in parts.items()},
+            "low": list(low),
+            "high": list(high),
+            "frame_size": list(frame_size),
+            "hidden": hidden,
+        }
+        self.columns = list(chain.from_iterable(parts.values()))
+        ranges = list(zip(low, high, strict=False))
+        if not len(self.columns) == len(low) == len(high) or any(a >= b for a, b in ranges):
+            raise ValueError(
+                f"parts name {len(self.columns)} columns of the state, so low and high must hold "
+                "as many numbers, low below high"
+            )
+        if any(side % DOWNSCALE for side in frame_size):
+            raise ValueError(f"frame_size {tuple(frame_size)} must be multiples of {DOWNSCALE}")
+        self.register_buffer("low", torch.tensor(low, dtype=torch.float32), persistent=False)
+        self.register_buffer("high", torch.tensor(high, dtype=torch.float32), persistent=False)
+        places = frame_size[0] * frame_size[1] // DOWNSCALE**2
+        self.layers = nn.Sequential(
+            *convolution(3, FEATURES // 2, stride=2),
+            *convolution(FEATURES // 2, FEATURES, stride=2),
+            *convolution(FEATURES, FEATURES, stride=2),
+            *convolution(FEATURES, FEATURES, stride=1),
+            nn.Flatten(),
+            nn.Linear(FEATURES * places, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, len(self.columns)),
+        )
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """The columns of all parts, in units of the range from -1 to 1, [N, D].
+
+        Args:
+            frames: Pictures [N, 3, H, W] in [0, 1].
+
+        Raises:
+            ValueError: The pictures have another size.
+        """
+        if list(frames.shape[-2:]) != self.config["frame_size"]:
+            height, width = self.config["frame_size"]
+            raise ValueError(
+                f"the state probe reads frames of {height}x{width}, but these are "
+                f"{frames.shape[-2]}x{frames.shape[-1]}"
+            )
+        return self.layers(frames - 0.5).float()
+
+    @torch.no_grad()
+    def read(self, frames: Tensor, chunk: int = 256) -> dict[str, Tensor]:
+        """The state [..., K] of each part in pictures [..., 3, H, W], in the state's own units."""
+        flat = frames.flatten(0, -4).float()
+        values = torch.cat([self(part) for part in flat.split(chunk)])
+        values = self.low + (values + 1) / 2 * (self.high - self.low)
+        return self.by_part(values.unflatten(0, frames.shape[:-3]))
+
+    def truth(self, states: Tensor) -> dict[str, Tensor]:
+        """The same columns of true states [..., S]."""
+        return self.by_part(states[..., self.columns])
+
+    def target(self, states: Tensor) -> Tensor:
+        """What ``forward`` should return in states [..., S]."""
+        return 2 * (states[..., self.columns] - self.low) / (self.high - self.low) - 1
+
+    def by_part(self, values: Tensor) -> dict[str, Tensor]:
+        """All columns [..., D] by the name of their part."""
+        parts = self.config["parts"]
+        split = values.split([len(columns) for columns in parts.values()], dim=-1)
+        return dict(zip(parts, split, strict=True))
+
+
+def convolution(channels: int, features: int, stride: int) -> tuple[nn.Module, ...]:
+    """A convolution with its normalisation and activation."""
+    return (
+        nn.Conv2d(channels, features, 3, stride=stride, padding=1),
+        nn.GroupNorm(8, features),
+        nn.SiLU(),
+    )
+
+
+def distances(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The Euclidean distance [...] of each part between two readings [..., K]."""
+    return {name: (place - second[name]).norm(dim=-1) for name, place in first.items()}
+
+
+def load_state_probe(path: str | Path) -> StateProbe:
+    """The probe in a checkpoint of its stage, on the CPU.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It cannot be read, or is the checkpoint of something else.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"{path}: no such state probe; make it with "
+            "rlvr-world fit -c configs/state_probe/<name>.yaml"
+        )
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path}: cannot be read, it may be truncated; copy it again") from error
+    if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
+        raise ValueError(f"{path}: not the checkpoint of a state probe")
+    probe = StateProbe(**checkpoint[CHECKPOINT_KEY])
+    weights = checkpoint["state_dict"]
+    probe.load_state_dict({k.removeprefix("probe."): v for k, v in weights.items()})
+    return probe.eval()
