@@ -46,6 +46,11 @@ class TokenSequence(NamedTuple):
         """The number of leading positions that are given in every row."""
         return int(self.target_mask.any(dim=0).int().argmax())
 
+    @property
+    def target_end(self) -> int:
+        """The position behind the last predicted one of any row; at least ``prompt_length``."""
+        return self.target_mask.shape[1] - int(self.target_mask.any(dim=0).flip(0).int().argmax())
+
     def _map(self, function: Callable[[Tensor], Tensor]) -> "TokenSequence":
         return TokenSequence(*(field if field is None else function(field) for field in self))
 

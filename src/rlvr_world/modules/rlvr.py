@@ -223,7 +223,7 @@ class RLVRWorldModel(WorldModel):
     def parts(self, sequence: TokenSequence) -> Iterator[Part]:
         """The rows that pass through the networks at once."""
         prompts, prompt = len(sequence.ids) // self.group_size, sequence.prompt_length
-        own = sequence.ids.shape[1] - prompt
+        own = sequence.target_end - prompt
         return split_groups(prompts, self.group_size, prompt, own, self.token_budget)
 
     @contextmanager

@@ -65,15 +65,15 @@ class WorldModel(Stage):
     ) -> Tensor:
         """Logits of the K predicted tokens, row after row: [K, V] float32, -inf if not legal."""
         model = self.backbone if model is None else model
-        ids, padding = sequence.ids, sequence.padding
-        start = sequence.prompt_length - 1
+        start, end = sequence.prompt_length - 1, sequence.target_end
+        ids, padding = sequence.ids[:, :end], sequence.padding
         if group_size > 1 and start > 0:
             prompts = sequence.select(slice(None, None, group_size))
             cache = model.prompt_cache(prompts.ids[:, :start], prompts.padding)
             hidden = model(ids[:, start:-1], cache)
         else:
             hidden = model(ids[:, :-1], padding=padding)[:, start:]
-        mask = sequence.target_mask[:, start + 1 :]
+        mask = sequence.target_mask[:, start + 1 : end]
         logits = model.logits(hidden[mask]).float()
         return logits.masked_fill(~self.legal_tokens(), float("-inf"))
 
