@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-text test test-slow lint clean help
+.PHONY: demo demo-metaworld demo-text test test-slow lint clean help
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -18,6 +18,9 @@ help: ## List the commands
 
 demo: .venv/pusht.installed ## Record PushT, train tokenizer, MLE and RLVR, and print the table
 	$(BIN)/rlvr-world demo
+
+demo-metaworld: .venv/metaworld.installed ## Record Meta-World, train on seven frames at a time, and print the tables
+	$(BIN)/rlvr-world demo-multi-step
 
 demo-text: .venv/textworld.installed ## Make text games, train MLE and RLVR, and print the table
 	$(BIN)/rlvr-world demo-text

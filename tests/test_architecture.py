@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "modules": "types frozen nn codecs rewards rl",
     "callbacks": "types filmstrip states rewards",
     "evaluation": "types frozen filmstrip states nn rewards rl modules",
-    "applications": "types states codecs modules evaluation recording",
+    "applications": "types states rl codecs modules evaluation recording",
     "demos": "data",
     "cli": EVERYTHING,
     "__main__": EVERYTHING,

@@ -13,6 +13,8 @@ from tokenizers import Tokenizer, models
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from rlvr_world.applications.web_agent.agent import Agent
+from rlvr_world.applications.web_agent.command import web_agent
 from rlvr_world.codecs.codec import Codec
 from rlvr_world.evaluation.best_of import best_of
 from rlvr_world.evaluation.evaluate import evaluate
@@ -27,6 +29,7 @@ RUNS = sorted(
 )
 PARTS = {"data": LightningDataModule, "codec": Codec}
 KNOWN = {
+    "application",
     "data",
     "recording",
     "codec",
@@ -60,6 +63,7 @@ def compressive_tokenizers(tmp_path_factory):
             "levels": [8, 5, 5, 5], "context_levels": [8, 5, 5, 5],
         },
     }  # fmt: skip
+    sizes["pusht"] = sizes["metaworld"]
     folder = tmp_path_factory.mktemp("compressive_tokenizers")
     for name, size in sizes.items():
         CompressiveVQModel(**options, **size).export(folder / name)
@@ -189,6 +193,19 @@ def test_evaluations_parse(workplace):
         settings = parser.parse_path(path)
         assert settings.seeds >= 3
         assert settings.models
+
+
+def test_web_agents_parse():
+    paths = sorted((ROOT / "configs/application").glob("web_agent*.yaml"))
+    assert len(paths) >= 2
+    for path in paths:
+        parser = ArgumentParser()
+        parser.add_function_arguments(web_agent, as_group=False, sub_configs=True)
+        settings = parser.instantiate(parser.parse_path(path))
+        assert next(iter(settings.agents)) == "policy_alone"
+        assert all(isinstance(agent, Agent) for agent in settings.agents.values())
+        assert settings.agents["policy_alone"].imaginer is None
+        assert settings.agents["simulator"].imaginer is not None
 
 
 def test_overlays_say_where_and_how_only():

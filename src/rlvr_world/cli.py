@@ -13,11 +13,20 @@ from jsonargparse import ActionConfigFile, ArgumentParser
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningCLI
 
+from rlvr_world.applications.web_agent.command import web_agent
 from rlvr_world.demos.bytesized32 import ByteSized32Demo
+from rlvr_world.demos.group_size_analysis import GroupSizeAnalysis
+from rlvr_world.demos.joint_analysis import JointAnalysis
+from rlvr_world.demos.metric_analysis import MetricAnalysis
+from rlvr_world.demos.multi_step import MultiStepDemo
 from rlvr_world.demos.pusht import PushTDemo
+from rlvr_world.demos.stages import Stages
 from rlvr_world.demos.text_game import TextGameDemo
 from rlvr_world.evaluation.best_of import best_of
+from rlvr_world.evaluation.curves import curves
 from rlvr_world.evaluation.evaluate import evaluate
+from rlvr_world.evaluation.gains import gains
+from rlvr_world.modules.published import rt1
 from rlvr_world.modules.saved import export
 from rlvr_world.recording.bpe import learn_bpe
 from rlvr_world.recording.bytesized32 import bytesized32
@@ -57,8 +66,40 @@ def demo(
         overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
     """
     PushTDemo(
-        asdict(episodes), command=main, preset=preset, folder=folder, data=data, configs=configs,
-        overlay=overlay,
+        "pusht", asdict(episodes), command=main, preset=preset, folder=folder, data=data,
+        configs=configs, overlay=overlay,
+    ).run_all()  # fmt: skip
+
+
+def demo_multi_step(
+    preset: Literal["metaworld_demo", "pusht_multi_step"] = "metaworld_demo",
+    folder: Path | None = None,
+    data: Path | None = None,
+    episodes: Episodes | None = None,
+    configs: Path = Path("configs"),
+    overlay: Path | None = None,
+) -> None:
+    """Run the whole path on clips of which seven frames are predicted, and the tables.
+
+    Record, learn a compressive tokenizer, MLE, RLVR with and without a penalty on repetition, and
+    the same clips with other actions. Finished stages of an earlier run are kept; an interrupted
+    one goes on from its last checkpoint.
+
+    Args:
+        preset: Which configs to run, ``{configs}/*/{preset}.yaml``: Meta-World or PushT.
+        folder: Where checkpoints, logs and tables go; ``checkpoints/demo/metaworld`` or
+            ``checkpoints/demo/pusht_multi_step`` if not given.
+        data: Folder of the recording, ``data/metaworld`` or ``data/pusht_multi_step`` if not given;
+            tokens go to ``{data}_tokens``, clips with other actions to ``{data}_counterfactual``.
+        episodes: Episodes to record; as many as the recorder makes if not given.
+        configs: The folder of configs.
+        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
+    """
+    name = preset.removesuffix("_demo")
+    MultiStepDemo(
+        preset.partition("_")[0], episodes and asdict(episodes), command=main, preset=preset,
+        folder=folder or Path("checkpoints/demo", name), data=data or Path("data", name),
+        configs=configs, overlay=overlay,
     ).run_all()  # fmt: skip
 
 
@@ -135,8 +176,16 @@ COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
     ("data", "bpe"): learn_bpe,
     ("evaluate",): evaluate,
     ("best-of",): best_of,
+    ("web-agent",): web_agent,
+    ("analyse", "metrics"): MetricAnalysis,
+    ("analyse", "group-size"): GroupSizeAnalysis,
+    ("analyse", "joint"): JointAnalysis,
+    ("analyse", "curves"): curves,
+    ("analyse", "gains"): gains,
     ("export",): export,
     ("convert", "smollm2"): smollm2,
+    ("convert", "rt1"): rt1,
+    ("demo-multi-step",): demo_multi_step,
     ("demo-text",): demo_text,
     ("demo-bytesized32",): demo_bytesized32,
     ("demo",): demo,
@@ -163,9 +212,9 @@ def main(args: Sequence[str] | None = None) -> None:
     args = list(sys.argv[1:] if args is None else args)
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message)
-    if args[:1] == ["data"] and tuple(args[:2]) not in COMMANDS:
-        sources = " | ".join(name[1] for name in COMMANDS if name[0] == "data")
-        sys.exit(f"usage: rlvr-world data {{{sources}}} [options]")
+    if args and args[0] in {n[0] for n in COMMANDS if n[1:]} and tuple(args[:2]) not in COMMANDS:
+        choices = " | ".join(name[1] for name in COMMANDS if name[0] == args[0] and name[1:])
+        sys.exit(f"usage: rlvr-world {args[0]} {{{choices}}} [options]")
     for name, component in COMMANDS.items():
         if tuple(args[: len(name)]) == name:
             run_command(" ".join(name), component, args[len(name) :])
@@ -184,23 +233,30 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def run_command(name: str, component: Callable[..., Any], args: Sequence[str]) -> None:
-    """Call a function, or record with a recorder, with arguments from options and YAML."""
+    """Call a function, or let a recorder or an analysis run, as options and YAML say."""
     description = (inspect.getdoc(component) or "").partition("\n\nArgs:")[0]
     parser = ArgumentParser(prog=f"rlvr-world {name}", description=description)
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="A YAML file of options.")
-    if inspect.isclass(component):
-        parser.add_class_arguments(component, as_group=False, as_positional=True, sub_configs=True)
+    is_class = inspect.isclass(component)
+    given = {"command": main} if is_class and issubclass(component, Stages) else {}
+    if is_class:
+        parser.add_class_arguments(
+            component, as_group=False, as_positional=not given, sub_configs=True, skip=set(given)
+        )
     else:
         parser.add_function_arguments(
             component,
             as_group=False,
-            as_positional=component in (bytesized32, webarena, demo_bytesized32),
+            as_positional=component in (bytesized32, webarena, demo_bytesized32, rt1),
             sub_configs=True,
         )
     options = parser.instantiate(parser.parse_args(args))
     options.pop("config")
-    result = component(**options.as_dict() if hasattr(options, "as_dict") else options)
-    if inspect.isclass(component):
+    options = options.as_dict() if hasattr(options, "as_dict") else options
+    result = component(**given, **options)
+    if given:
+        result.run_all()
+    elif is_class:
         result.record()
 
 

@@ -12,6 +12,7 @@ from rlvr_world.data.stream import Example, MixedStream, RawSample
 from rlvr_world.data.text_manifest import TextManifest, TextShard
 from rlvr_world.data.transitions import TransitionDataModule, TransitionReader
 from rlvr_world.states.renaming import renamed, vocabulary
+from rlvr_world.states.renumbering import renumbered
 from rlvr_world.states.text_game import Mode, Transition
 from rlvr_world.types import Batch
 
@@ -26,21 +27,26 @@ class GameReader(TransitionReader):
     Args:
         rules: The rules in words of each game that has any.
         words: The words that objects are renamed with in training; none if names stay.
+        renumber: Whether objects of one type exchange their uuids in training.
     """
 
     rules: Rules
     words: tuple[str, ...] = ()
+    renumber: bool = False
 
     def parse(self, document: Any, where: str) -> Transition:
         """The transition in a JSON document."""
         return Transition.from_json(document, where)
 
     def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
-        """The sample's transition, told with other names if there are ``words``."""
-        examples = self.spread(sample)
-        if not self.words:
-            return examples
-        return [e | {"transition": renamed(e["transition"], self.words, rng)} for e in examples]
+        """The sample's transition, told with other names and numbers."""
+        return [e | {"transition": self.retold(e["transition"], rng)} for e in self.spread(sample)]
+
+    def retold(self, transition: Transition, rng: random.Random) -> Transition:
+        """The transition with other names if there are ``words``, and with other uuids."""
+        if self.words:
+            transition = renamed(transition, self.words, rng)
+        return renumbered(transition, rng) if self.renumber else transition
 
     def collate(self, examples: list[Example]) -> Batch:
         """Lists of keys, of transitions and of their games' rules."""
@@ -63,6 +69,8 @@ class TextDataModule(TransitionDataModule):
         test_split: The split to test on: ``test``, or ``test_verbs`` where there is one.
         rename_objects: Give objects other names each time they are trained on, made of the words
             of all names in training; for games whose names mean nothing.
+        renumber_objects: Let objects of one type exchange their uuids each time they are trained
+            on; for games whose uuids mean nothing and stand in names only.
         **shards: See ``ShardDataModule``.
     """
 
@@ -76,6 +84,7 @@ class TextDataModule(TransitionDataModule):
         changed_share: float | None = None,
         test_split: str = "test",
         rename_objects: bool = False,
+        renumber_objects: bool = False,
         **shards: Any,
     ) -> None:
         super().__init__(root, changed_share, test_split, **shards)
@@ -83,6 +92,7 @@ class TextDataModule(TransitionDataModule):
             raise ValueError("modes must name at least one of full, action, tick and score")
         self.modes = tuple(modes)
         self.rename_objects = rename_objects
+        self.renumber_objects = renumber_objects
 
     @property
     def which(self) -> str:
@@ -99,8 +109,8 @@ class TextDataModule(TransitionDataModule):
 
     def training_stream(self, **stream: Any) -> MixedStream:
         """Mixes transitions in which something changes with the others."""
-        if self.rename_objects:
-            stream["reader"] = replace(stream["reader"], words=self.words())
+        words = self.words() if self.rename_objects else ()
+        stream["reader"] = replace(stream["reader"], words=words, renumber=self.renumber_objects)
         return super().training_stream(**stream)
 
     def words(self) -> tuple[str, ...]:

@@ -1,14 +1,18 @@
 """Clips of video with actions, from frames or from tokens."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from rlvr_world.data.clip_reader import ClipReader
 from rlvr_world.data.loader import ShardLoader
 from rlvr_world.data.manifest import Manifest, read_members
+from rlvr_world.data.mix import Mix
 from rlvr_world.data.samples import decode_episode
 from rlvr_world.data.shards import ShardDataModule
+from rlvr_world.data.stream import MixedStream, ShardFile, TrainingStream
 
 
 class VideoDataModule(ShardDataModule):
@@ -35,6 +39,9 @@ class VideoDataModule(ShardDataModule):
             or its first frame, at random.
         test_split: The split to test on: ``test``, or one with other actions, such as
             ``test_counterfactual``, where there is one.
+        more_roots: Further folders with frames or tokens, actions and states of the same size.
+            Each training clip comes from any of the folders alike, whatever their sizes; validation
+            and test read all of them.
         **shards: See ``ShardDataModule``.
     """
 
@@ -51,9 +58,11 @@ class VideoDataModule(ShardDataModule):
         segment_length: int | None = None,
         context_gap: int | None = None,
         test_split: str = "test",
+        more_roots: Sequence[str] = (),
         **shards: Any,
     ) -> None:
         super().__init__(root, **shards)
+        self.mix = Mix([self.root, *map(Path, more_roots)], self.made_by)
         counts = {
             "clip_length": clip_length,
             "stride": stride,
@@ -75,11 +84,35 @@ class VideoDataModule(ShardDataModule):
 
     def reader(self, split: str) -> ClipReader:
         """Cuts clips out of episodes whose arrays look as the manifest says."""
-        return ClipReader(self.manifest.splits[split].shapes, *self.cut)
+        return ClipReader(self.mix.shapes(split), *self.cut)
+
+    def shards(self, split: str) -> list[ShardFile]:
+        """The shards of a split in all folders."""
+        return list(chain.from_iterable(self.mix.shards(split)))
+
+    def lengths(self, split: str) -> dict[int, int]:
+        """How many samples of a split have how many frames, in all folders."""
+        return self.mix.lengths(split)
+
+    def training_stream(self, **stream: Any) -> TrainingStream:
+        """A stream that takes samples from all folders alike."""
+        groups = [(shards, 1.0) for shards in self.mix.shards("train") if shards]
+        return MixedStream(groups=groups, **stream) if groups[1:] else TrainingStream(**stream)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the first folder holds."""
+        return self.mix.manifests[0]
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the data of all folders, down to the bytes."""
+        return self.mix.fingerprint
 
     def setup(self, stage: str) -> None:
         """Check that the data is there, and that its frames have the size and the context asked."""
         super().setup(stage)
+        self.mix.check()
         for split in self.manifest.splits.values():
             if self.cut[-1] is not None and not {"frames", "context_tokens"} & split.shapes.keys():
                 raise ValueError(

@@ -1,25 +1,21 @@
-"""What the demos share: stages that are kept, resumed and timed, and the table at the end."""
+"""What the demos share: configs of one preset, the control of equal time, and the table."""
 
-import json
-import shutil
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
-from rlvr_world.data.manifest import write_json
+from rlvr_world.demos.stages import Command, Stages
 
 VALIDATIONS = 4
 """Validations of the control, among whose checkpoints the best is taken, as for RLVR."""
 
-Command = Callable[[Sequence[str]], None]
+ENDLESS = 10**9
+"""Samples of an epoch that ``limit_train_batches`` ends."""
 
 
-class Demo(ABC):
-    """Runs the stages of one demo in order, keeps what is finished and resumes what is not.
+class Demo(Stages):
+    """Runs the stages of one demo in order.
 
     Args:
         command: Runs one command line of ``rlvr-world`` in this process.
@@ -39,81 +35,35 @@ class Demo(ABC):
         configs: Path,
         overlay: Path | None = None,
     ) -> None:
-        self.command = command
+        super().__init__(command, folder, overlay)
         self.preset = preset
-        self.folder = folder
         self.data = data
         self.configs = configs
-        self.overlay = () if overlay is None else ("-c", str(overlay))
-        self.console = Console()
-        self.seconds: dict[str, float] = {}
-
-    def run(self, title: str, name: str, *args: str) -> None:
-        """Run one command and note the seconds that it takes under ``name``."""
-        self.console.rule(f"[bold]{title}")
-        start = time.perf_counter()
-        self.command(args)
-        self.seconds[name] = time.perf_counter() - start
-        self.console.print(f"{title}: {self.seconds[name]:.0f} s")
 
     def config(self, stage: str, variant: str = "") -> str:
         """The path of this demo's config for a stage, or for a variant of it."""
         return str(self.configs / stage / f"{self.preset}{variant}.yaml")
-
-    def checkpoint(self, name: str, which: str = "last") -> Path:
-        """A checkpoint of a stage, ``last`` or ``best``."""
-        return self.folder / name / "checkpoints" / f"{which}.ckpt"
-
-    def fit(self, title: str, name: str, path: str, *options: str, keep: bool = False) -> None:
-        """Train one stage by the config at ``path``, going on with an interrupted run.
-
-        ``keep`` skips a stage that has finished with the same config.
-        """
-        record, last = self.folder / name / "finished.json", self.checkpoint(name)
-        config = Path(path).read_text()
-        if record.exists():
-            finished = json.loads(record.read_text())
-            if keep and finished["config"] == config:
-                self.console.rule(f"[bold]{title}: kept from an earlier run")
-                self.seconds[name] = finished["seconds"]
-                return
-            shutil.rmtree(self.folder / name)
-        resume = ("--ckpt_path", str(last)) if last.exists() else ()
-        logger = ("--trainer.logger.save_dir", str(self.folder), "--trainer.logger.name", name)
-        clock = ("--trainer.max_time", "07:00:00:00")
-        configs = ("-c", path, *self.overlay)
-        self.run(title, name, "fit", *configs, *logger, *clock, *options, *resume)
-        write_json(record, {"seconds": self.trained_seconds(name), "config": config})
-
-    def trained_seconds(self, name: str) -> float:
-        """The seconds of training in the last checkpoint of a stage, interruptions left out."""
-        callbacks = torch.load(self.checkpoint(name), weights_only=True)["callbacks"]
-        return callbacks["Timer"]["time_elapsed"]["train"]
-
-    @abstractmethod
-    def run_all(self) -> None:
-        """Go from nothing to the table."""
 
     def equal_time(self, stage: str) -> tuple[str, ...]:
         """Options that make MLE train for as long as a stage did, on a schedule that fits."""
         seconds = self.trained_seconds(stage)
         checkpoint = torch.load(self.checkpoint("mle"), weights_only=True)
         steps = round(seconds * checkpoint["global_step"] / self.trained_seconds("mle"))
+        batches = max(2, round(steps / VALIDATIONS))
         options = {
             "--trainer.max_epochs": VALIDATIONS,
-            "--trainer.limit_train_batches": max(2, round(steps / VALIDATIONS)),
+            "--trainer.max_steps": VALIDATIONS * batches,
+            "--trainer.limit_train_batches": batches,
+            "--data.samples_per_epoch": ENDLESS,
             "--model.optimizer.lr": 1e-3,
         }
         return tuple(str(part) for option in options.items() for part in option)
 
+    def checkpoints(self, models: Mapping[str, str]) -> dict[str, Path]:
+        """Checkpoints by stage, each ``last`` or ``best``."""
+        return {name: self.checkpoint(name, which) for name, which in models.items()}
+
     def evaluate(self, models: Mapping[str, str]) -> None:
         """Score checkpoints on the test split, by stage, each ``last`` or ``best``."""
-        paths = {name: str(self.checkpoint(name, which)) for name, which in models.items()}
-        self.run(
-            "Evaluation on the test split",
-            "evaluation",
-            "evaluate",
-            *("-c", self.config("evaluation"), "--data.root", str(self.data)),
-            *("--output", str(self.folder)),
-            *("--models", json.dumps(paths), "--seconds", json.dumps(self.seconds)),
-        )
+        paths = self.checkpoints(models)
+        self.tabulate(self.config("evaluation"), self.data, self.folder, paths)

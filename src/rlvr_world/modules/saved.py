@@ -9,7 +9,12 @@ from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.modules.stage import load_checkpoint
 from rlvr_world.modules.world_model import WorldModel
+from rlvr_world.nn.compressive import CompressiveVQModel
 from rlvr_world.nn.export import export_model
+from rlvr_world.nn.published_folders import write_published
+from rlvr_world.nn.tokenizer_model import KINDS, TokenizerModel, read_tokenizer
+from rlvr_world.nn.transformer import Transformer
+from rlvr_world.nn.vq_model import VQModel
 
 STAGES = (MLEWorldModel, RLVRWorldModel)
 """The classes that checkpoints name; Lightning loads none that is not imported."""
@@ -35,17 +40,40 @@ def load_world_model(path: Path, device: torch.device | str = "cpu") -> WorldMod
 
 
 def export(checkpoint: Path, output: Path) -> None:
-    """Write the model of a checkpoint as ``transformers`` reads it, LoRA merged into its weights.
+    """Write the model of a checkpoint as the published ones are.
 
-    The folder holds safetensors, the config and, for a language model, its tokenizer. It can be
-    the ``source`` of a ``LanguageModel`` and be pushed to a hub.
+    A world model is written as ``transformers`` reads it, LoRA merged into its weights. The folder
+    holds safetensors, the config and, for a language model, its tokenizer. It can be the
+    ``source`` of a ``LanguageModel`` and be pushed to a hub. A tokenizer of video is written under
+    the names of the published RT-1 tokenizers, if its settings are among theirs.
 
     Args:
-        checkpoint: Checkpoint of the MLE or the RLVR stage.
+        checkpoint: Checkpoint of the MLE or the RLVR stage, or of the tokenizer stage, or the
+            folder of a tokenizer.
         output: Folder to write.
+
+    Raises:
+        ValueError: The model has no counterpart.
     """
+    if is_tokenizer(checkpoint):
+        write_published(load_tokenizer(checkpoint), output)
+        return
     model = load_world_model(checkpoint)
+    if isinstance(model.backbone, Transformer) and getattr(model.codec, "special_tokens", False):
+        write_published(model.backbone, output)
+        return
     export_model(model.backbone, output)
     tokenizer = getattr(model.codec, "tokenizer", None)
     if isinstance(tokenizer, PreTrainedTokenizerBase):
         tokenizer.save_pretrained(output)
+
+
+def is_tokenizer(path: Path) -> bool:
+    """Whether a path is the folder of a tokenizer or a checkpoint of the tokenizer stage."""
+    return path.is_dir() or any(kind in load_checkpoint(path) for kind in KINDS)
+
+
+def load_tokenizer(path: Path) -> TokenizerModel:
+    """The tokenizer in a checkpoint or folder, of whatever kind."""
+    kinds = {model.kind: model for model in (VQModel, CompressiveVQModel)}
+    return kinds[read_tokenizer(path).kind].load(path)

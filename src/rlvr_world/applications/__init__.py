@@ -1,0 +1,1 @@
+"""What world models are good for: acting with them."""

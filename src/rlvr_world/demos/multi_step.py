@@ -1,0 +1,59 @@
+"""Many frames at a time: a compressive tokenizer, RLVR with two rewards, other actions."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rlvr_world.demos.video import VideoDemo
+
+REPLAYED = ("test", "test_counterfactual", "test_ood")
+"""Splits with the recorded actions, with those of other clips, and with unusual ones."""
+
+
+class MultiStepDemo(VideoDemo):
+    """The whole path on clips of which seven frames are predicted. Arguments: see ``VideoDemo``.
+
+    Stages that have finished with the same config on the same checkpoints are kept. A config
+    ``state_probe/{preset}.yaml``, where there is one, trains the probe of the scene metrics. The
+    recording with other actions goes to ``{data}_counterfactual``.
+    """
+
+    def run_all(self) -> None:
+        frames = self.record()
+        scene = self.learn_probe(frames)
+        codec = self.tokenize(frames)
+        tokens = ("--data.root", str(self.tokens), *codec)
+        world_model = self.config("world_model")
+        self.fit("Stage 2: maximum likelihood", "mle", world_model, *tokens, keep=True)
+        mle = ("--model.weights", str(self.checkpoint("mle")))
+        for variant, reward in {"": "", "_repetition": " with a penalty on repetition"}.items():
+            title, config = f"Stage 3: RLVR{reward}", self.config("rlvr", variant)
+            self.fit(title, f"rlvr{variant}", config, *frames, *codec, *mle, keep=True)
+        title = "Control: maximum likelihood for as long as RLVR took"
+        options = (*tokens, *mle, *self.equal_time("rlvr"))
+        self.fit(title, "mle_equal_time", world_model, *options, keep=True)
+        last = self.checkpoints({"mle": "last"})
+        best = {"mle_equal_time": "best", "rlvr": "best", "rlvr_repetition": "best"}
+        rows = last | self.checkpoints(best)
+        rejection = last | {"mle_rejection": last["mle"]}
+        table = self.config("evaluation")
+        self.tabulate(table, self.data, self.folder, rejection | rows, *scene)
+        self.tabulate_replayed(rows, *scene)
+
+    def learn_probe(self, frames: tuple[str, ...]) -> tuple[str, ...]:
+        """Train the probe if there is a config for it; options that put it into a table."""
+        config = self.config("state_probe")
+        if not Path(config).exists():
+            return ()
+        self.fit("State probe", "state_probe", config, *frames, keep=True)
+        return ("--scene.probe", str(self.checkpoint("state_probe", "best")))
+
+    def tabulate_replayed(self, models: Mapping[str, Path], *options: str) -> None:
+        """Record how test clips go on with other actions, and score the models on them."""
+        root = self.data.with_name(f"{self.data.name}_counterfactual")
+        command = ("data", "counterfactual", str(self.data), "--root", str(root))
+        self.run("Recording other actions", "counterfactual", *command)
+        config = self.config("evaluation", "_counterfactual")
+        for split in REPLAYED:
+            folder = self.folder / "counterfactual" / split
+            choice = ("--data.test_split", split)
+            self.tabulate(config, root, folder, models, *choice, *options)
