@@ -66,6 +66,11 @@ def test_table_has_the_rows_and_columns(result):
         assert [row[0] for row in csv.reader(file)] == ["row", *names]
 
 
+def test_a_table_of_the_first_clips(files, tmp_path):
+    table = run(files, tmp_path, clips=3)
+    assert table.samples == 3
+
+
 def test_only_sampling_has_spread(result):
     rows = json.loads((result / "table.json").read_text())["rows"]
     assert rows["mle"]["mse"][1] > 0
@@ -159,6 +164,7 @@ def test_bad_input_is_one_sentence(files, tmp_path):
         (files, {"tune": {"mle": "rlvr"}}, "a row mle already"),
         (files, {"samplers": {"x": Sampler()}}, "samplers: x is no row"),
         (files, {"seeds": 0}, "seeds must be at least 1"),
+        (files, {"clips": 0}, "clips must be at least 1"),
         (files, {"data": TinyVideo(test_clips=0)}, "the test split has no clips"),
     ]
     for models, options, message in cases:

@@ -40,6 +40,7 @@ def evaluate(
     scene: SceneMetrics | None = None,
     split: Split = "test",
     seeds: int = 3,
+    clips: int | None = None,
     samplers: dict[str, Sampler] | None = None,
     tune: dict[str, str] | None = None,
     search: SamplerSearch = SamplerSearch(),  # noqa: B008
@@ -63,6 +64,7 @@ def evaluate(
         scene: Metrics of decoded pictures against the simulator's state.
         split: The split to score.
         seeds: Number of predictions sampled for each clip.
+        clips: Score only so many clips of the split, the first ones; all if not given.
         samplers: Samplers by row; the model's own distribution if not given.
         tune: Extra rows by name: each shares the checkpoint of the row that it names, and samples
             with the settings that have the best reward on the val split.
@@ -76,19 +78,20 @@ def evaluate(
     """
     samplers, tune = samplers or {}, tune or {}
     check_names(models, samplers, tune)
-    if seeds < 1:
-        raise ValueError(f"seeds must be at least 1, got {seeds}")
+    for setting, number in {"seeds": seeds, "clips": clips}.items():
+        if number is not None and number < 1:
+            raise ValueError(f"{setting} must be at least 1, got {number}")
     place = torch.device(default_device() if device == "auto" else device)
-    clips, scorer, console = Clips(data, place), Scorer(metrics, rewards, scene), Console()
+    source, scorer, console = Clips(data, place), Scorer(metrics, rewards, scene), Console()
     with progress_bar(console) as progress:
         rows = {}
         for name, model in load_models(models, place).items():
             rows[name] = ModelRow(model, samplers.get(name, Sampler()), models[name])
             for tuned in (new for new, base in tune.items() if base == name):
-                best = search.best(rows[name], clips, scorer, progress)
+                best = search.best(rows[name], source, scorer, progress)
                 rows[tuned] = replace(rows[name], sampler=best)
         run = Run(rows, scorer, seeds, filmstrip_clips)
-        run.score_all(clips, split, progress)
+        run.score_all(source, split, progress, clips)
     table = Table(
         labels=scorer.labels,
         higher_is_better=scorer.higher_is_better,

@@ -38,11 +38,15 @@ class Run:
         self.kept: dict[str, Any] | None = None
         self.batches = self.samples = 0
 
-    def score_all(self, clips: Clips, split: Split, progress: Progress) -> None:
-        """Score every batch of a split."""
-        batches, rows = clips.count(split), len(BASELINES) + len(self.rows)
+    def score_all(
+        self, clips: Clips, split: Split, progress: Progress, most: int | None = None
+    ) -> None:
+        """Score every batch of a split, or its first ``most`` clips."""
+        chosen = clips.batches(split) if most is None else clips.first(split, most)
+        batches = clips.count(split) if most is None else len(chosen)
+        rows = len(BASELINES) + len(self.rows)
         task = progress.add_task(f"scoring {split} clips", total=batches and batches * rows)
-        for batch in clips.batches(split):
+        for batch in chosen:
             for _ in self.score(batch):
                 progress.advance(task)
 
