@@ -107,7 +107,7 @@ def demo_text(
     preset: str = "textworld_demo",
     folder: Path = Path("checkpoints/demo/text_game"),
     data: Path = Path("data/textworld"),
-    games: Games = Games(),  # noqa: B008
+    games: Games = Games(train=300),  # noqa: B008
     size: Size = Size(rooms=2, objects=4, quest_length=2),  # noqa: B008
     configs: Path = Path("configs"),
     overlay: Path | None = None,
