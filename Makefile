@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-metaworld demo-text test test-slow lint clean help
+.PHONY: demo demo-metaworld demo-text demo-web test test-slow lint clean help
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -24,6 +24,9 @@ demo-metaworld: .venv/metaworld.installed ## Record Meta-World, train on seven f
 
 demo-text: .venv/textworld.installed ## Make text games, train MLE and RLVR, and print the table
 	$(BIN)/rlvr-world demo-text
+
+demo-web: .venv/web.installed ## Record web pages, train MLE and RLVR, print the tables and let agents plan
+	$(BIN)/rlvr-world demo-web
 
 test: .venv/dev.installed ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

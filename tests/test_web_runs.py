@@ -60,7 +60,7 @@ def test_the_table_compares_them_with_nothing_changes(runs, monkeypatch):
     assert {name: baseline[name] for name in expected} == pytest.approx(expected)
     assert table["rows"]["mle"]["nll"][0] > 0
     assert table["samples"] == 9
-    assert table["too_long"] == {"prompt": 0, "answer": 9}
+    assert table["too_long"] == {"prompt": 0, "answer": 6}
     assert sorted(table["breakdown"]["samples"]) == ["boxes 0", "boxes 1"]
 
 

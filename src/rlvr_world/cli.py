@@ -22,6 +22,7 @@ from rlvr_world.demos.multi_step import MultiStepDemo
 from rlvr_world.demos.pusht import PushTDemo
 from rlvr_world.demos.stages import Stages
 from rlvr_world.demos.text_game import TextGameDemo
+from rlvr_world.demos.web import AGENT_TASKS, TASKS, WebDemo
 from rlvr_world.evaluation.best_of import best_of
 from rlvr_world.evaluation.curves import curves
 from rlvr_world.evaluation.evaluate import evaluate
@@ -40,7 +41,8 @@ from rlvr_world.recording.smollm2 import smollm2
 from rlvr_world.recording.textworld import Games, TextWorldRecorder
 from rlvr_world.recording.textworld_game import Size
 from rlvr_world.recording.tokens import tokens
-from rlvr_world.recording.web.recorder import WebRecorder
+from rlvr_world.recording.web.miniwob import missing_for_miniwob
+from rlvr_world.recording.web.recorder import TaskEpisodes, WebRecorder
 from rlvr_world.recording.webarena import webarena
 
 
@@ -161,6 +163,50 @@ def demo_bytesized32(
     ).run_all()  # fmt: skip
 
 
+def demo_web(
+    preset: str = "web_demo",
+    folder: Path | None = None,
+    data: Path | None = None,
+    episodes: TaskEpisodes = TaskEpisodes(train=14, val=1, test=2, test_tasks=5),  # noqa: B008
+    tasks: Sequence[str] | None = TASKS,
+    agent_tasks: Sequence[str] = AGENT_TASKS,
+    agent_seeds: int = 2,
+    configs: Path = Path("configs"),
+    overlay: Path | None = None,
+) -> None:
+    """Run the whole path on web pages: record, MLE, RLVR, two tables, and agents that plan.
+
+    The pages are those of MiniWoB++ in headless Chromium. Without Playwright, MiniWoB++ or
+    Chromium, the demo says so and goes on with a small recording of pages of its own (forms, lists,
+    tabs, dialogs, a cart) that comes with the package, and no agent acts. Recording, tokenizer and
+    MLE model of an earlier run are kept; an interrupted stage goes on from its last checkpoint.
+
+    table.json is about tasks that training never shows, known_tasks/table.json about other pages of
+    known ones, agent/web_agent.json about agents.
+
+    Args:
+        preset: Which configs to run, ``{configs}/*/{preset}.yaml``.
+        folder: Where the tokenizer, checkpoints, logs and tables go; ``checkpoints/demo/web`` if
+            not given, and ``checkpoints/demo/web_pages`` without a browser.
+        data: Folder of the recording; ``data/web`` if not given, and ``data/web_pages`` without a
+            browser.
+        episodes: Episodes to record of each task.
+        tasks: Tasks to record; some that pages react to without drawing or timing if not given,
+            all if null.
+        agent_tasks: Tasks that the agents work on; none leaves the agents out.
+        agent_seeds: Pages of each of these tasks.
+        configs: The folder of configs.
+        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
+    """
+    missing = missing_for_miniwob()
+    name = "web_pages" if missing else "web"
+    WebDemo(
+        missing, asdict(episodes), tasks, agent_tasks, agent_seeds, command=main, preset=preset,
+        folder=folder or Path("checkpoints/demo", name), data=data or Path("data", name),
+        configs=configs, overlay=overlay,
+    ).run_all()  # fmt: skip
+
+
 COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
     ("data", "pusht"): PushTRecorder,
     ("data", "rlds"): RLDSConverter,
@@ -188,6 +234,7 @@ COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
     ("demo-multi-step",): demo_multi_step,
     ("demo-text",): demo_text,
     ("demo-bytesized32",): demo_bytesized32,
+    ("demo-web",): demo_web,
     ("demo",): demo,
 }
 

@@ -47,7 +47,7 @@ def test_nothing_changes_as_the_baseline(folder):
 
 
 def test_what_is_too_long_is_cut_at_its_beginning_and_counted(folder):
-    codec = WebPageCodec(folder, prompt_length=40, answer_length=5)
+    codec = WebPageCodec(folder, prompt_length=40, answer_length=1)
     with pytest.warns(UserWarning, match="prompt of .* tokens in the batch of 0 is cut to 40"):
         sequence = codec.encode(batch())
     assert codec.cut == {"prompt": 3, "answer": 3} == codec.too_long(batch())
@@ -72,3 +72,17 @@ def test_prompts_hold_the_step_and_nothing_of_what_follows():
     for name in ("click", "type", "hover", "press", "scroll", "new_tab", "tab_focus", "close_tab",
                  "goto", "go_back", "go_forward", "stop"):  # fmt: skip
         assert f"`{name}" in text
+
+
+def test_what_stands_between_names_is_one_token(folder):
+    tokenizer = WebPageCodec(folder).tokenizer
+    step = tick(5, "click [1]")
+    words = [
+        tokenizer.decode([token]) for token in tokenizer(page_answer(step, "compact"))["input_ids"]
+    ]
+    assert words[0] == "New items:\n[n"
+    assert "] checkbox '" in words
+    lines = [f"[{number}] button 'ok'" for number in (7, 12, 345)]
+    texts = (*lines, "\t[3] link \"it's\" focused: true value: 1.5\n[4] x '[5] y'", "a] [b\n[n")
+    for text in texts:
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text

@@ -1,15 +1,20 @@
-"""What the demos on text share: maximise likelihood, reinforce by two rewards, evaluate."""
+"""What the demos on text share: maximise likelihood, reinforce by each reward, evaluate."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
 
 from rlvr_world.demos.demo import Demo
 
-REWARDS = ("binary", "task_specific")
-"""Variants of the RLVR config, one for each reward."""
-
 
 class TextDemo(Demo):
-    """The whole path on transitions in words, with two rewards. Arguments: see ``Demo``."""
+    """The whole path on transitions in words. Arguments: see ``Demo``."""
+
+    rewards: ClassVar[Mapping[str, str]] = {
+        "_binary": "binary reward",
+        "_task_specific": "task_specific reward",
+    }
+    """Variants of the RLVR config, and what each rewards."""
 
     @abstractmethod
     def prepare(self) -> tuple[str, ...]:
@@ -33,11 +38,11 @@ class TextDemo(Demo):
             "Stage 1: maximum likelihood", "mle", self.config("world_model"), *options, keep=True
         )
         mle = ("--model.weights", str(self.checkpoint("mle")))
-        for reward in REWARDS:
-            name, config = f"rlvr_{reward}", self.config("rlvr", f"_{reward}")
-            self.fit(f"Stage 2: RLVR, {reward} reward", name, config, *options, *mle)
+        for variant, reward in self.rewards.items():
+            title, config = f"Stage 2: RLVR, {reward}", self.config("rlvr", variant)
+            self.fit(title, f"rlvr{variant}", config, *options, *mle)
         title = "Control: maximum likelihood for as long as RLVR took"
-        control = (*options, *mle, *self.equal_time("rlvr_binary"))
+        control = (*options, *mle, *self.equal_time(f"rlvr{next(iter(self.rewards))}"))
         self.fit(title, "mle_equal_time", self.config("world_model"), *control)
         rows = {"mle": "last", "mle_equal_time": "best"}
-        self.evaluate(rows | {f"rlvr_{reward}": "best" for reward in REWARDS})
+        self.evaluate(rows | {f"rlvr{variant}": "best" for variant in self.rewards})

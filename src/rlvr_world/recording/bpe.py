@@ -21,6 +21,20 @@ SYNTAX = r'(?:[\]})",{]+[A-Za-z]+":[\[{]*(?:"(?![A-Za-z]+":)#?)?)+'
 
 WORDS = Regex(rf"{SYNTAX}| \([A-Za-z]+: | ?\d| ?[^\W\d_]+| ?[^\w\s]+|_|\s+")
 
+FLAGS = r"(?: [a-z]+: (?:true|false|mixed)?)"
+"""The name of a property of an element; with its value where that is a state."""
+
+SECTIONS = r"(?:\n*(?:None|(?:New|Deleted|Updated) items:))+\n*"
+"""The parts of an answer about a page that hold nothing, from one item to the next."""
+
+BETWEEN = rf"""(?:['"]{FLAGS}*|{FLAGS}+|\])?\n+\t*\[n?"""
+"""From the name of one element to the id of the next."""
+
+PAGE_WORDS = Regex(
+    rf"""{SECTIONS}(?:\[n?)?|\n?[<>] [a-z]+ \[|\] \w+ ['"]|{BETWEEN}|['"]?{FLAGS}+"""
+    r"| ?\d{1,3}| ?[^\W\d_]+| ?[^\w\s]+|_|\s+"
+)
+
 
 def learn_bpe(
     root: str = "data/textworld",
@@ -31,8 +45,9 @@ def learn_bpe(
 ) -> None:
     """Learn a byte-pair encoding from the prompts and answers of the training split.
 
-    Every text can be written with it, since single bytes are tokens too. Digits stay apart; what
-    stands between two JSON values is one token where it is frequent.
+    Every text can be written with it, since single bytes are tokens too. Digits stay apart, but for
+    numbers below 1000 on web pages; what stands between two JSON values, or between the names and
+    ids of elements, is one token where it is frequent.
 
     Args:
         root: Folder of shards of text games or of web pages.
@@ -41,10 +56,12 @@ def learn_bpe(
         style: Style of the prompts to learn from.
         form: Form of the answers about text games to learn from.
     """
+    data = transitions_in(root)
+    words = PAGE_WORDS if isinstance(data, WebDataModule) else WORDS
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(WORDS, behavior="isolated"),
+            pre_tokenizers.Split(words, behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -54,14 +71,13 @@ def learn_bpe(
         special_tokens=[END, PAD],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
-    tokenizer.train_from_iterator(texts(root, style, form), trainer)
+    tokenizer.train_from_iterator(texts(data, style, form), trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=PAD)
     fast.save_pretrained(output)
 
 
-def texts(root: str, style: Style, form: Form) -> Iterator[str]:
+def texts(data: TransitionDataModule, style: Style, form: Form) -> Iterator[str]:
     """The prompts and answers of the training split, each once."""
-    data = transitions_in(root)
     for batch in data.once("train"):
         for number, step in enumerate(batch["transition"]):
             if isinstance(step, WebTransition):

@@ -1,6 +1,7 @@
 """A folder's files on loopback."""
 
 import functools
+import sys
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,7 +17,7 @@ class FolderServer:
 
     def __init__(self, folder: Path) -> None:
         handler = functools.partial(_Handler, directory=str(folder))
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server = _Server(("127.0.0.1", 0), handler)
         self.thread = Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
 
@@ -30,6 +31,15 @@ class FolderServer:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    """Does not mind pages that leave while they load."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report what went wrong, unless the browser closed its connection."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(SimpleHTTPRequestHandler):

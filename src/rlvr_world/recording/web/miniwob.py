@@ -6,9 +6,10 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
-from rlvr_world.recording.web.folder_server import FolderServer
+from rlvr_world.recording.web.chromium import find_chromium, import_playwright
+from rlvr_world.recording.web.folder_site import FolderSite
 from rlvr_world.recording.web.session import Session
-from rlvr_world.recording.web.site import Outcome, Site, text_of
+from rlvr_world.recording.web.site import Outcome, text_of
 
 HELD_OUT = (
     "book-flight-nodelay", "choose-date-medium", "click-button-sequence",
@@ -42,7 +43,7 @@ OUTCOME = """() => {
 }"""
 
 
-class MiniWoB(Site):
+class MiniWoB(FolderSite):
     """The pages of the package miniwob, served on loopback.
 
     The instruction is the objective and not on the page. When an episode is over, the page says its
@@ -53,16 +54,8 @@ class MiniWoB(Site):
     """
 
     name = "miniwob"
-    viewport = (500, 400)
     alias = "http://miniwob"
-    remembers = False
-    quiet = 0.025
-    limit = 0.6
-
     held_out_tasks = HELD_OUT
-
-    def __init__(self) -> None:
-        self.server: FolderServer | None = None
 
     @cached_property
     def folder(self) -> Path:
@@ -84,18 +77,6 @@ class MiniWoB(Site):
         """That of the pages."""
         return {"miniwob": version("miniwob")}
 
-    def start(self) -> None:
-        """Serve the pages."""
-        if self.server is None:
-            self.server = FolderServer(self.folder)
-            self.origins = (self.server.origin,)
-
-    def close(self) -> None:
-        """Stop serving."""
-        if self.server is not None:
-            self.server.close()
-            self.server = None
-
     async def begin(self, session: Session, task: str, seed: int) -> str:
         """Open the page of a task and start its episode."""
         page = session.tab.page
@@ -106,3 +87,14 @@ class MiniWoB(Site):
         """The reward, from -1 to 1, as the page has it."""
         reward, done = await session.tab.page.evaluate(OUTCOME)
         return Outcome(float(reward) if done else 0.0, bool(done))
+
+
+def missing_for_miniwob() -> str:
+    """What MiniWoB++ in a browser lacks here, in a sentence; empty if nothing."""
+    try:
+        import_playwright()
+        find_chromium()
+        MiniWoB().tasks  # noqa: B018
+    except (FileNotFoundError, ModuleNotFoundError) as error:
+        return str(error)
+    return ""

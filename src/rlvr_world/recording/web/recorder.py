@@ -20,6 +20,7 @@ from rlvr_world.recording.web.chromium import find_chromium, import_playwright
 from rlvr_world.recording.web.episodes import Behaviour, Job, Recorded, record_episodes
 from rlvr_world.recording.web.following import POLICIES, policy_class
 from rlvr_world.recording.web.miniwob import MiniWoB
+from rlvr_world.recording.web.own_pages import OwnPages
 from rlvr_world.recording.web.shop import Shop
 from rlvr_world.recording.web.site import AnySite, Site, names_of
 
@@ -66,8 +67,8 @@ class WebRecorder:
     has come when it is read is a matter of time, so two recordings are alike, not equal.
 
     Args:
-        source: ``miniwob`` (MiniWoB++), ``shop`` (a shop and its dashboard, run here) or ``site``
-            (any site).
+        source: ``miniwob`` (MiniWoB++), ``pages`` (a few small pages of our own), ``shop`` (a shop
+            and its dashboard, run here) or ``site`` (any site).
         root: Folder for the shards and their manifest.
         tasks: Tasks to record; all if not given.
         held_out_tasks: Tasks to keep for the split ``test_tasks``; a fixed choice if not given.
@@ -84,7 +85,7 @@ class WebRecorder:
 
     def __init__(
         self,
-        source: Literal["miniwob", "shop", "site"] = "miniwob",
+        source: Literal["miniwob", "pages", "shop", "site"] = "miniwob",
         root: str = "data/web",
         tasks: Sequence[str] | None = None,
         held_out_tasks: Sequence[str] | None = None,
@@ -215,4 +216,6 @@ def make_site(source: str, start: Start, shop_folder: str) -> Site:
         return AnySite(start.url, start.origins, start.objective)
     if start.url or start.origins or start.objective:
         raise ValueError(f"start belongs to the source site, not to {source}")
-    return MiniWoB() if source == "miniwob" else Shop(Path(shop_folder))
+    if source == "shop":
+        return Shop(Path(shop_folder))
+    return OwnPages() if source == "pages" else MiniWoB()
