@@ -16,6 +16,7 @@ from rlvr_world.nn.language_model import LanguageModel
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.recording.bpe import learn_bpe
 from rlvr_world.rewards.text_game import TaskSpecific
+from rlvr_world.rl.sampler import Sampler
 
 QWEN = {
     "model_type": "qwen2", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
@@ -70,6 +71,29 @@ def test_lora_goes_from_likelihood_to_rlvr(folder):
     for name, parameter in rlvr.backbone.named_parameters():
         if "lora_" not in name:
             assert torch.equal(parameter, start[f"backbone.{name}"])
+
+
+@pytest.mark.filterwarnings("ignore:a .* is cut to")
+def test_dropout_is_for_likelihood_alone(folder):
+    """RLVR samples from the network that it updates: the first ratios are 1."""
+    torch.manual_seed(0)
+    codec = TextGameCodec(folder / "tokenizer", prompt_length=60, answer_length=10)
+    sizes = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 96}
+    source = folder / "gpt2"
+    export_model(LanguageModel(codec.vocab_size, architecture=sizes), source)
+    backbone = partial(LanguageModel, source=source)
+    mle = MLEWorldModel(codec, backbone, SGD)
+    assert all(module.training for module in mle.modules())
+    batch = next(iter(TextDataModule(str(folder / "data"), batch_size=4).once("val")))
+    losses = {float(mle.negative_log_likelihood(codec.encode(batch))) for _ in range(3)}
+    assert len(losses) == 3
+    rlvr = RLVRWorldModel(codec, backbone, {"task": TaskSpecific()}, group_size=3)
+    rlvr.setup("fit")
+    template, legal = codec.template(batch), rlvr.legal_tokens()
+    end = codec.end_token
+    sequence, sampled = Sampler()(rlvr.backbone, template, legal, 3, end_token=end)
+    again = rlvr.log_probs(sequence, 3)
+    torch.testing.assert_close(again, sampled, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("lora", [None, LORA])

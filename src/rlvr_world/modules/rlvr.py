@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 
 from rlvr_world.codecs.codec import Codec
 from rlvr_world.frozen import Frozen
@@ -101,6 +101,7 @@ class RLVRWorldModel(WorldModel):
             if self.weights is None and not self.backbone.is_pretrained:
                 raise ValueError("model.weights: RLVR starts from an MLE checkpoint; give its path")
             self.reference = Frozen(copy.deepcopy(self.backbone))
+            without_dropout(self.backbone)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, TokenSequence]:
         rollout = self.rollout(batch)
@@ -250,3 +251,10 @@ class RLVRWorldModel(WorldModel):
             self.log(f"train/{name}", torch.stack(values).mean())
         for name, seconds in self.seconds.items():
             self.log(f"time/{name}", seconds)
+
+
+def without_dropout(model: nn.Module) -> None:
+    """Turn dropout off, so that sampling and update see the same network."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0

@@ -175,13 +175,13 @@ class LanguageModel(SequenceModel):
 
 
 def pretrained(source: Path | str, dtype: torch.dtype) -> PreTrainedModel:
-    """The model in a folder, or by its name on the hub.
+    """The model in a folder, or by its name on the hub, ready to be trained.
 
     Raises:
         FileNotFoundError: There is no such model.
     """
     try:
-        return AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+        return AutoModelForCausalLM.from_pretrained(source, dtype=dtype).train()
     except OSError as error:
         raise FileNotFoundError(
             f"{source}: no model in transformers' form, neither a folder here nor on the hub"
