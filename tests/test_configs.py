@@ -208,6 +208,17 @@ def test_web_agents_parse():
         assert settings.agents["simulator"].imaginer is not None
 
 
+@pytest.mark.parametrize("path", RUNS, ids=str)
+def test_runs_keep_their_last_state_whether_or_not_it_is_their_best(path):
+    """Lightning's ``save_last`` writes nothing while the monitored metric gets worse."""
+    callbacks = yaml.safe_load((ROOT / path).read_text())["trainer"]["callbacks"]
+    kept = [c["init_args"] for c in callbacks if c["class_path"] == "ModelCheckpoint"]
+    assert [(each["filename"], "monitor" in each) for each in kept] == [
+        ("best", True),
+        ("last", False),
+    ]
+
+
 def test_overlays_say_where_and_how_only():
     for path in (ROOT / "configs/trainer").glob("*.yaml"):
         assert set(yaml.safe_load(path.read_text())) == {"trainer"}

@@ -52,6 +52,26 @@ def mle_checkpoint(tmp_path_factory):
     return folder / "last.ckpt"
 
 
+def test_a_run_whose_metric_gets_worse_keeps_its_last_state(tmp_path):
+    """As the configs have it, since Lightning's ``save_last`` would keep the best one twice."""
+    names = {"enable_version_counter": False, "dirpath": tmp_path}
+    keep = [
+        ModelCheckpoint(filename="best", monitor="val/nll", mode="max", **names),
+        ModelCheckpoint(filename="last", **names),
+    ]
+    model = MLEWorldModel(DialCodec(), BACKBONE, partial(torch.optim.AdamW, lr=1e-2))
+    runner = Trainer(
+        max_epochs=3, limit_train_batches=4, accelerator="cpu", logger=False, callbacks=keep,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+    )  # fmt: skip
+    runner.fit(model, DialData())
+    steps = {
+        n: torch.load(tmp_path / f"{n}.ckpt", weights_only=True)["global_step"]
+        for n in ("best", "last")
+    }
+    assert steps == {"best": 4, "last": 12}
+
+
 def validation_batch():
     return next(iter(DialData().val_dataloader()))
 
