@@ -71,7 +71,7 @@ def write_panels(path: Path, panels: Sequence[Panel]) -> None:
             ticks = sorted({x for places, _ in panel.lines.values() for x in places})
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.minorticks_off()
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=4)
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=2 * len(panels))
     figure.savefig(path, dpi=150)
 
 
