@@ -56,7 +56,7 @@ def test_a_run_whose_metric_gets_worse_keeps_its_last_state(tmp_path):
     """As the configs have it, since Lightning's ``save_last`` would keep the best one twice."""
     names = {"enable_version_counter": False, "dirpath": tmp_path}
     keep = [
-        ModelCheckpoint(filename="best", monitor="val/nll", mode="max", **names),
+        ModelCheckpoint(filename="best", monitor="step", mode="min", **names),
         ModelCheckpoint(filename="last", **names),
     ]
     model = MLEWorldModel(DialCodec(), BACKBONE, partial(torch.optim.AdamW, lr=1e-2))

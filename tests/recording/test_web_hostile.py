@@ -1,5 +1,6 @@
 """Pages that try to get out, to write, to hang or to flood."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -69,6 +70,14 @@ go(() => window.open(out + '/secret'));
 """
 
 
+def one_page_is_left(visitor, seconds=10):
+    """Whether windows that a page opened are closed, which takes a moment on a busy machine."""
+    session, end = visitor.environment.session, time.monotonic() + seconds
+    while len(session.context.pages) > 1 and time.monotonic() < end:
+        visitor.environment.runner.run(asyncio.sleep(0.05))
+    return len(session.context.pages) == 1
+
+
 def test_no_way_out(outside):
     listener = udp_port()
     udp = listener.getsockname()[1]
@@ -85,7 +94,7 @@ def test_no_way_out(outside):
             assert visitor.page.url == f"{pages.origin}/start", name
             assert visitor.says("still here"), name
             assert not visitor.says("root:"), name
-            assert len(visitor.environment.session.context.pages) == 1, name
+            assert one_page_is_left(visitor), name
         assert visitor.environment.session.popups >= 1
     assert outside.requests == []
     with pytest.raises(BlockingIOError):
