@@ -7,6 +7,7 @@ from jsonargparse import auto_cli
 from PIL import Image
 from tiny_video import TinyVideo, export_tokenizer, save_untrained
 
+from rlvr_world.evaluation.clip_distance import FrechetClipDistance
 from rlvr_world.evaluation.evaluate import evaluate
 from rlvr_world.evaluation.rows import load_model
 from rlvr_world.evaluation.scene import PushTBlock
@@ -69,6 +70,20 @@ def test_table_has_the_rows_and_columns(result):
 def test_a_table_of_the_first_clips(files, tmp_path):
     table = run(files, tmp_path, clips=3)
     assert table.samples == 3
+
+
+def test_a_column_may_compare_clips_as_a_whole(files, tmp_path):
+    class Means(torch.nn.Module):
+        def forward(self, clips):
+            return clips.mean(dim=(-2, -1)).flatten(1)
+
+    run(files, tmp_path, distance=FrechetClipDistance(Means(), label="of means"))
+    table = json.loads((tmp_path / "table.json").read_text())
+    assert table["labels"]["frechet"] == "of means"
+    assert not table["higher_is_better"]["frechet"]
+    for name in ("copy_last", "reconstruction", "mle", "rlvr"):
+        assert table["rows"][name]["frechet"][0] > 0
+    assert table["rows"]["mle"]["frechet"][1] > 0
 
 
 def test_only_sampling_has_spread(result):

@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from rlvr_world.evaluation.clip_distance import FrechetClipDistance
 from rlvr_world.evaluation.clips import Clips, Split
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, load_models
 from rlvr_world.evaluation.run import Run
@@ -38,6 +39,7 @@ def evaluate(
     rewards: dict[str, Reward],
     output: Path,
     scene: SceneMetrics | None = None,
+    distance: FrechetClipDistance | None = None,
     split: Split = "test",
     seeds: int = 3,
     clips: int | None = None,
@@ -62,6 +64,7 @@ def evaluate(
         rewards: Terms of the training reward by name; their weighted sum is the column ``reward``.
         output: Folder for the table and the filmstrip.
         scene: Metrics of decoded pictures against the simulator's state.
+        distance: A column that compares a row's clips as a whole with the true ones.
         split: The split to score.
         seeds: Number of predictions sampled for each clip.
         clips: Score only so many clips of the split, the first ones; all if not given.
@@ -90,11 +93,12 @@ def evaluate(
             for tuned in (new for new, base in tune.items() if base == name):
                 best = search.best(rows[name], source, scorer, progress)
                 rows[tuned] = replace(rows[name], sampler=best)
-        run = Run(rows, scorer, seeds, filmstrip_clips)
+        run = Run(rows, scorer, seeds, filmstrip_clips, distance)
         run.score_all(source, split, progress, clips)
+    sets = {} if distance is None else {distance.name: distance.label}
     table = Table(
-        labels=scorer.labels,
-        higher_is_better=scorer.higher_is_better,
+        labels=scorer.labels | sets,
+        higher_is_better=scorer.higher_is_better | dict.fromkeys(sets, False),
         rows=run.cells(),
         seeds=seeds,
         samples=run.samples,

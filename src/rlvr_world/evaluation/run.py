@@ -10,6 +10,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from rlvr_world.evaluation.cells import Cell, summarize
+from rlvr_world.evaluation.clip_distance import TRUTH, FrechetClipDistance
 from rlvr_world.evaluation.clips import Clips, Split
 from rlvr_world.evaluation.groups import Breakdown, Scores, breakdown, macro_scores
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, check_same_template, predictions
@@ -26,12 +27,19 @@ class Run:
         scorer: The columns.
         seeds: Predictions of each model for each clip.
         clips: Number of clips to keep for the filmstrip, evenly spaced over the first batch.
+        distance: A column that compares each row's clips as a whole with the true ones.
     """
 
     def __init__(
-        self, rows: Mapping[str, ModelRow], scorer: Scorer, seeds: int, clips: int
+        self,
+        rows: Mapping[str, ModelRow],
+        scorer: Scorer,
+        seeds: int,
+        clips: int,
+        distance: FrechetClipDistance | None = None,
     ) -> None:
         self.rows, self.scorer, self.seeds, self.clips = rows, scorer, seeds, clips
+        self.distance = distance
         self.scores: dict[str, dict[str, list[Tensor]]] = defaultdict(lambda: defaultdict(list))
         self.groups: list[str] = []
         self.too_long: Counter[str] = Counter()
@@ -59,6 +67,8 @@ class Run:
             check_same_template(models, batch)
             if self.clips and "frames" in batch:
                 self.keep_truth(batch, target)
+        if self.distance is not None:
+            self.distance.add(TRUTH, target, seeds=1)
         for name, prediction, nll in predictions(self.rows, batch, self.seeds, self.batches):
             scores = self.scorer.scores(prediction, target, batch)
             if self.batches == 0 and self.kept:
@@ -66,6 +76,8 @@ class Run:
             for metric, values in scores.items():
                 by_seed = values if name in BASELINES else values.unflatten(0, (-1, self.seeds))
                 self.scores[name][metric].append(by_seed)
+            if self.distance is not None:
+                self.distance.add(name, prediction, 1 if name in BASELINES else self.seeds)
             if nll is not None:
                 self.scores[name][NLL].append(nll.cpu())
             yield name
@@ -78,10 +90,14 @@ class Run:
     def cells(self) -> dict[str, dict[str, Cell]]:
         """The cells of the table by row and metric."""
         macro = self.scorer.scene.macro if self.scorer.scene else {}
-        return {
+        cells = {
             name: summarize({**scores, **macro_scores(scores, self.groups, macro)})
             for name, scores in self.joined().items()
         }
+        if self.distance is not None:
+            for name, cell in self.distance.cells().items():
+                cells[name][self.distance.name] = cell
+        return cells
 
     def breakdown(self) -> Breakdown | None:
         """The scene's metrics by group, if it has groups."""

@@ -12,7 +12,11 @@ from typing import Any, Self
 
 from rlvr_world.recording.web.origins import host_of
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAMES = (
+    "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome",
+    "google-chrome-stable",
+)  # fmt: skip
+"""Programs to look for, the lightest first: the headless shell takes 30 % less of a core."""
 
 ARGUMENTS = (
     "--disable-gpu",
