@@ -32,7 +32,7 @@ def test_it_is_small_and_complete(steps):
     assert tasks["test_tasks"] == held_out
     assert tasks["train"] == tasks["val"] == tasks["test"] == set(OwnPages().tasks) - held_out
     assert {step.site for found in steps.values() for step in found} == {"pages"}
-    assert len(steps["train"]) > 50
+    assert len(steps["train"]) > 1000
     changed = sum(step.changed for step in steps["train"])
     assert 0.5 < changed / len(steps["train"]) < 1
 

@@ -1,16 +1,73 @@
 """Stage 2: maximum likelihood."""
 
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
+from rlvr_world.codecs.codec import Codec
 from rlvr_world.modules.world_model import WorldModel
-from rlvr_world.types import Batch
+from rlvr_world.nn.sequence_model import SequenceModel
+from rlvr_world.rl.losses import masked_mean
+from rlvr_world.types import Batch, TokenSequence
 
 
 class MLEWorldModel(WorldModel):
-    """A world model that learns to make the true next states likely (Equation 1 of the paper)."""
+    """A world model that learns to make the true next states likely (Equation 1 of the paper).
+
+    Args:
+        codec: The modality: batches to token sequences and back.
+        backbone: Constructor of the sequence model, given the codec's vocabulary size.
+        optimizer: Constructor of the optimizer, given the parameters.
+        schedule: Learning-rate schedule by its name in ``transformers.get_scheduler``.
+        warmup_steps: Optimizer steps over which the learning rate rises from 0.
+        weights: Checkpoint of the previous stage to start from.
+        seed: Seed of the sampled predictions in validation.
+        prompt_weight: Weight of a second loss, the mean over the prompts' tokens. A model from
+            random weights learns to copy names from it, of which prompts hold more than answers.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        backbone: Callable[[int], SequenceModel],
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        schedule: str = "constant_with_warmup",
+        warmup_steps: int = 0,
+        weights: Path | None = None,
+        seed: int = 0,
+        prompt_weight: float = 0.0,
+    ) -> None:
+        super().__init__(codec, backbone, optimizer, schedule, warmup_steps, weights, seed)
+        if prompt_weight < 0:
+            raise ValueError(f"prompt_weight must not be negative, got {prompt_weight}")
+        self.prompt_weight = prompt_weight
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         sequence = self.codec.encode(batch)
-        loss = self.negative_log_likelihood(sequence)
+        if self.prompt_weight == 0:
+            loss = self.negative_log_likelihood(sequence)
+        else:
+            prompts = prompt_mask(sequence, self.legal_tokens())
+            known = sequence._replace(target_mask=sequence.target_mask | prompts)
+            log_probs = self.log_probs(known)
+            loss = -masked_mean(log_probs, sequence.target_mask)
+            prompt_loss = -masked_mean(log_probs, prompts)
+            self.log("train/prompt_loss", prompt_loss)
+            self.log("train/answer_loss", loss)
+            loss = loss + self.prompt_weight * prompt_loss
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+
+def prompt_mask(sequence: TokenSequence, legal: Tensor) -> Tensor:
+    """The given tokens that can be predicted, [B, T]: legal ones before the first predicted one.
+
+    The first token of a row has nothing before it, so it does not count.
+    """
+    positions = torch.arange(sequence.ids.shape[1], device=sequence.ids.device)
+    first = 0 if sequence.padding is None else sequence.padding[:, None]
+    given = (positions > first) & (positions < sequence.prompt_length)
+    return given & legal[sequence.ids]
