@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import time
@@ -12,7 +13,7 @@ import pytest
 from web_pages import Pages, Visitor, needs_browser
 
 from rlvr_world.recording.web import tab as tabs
-from rlvr_world.recording.web.chromium import BrowserLost, find_chromium
+from rlvr_world.recording.web.chromium import NAMES, BrowserLost, find_chromium
 from rlvr_world.recording.web.environment import WebEnvironment
 
 needs_browser()
@@ -78,12 +79,16 @@ def one_page_is_left(visitor, seconds=10):
     return len(session.context.pages) == 1
 
 
-def test_no_way_out(outside):
+@pytest.mark.parametrize("program", [found for name in NAMES if (found := shutil.which(name))])
+def test_no_way_out(outside, program):
     listener = udp_port()
     udp = listener.getsockname()[1]
     page = REACH.format(out=outside.origin, udp=udp, blank="/inner")
     away = (302, {"Location": outside.origin + "/secret"}, "")
-    with Pages(start=page, inner=QUIET, away=away) as pages, Visitor(pages.site()) as visitor:
+    with (
+        Pages(start=page, inner=QUIET, away=away) as pages,
+        Visitor(pages.site(), chromium=program) as visitor,
+    ):
         visitor.reset()
         for name in (
             "leave", "leave in a window", "be sent away", "read a file", "open a window",

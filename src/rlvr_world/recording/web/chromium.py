@@ -30,6 +30,7 @@ ARGUMENTS = (
     "--disable-print-preview",
     "--deny-permission-prompts",
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--js-flags=--max-old-space-size=512",
 )
 
