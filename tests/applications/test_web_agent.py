@@ -27,6 +27,14 @@ def test_the_best_imagined_outcome_wins_over_frequency():
     assert [c.value for c in decision.candidates] == [2.0, 3.5]
 
 
+@pytest.mark.parametrize(("prior", "action"), [(0.7, "click [3]"), (0.8, "click [2]")])
+def test_the_policy_may_count_beside_the_value(prior, action):
+    """0.5 of value against the logarithm of 2, once 0.49 and once 0.55."""
+    outcomes = {"click [2]": says("worse"), "click [3]": says("better")}
+    decision, _ = decide(TWO, outcomes, {"worse": [2.0], "better": [2.5]}, prior=prior)
+    assert str(decision.action) == action
+
+
 def test_the_prediction_kept_is_that_of_the_chosen_action():
     outcomes = {f"click [{i}]": says(f"page {i}") for i in (2, 3, 4)}
     scores = {"page 2": [1.0], "page 3": [2.0], "page 4": [5.0]}
@@ -105,10 +113,16 @@ def test_numbers_must_be_positive(name):
         Agent(**{name: 0})
 
 
+@pytest.mark.parametrize("prior", [-1.0, float("nan"), float("inf")])
+def test_the_prior_is_a_number_from_0_on(prior):
+    with pytest.raises(ValueError, match="prior must be a number from 0 on"):
+        Agent(prior=prior)
+
+
 def test_settings_are_plain_and_leave_out_what_is_not_used():
-    assert set(Agent().settings) == {"policy", "samples", "top"}
+    assert set(Agent().settings) == {"policy", "samples", "top", "prior"}
     settings = Agent(imaginer=Foresees({})).settings
-    assert set(settings) == {"policy", "imaginer", "summary", "value", "samples", "top"}
+    assert set(settings) == {"policy", "imaginer", "summary", "value", "samples", "top", "prior"}
     assert json.dumps(settings)
 
 

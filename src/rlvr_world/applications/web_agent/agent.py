@@ -1,5 +1,6 @@
 """An agent that plans one step ahead: propose, imagine, score, act."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,6 +84,9 @@ class Agent:
         value: Who scores it.
         samples: How often the policy is asked in each step.
         top: How many different actions are considered.
+        prior: How much the policy's own preference counts beside the value: so many times the
+            natural logarithm of how often it proposed an action is added to its score. 0 is the
+            paper's; more helps where the imagination is often wrong.
     """
 
     def __init__(
@@ -93,14 +97,17 @@ class Agent:
         value: Value | None = None,
         samples: int = 20,
         top: int = 3,
+        prior: float = 0.0,
     ) -> None:
         for name, number in {"samples": samples, "top": top}.items():
             if number < 1:
                 raise ValueError(f"{name} must be at least 1, got {number}")
+        if not (math.isfinite(prior) and prior >= 0):
+            raise ValueError(f"prior must be a number from 0 on, got {prior}")
         self.policy = policy or WordPolicy()
         self.imaginer = imaginer
         self.summary, self.value = summary or KeyChanges(), value or WordValue()
-        self.samples, self.top = samples, top
+        self.samples, self.top, self.prior = samples, top, prior
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -114,7 +121,7 @@ class Agent:
     def settings(self) -> dict[str, Any]:
         """What it is made of, as plain data."""
         parts = {name: part.settings for name, part in self.parts.items()}
-        return parts | {"samples": self.samples, "top": self.top}
+        return parts | {"samples": self.samples, "top": self.top, "prior": self.prior}
 
     @contextmanager
     def opened(self, site: Site, chromium: str) -> Iterator["Agent"]:
@@ -135,10 +142,15 @@ class Agent:
         if self.imaginer is None or ends or len(decision.candidates) < 2:
             return decision
         self._imagine(situation, decision.candidates)
-        values = [candidate.value for candidate in decision.candidates]
-        known = [UNSCORED if value is None else value for value in values]
-        decision.chosen = known.index(max(known))
+        ratings = [self._rating(candidate) for candidate in decision.candidates]
+        decision.chosen = ratings.index(max(ratings))
         return decision
+
+    def _rating(self, candidate: Candidate) -> float:
+        """The value of a candidate and the policy's preference for it."""
+        if candidate.value is None:
+            return UNSCORED
+        return candidate.value + self.prior * math.log(candidate.frequency)
 
     def _imagine(self, situation: Situation, candidates: list[Candidate]) -> None:
         """Imagine and score candidates while there is time."""
