@@ -167,7 +167,7 @@ def demo_web(
     preset: str = "web_demo",
     folder: Path | None = None,
     data: Path | None = None,
-    episodes: TaskEpisodes = TaskEpisodes(train=14, val=1, test=2, test_tasks=5),  # noqa: B008
+    episodes: TaskEpisodes = TaskEpisodes(train=14, val=1, test=1, test_tasks=3),  # noqa: B008
     tasks: Sequence[str] | None = TASKS,
     agent_tasks: Sequence[str] = AGENT_TASKS,
     agent_seeds: int = 2,
