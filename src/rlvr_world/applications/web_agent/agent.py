@@ -33,9 +33,9 @@ class Candidate:
     Args:
         action: The action.
         frequency: How often it was proposed.
-        imagined: What it was imagined to lead to; None if that was not asked.
-        summary: The key changes in words.
-        scores: The scores that could be read.
+        imagined: What it was first imagined to lead to; None if that was not asked.
+        summary: The key changes of that in words.
+        scores: The scores that could be read, of everything it was imagined to lead to.
     """
 
     action: Action
@@ -86,7 +86,9 @@ class Agent:
         top: How many different actions are considered.
         prior: How much the policy's own preference counts beside the value: so many times the
             natural logarithm of how often it proposed an action is added to its score. 0 is the
-            paper's; more helps where the imagination is often wrong.
+            paper's.
+        imaginations: How often each candidate is imagined; its value is the mean over them. More
+            than one needs an imaginer that samples.
     """
 
     def __init__(
@@ -98,8 +100,10 @@ class Agent:
         samples: int = 20,
         top: int = 3,
         prior: float = 0.0,
+        imaginations: int = 1,
     ) -> None:
-        for name, number in {"samples": samples, "top": top}.items():
+        counts = {"samples": samples, "top": top, "imaginations": imaginations}
+        for name, number in counts.items():
             if number < 1:
                 raise ValueError(f"{name} must be at least 1, got {number}")
         if not (math.isfinite(prior) and prior >= 0):
@@ -108,6 +112,7 @@ class Agent:
         self.imaginer = imaginer
         self.summary, self.value = summary or KeyChanges(), value or WordValue()
         self.samples, self.top, self.prior = samples, top, prior
+        self.imaginations = imaginations
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -121,7 +126,8 @@ class Agent:
     def settings(self) -> dict[str, Any]:
         """What it is made of, as plain data."""
         parts = {name: part.settings for name, part in self.parts.items()}
-        return parts | {"samples": self.samples, "top": self.top, "prior": self.prior}
+        numbers = ("samples", "top", "prior", "imaginations")
+        return parts | {name: getattr(self, name) for name in numbers}
 
     @contextmanager
     def opened(self, site: Site, chromium: str) -> Iterator["Agent"]:
@@ -141,7 +147,8 @@ class Agent:
         ends = decision.action is not None and decision.action.kind == "stop"
         if self.imaginer is None or ends or len(decision.candidates) < 2:
             return decision
-        self._imagine(situation, decision.candidates)
+        for _ in range(self.imaginations):
+            self._imagine(situation, decision.candidates)
         ratings = [self._rating(candidate) for candidate in decision.candidates]
         decision.chosen = ratings.index(max(ratings))
         return decision
@@ -158,10 +165,12 @@ class Agent:
         actions = [candidate.action for candidate in candidates]
         imagined = self.imaginer.imagine(situation, actions)
         for candidate, outcome in zip(candidates, imagined, strict=True):
-            candidate.imagined = outcome
+            first = not candidate.scores
+            if first:
+                candidate.imagined = outcome
             if outcome.changes is None or situation.seconds_left <= 0:
                 continue
-            candidate.summary = self.summary.sum_up(situation, candidate.action, outcome)
-            candidate.scores = self.value.scores(
-                situation, candidate.action, outcome, candidate.summary
-            )
+            summary = self.summary.sum_up(situation, candidate.action, outcome)
+            if first:
+                candidate.summary = summary
+            candidate.scores += self.value.scores(situation, candidate.action, outcome, summary)
