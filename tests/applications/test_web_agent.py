@@ -27,31 +27,6 @@ def test_the_best_imagined_outcome_wins_over_frequency():
     assert [c.value for c in decision.candidates] == [2.0, 3.5]
 
 
-@pytest.mark.parametrize(("prior", "action"), [(0.7, "click [3]"), (0.8, "click [2]")])
-def test_the_policy_may_count_beside_the_value(prior, action):
-    """0.5 of value against the logarithm of 2, once 0.49 and once 0.55."""
-    outcomes = {"click [2]": says("worse"), "click [3]": says("better")}
-    decision, _ = decide(TWO, outcomes, {"worse": [2.0], "better": [2.5]}, prior=prior)
-    assert str(decision.action) == action
-
-
-def test_several_imaginations_are_averaged_and_the_first_one_is_kept():
-    class Wavers(Foresees):
-        """Foresees a bad end of `click [2]` first, good ones afterwards."""
-
-        def imagine(self, situation, actions):
-            self.outcomes["click [2]"] = says("good" if self.asked else "bad")
-            return super().imagine(situation, actions)
-
-    imaginer = Wavers({"click [3]": says("fair")})
-    value = Likes({"bad": [1.0], "good": [4.0], "fair": [2.5]})
-    decision = Agent(Proposes(*TWO), imaginer, value=value, imaginations=3).decide(situation())
-    assert [c.value for c in decision.candidates] == [3.0, 2.5]
-    assert str(decision.action) == "click [2]"
-    assert decision.candidates[0].imagined.text == "text of bad"
-    assert "bad" in decision.candidates[0].summary
-
-
 def test_the_prediction_kept_is_that_of_the_chosen_action():
     outcomes = {f"click [{i}]": says(f"page {i}") for i in (2, 3, 4)}
     scores = {"page 2": [1.0], "page 3": [2.0], "page 4": [5.0]}
@@ -124,31 +99,16 @@ def test_nothing_proposed_is_no_action():
     assert described(decision) == {"candidates": [], "chosen": None}
 
 
-@pytest.mark.parametrize("name", ["samples", "top", "imaginations"])
+@pytest.mark.parametrize("name", ["samples", "top"])
 def test_numbers_must_be_positive(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1"):
         Agent(**{name: 0})
 
 
-@pytest.mark.parametrize("prior", [-1.0, float("nan"), float("inf")])
-def test_the_prior_is_a_number_from_0_on(prior):
-    with pytest.raises(ValueError, match="prior must be a number from 0 on"):
-        Agent(prior=prior)
-
-
 def test_settings_are_plain_and_leave_out_what_is_not_used():
-    assert set(Agent().settings) == {"policy", "samples", "top", "prior", "imaginations"}
+    assert set(Agent().settings) == {"policy", "samples", "top"}
     settings = Agent(imaginer=Foresees({})).settings
-    assert set(settings) == {
-        "policy",
-        "imaginer",
-        "summary",
-        "value",
-        "samples",
-        "top",
-        "prior",
-        "imaginations",
-    }
+    assert set(settings) == {"policy", "imaginer", "summary", "value", "samples", "top"}
     assert json.dumps(settings)
 
 

@@ -1,6 +1,5 @@
 """An agent that plans one step ahead: propose, imagine, score, act."""
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,9 +32,9 @@ class Candidate:
     Args:
         action: The action.
         frequency: How often it was proposed.
-        imagined: What it was first imagined to lead to; None if that was not asked.
-        summary: The key changes of that in words.
-        scores: The scores that could be read, of everything it was imagined to lead to.
+        imagined: What it was imagined to lead to; None if that was not asked.
+        summary: The key changes in words.
+        scores: The scores that could be read.
     """
 
     action: Action
@@ -84,11 +83,6 @@ class Agent:
         value: Who scores it.
         samples: How often the policy is asked in each step.
         top: How many different actions are considered.
-        prior: How much the policy's own preference counts beside the value: so many times the
-            natural logarithm of how often it proposed an action is added to its score. 0 is the
-            paper's.
-        imaginations: How often each candidate is imagined; its value is the mean over them. More
-            than one needs an imaginer that samples.
     """
 
     def __init__(
@@ -99,20 +93,14 @@ class Agent:
         value: Value | None = None,
         samples: int = 20,
         top: int = 3,
-        prior: float = 0.0,
-        imaginations: int = 1,
     ) -> None:
-        counts = {"samples": samples, "top": top, "imaginations": imaginations}
-        for name, number in counts.items():
+        for name, number in {"samples": samples, "top": top}.items():
             if number < 1:
                 raise ValueError(f"{name} must be at least 1, got {number}")
-        if not (math.isfinite(prior) and prior >= 0):
-            raise ValueError(f"prior must be a number from 0 on, got {prior}")
         self.policy = policy or WordPolicy()
         self.imaginer = imaginer
         self.summary, self.value = summary or KeyChanges(), value or WordValue()
-        self.samples, self.top, self.prior = samples, top, prior
-        self.imaginations = imaginations
+        self.samples, self.top = samples, top
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -126,8 +114,7 @@ class Agent:
     def settings(self) -> dict[str, Any]:
         """What it is made of, as plain data."""
         parts = {name: part.settings for name, part in self.parts.items()}
-        numbers = ("samples", "top", "prior", "imaginations")
-        return parts | {name: getattr(self, name) for name in numbers}
+        return parts | {"samples": self.samples, "top": self.top}
 
     @contextmanager
     def opened(self, site: Site, chromium: str) -> Iterator["Agent"]:
@@ -147,17 +134,11 @@ class Agent:
         ends = decision.action is not None and decision.action.kind == "stop"
         if self.imaginer is None or ends or len(decision.candidates) < 2:
             return decision
-        for _ in range(self.imaginations):
-            self._imagine(situation, decision.candidates)
-        ratings = [self._rating(candidate) for candidate in decision.candidates]
-        decision.chosen = ratings.index(max(ratings))
+        self._imagine(situation, decision.candidates)
+        values = [candidate.value for candidate in decision.candidates]
+        known = [UNSCORED if value is None else value for value in values]
+        decision.chosen = known.index(max(known))
         return decision
-
-    def _rating(self, candidate: Candidate) -> float:
-        """The value of a candidate and the policy's preference for it."""
-        if candidate.value is None:
-            return UNSCORED
-        return candidate.value + self.prior * math.log(candidate.frequency)
 
     def _imagine(self, situation: Situation, candidates: list[Candidate]) -> None:
         """Imagine and score candidates while there is time."""
@@ -165,12 +146,10 @@ class Agent:
         actions = [candidate.action for candidate in candidates]
         imagined = self.imaginer.imagine(situation, actions)
         for candidate, outcome in zip(candidates, imagined, strict=True):
-            first = not candidate.scores
-            if first:
-                candidate.imagined = outcome
+            candidate.imagined = outcome
             if outcome.changes is None or situation.seconds_left <= 0:
                 continue
-            summary = self.summary.sum_up(situation, candidate.action, outcome)
-            if first:
-                candidate.summary = summary
-            candidate.scores += self.value.scores(situation, candidate.action, outcome, summary)
+            candidate.summary = self.summary.sum_up(situation, candidate.action, outcome)
+            candidate.scores = self.value.scores(
+                situation, candidate.action, outcome, candidate.summary
+            )
