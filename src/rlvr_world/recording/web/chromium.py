@@ -29,6 +29,7 @@ ARGUMENTS = (
     "--disable-domain-reliability",
     "--disable-print-preview",
     "--deny-permission-prompts",
+    # Chromium reads the first of these two, its headless shell the second.
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--js-flags=--max-old-space-size=512",
