@@ -32,11 +32,11 @@ class MultiStepDemo(VideoDemo):
         options = (*tokens, *mle, *self.equal_time("rlvr"))
         self.fit(title, "mle_equal_time", world_model, *options, keep=True)
         last = self.checkpoints({"mle": "last"})
-        best = {"mle_equal_time": "best", "rlvr": "best", "rlvr_repetition": "best"}
-        rows = last | self.checkpoints(best)
+        rows = last | self.checkpoints({"mle_equal_time": "best", "rlvr": "best"})
+        penalised = self.checkpoints({"rlvr_repetition": "best"})
         rejection = last | {"mle_rejection": last["mle"]}
         table = self.config("evaluation")
-        self.tabulate(table, self.data, self.folder, rejection | rows, *scene)
+        self.tabulate(table, self.data, self.folder, rejection | rows | penalised, *scene)
         self.tabulate_replayed(rows, *scene)
 
     def learn_probe(self, frames: tuple[str, ...]) -> tuple[str, ...]:

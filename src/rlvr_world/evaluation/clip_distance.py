@@ -26,9 +26,9 @@ class ClipFeatures(nn.Module):
         self.perception = PerceptualDistance("st-alex")
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Clips [N, F, 3, H, W] in [0, 1] of at least two frames to [N, 512]."""
-        compared = self.perception.features(clips.flatten(0, 1))[-1]
-        frames = 100 * compared.mean(dim=(-2, -1)).unflatten(0, clips.shape[:2])  # [N, F, 256]
+        """Clips [N, F, 3, H, W] in [0, 1] of at least two frames to [N, 2 * D], D = 256."""
+        last_layers = (self.perception.features(images)[-1] for images in clips.unbind(dim=1))
+        frames = 100 * torch.stack([x.mean(dim=(-2, -1)) for x in last_layers], dim=1)  # [N, F, D]
         return torch.cat([frames.mean(dim=1), frames.diff(dim=1).abs().mean(dim=1)], dim=1)
 
 

@@ -50,7 +50,7 @@ class MetaWorldRecorder(EpisodeRecorder):
     def __init__(
         self,
         root: str = "data/metaworld",
-        episodes: Episodes = Episodes(480, 60, 60),  # noqa: B008
+        episodes: Episodes = Episodes(1920, 60, 60),  # noqa: B008
         tasks: Sequence[str] = TASKS,
         noise: Sequence[float] = (0.0, 0.2, 0.4, 0.8),
         length: int = 25,
