@@ -26,6 +26,9 @@ class Demo(Stages):
         overlay: YAML that says where and how every stage trains.
     """
 
+    control_lr = 1e-3
+    """Where the learning rate of the control starts."""
+
     def __init__(
         self,
         command: Command,
@@ -55,7 +58,7 @@ class Demo(Stages):
             "--trainer.max_steps": VALIDATIONS * batches,
             "--trainer.limit_train_batches": batches,
             "--data.samples_per_epoch": ENDLESS,
-            "--model.optimizer.lr": 1e-3,
+            "--model.optimizer.lr": self.control_lr,
         }
         return tuple(str(part) for option in options.items() for part in option)
 

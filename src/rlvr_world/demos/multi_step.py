@@ -17,6 +17,8 @@ class MultiStepDemo(VideoDemo):
     recording with other actions goes to ``{data}_counterfactual``.
     """
 
+    control_lr = 3e-4  # MLE ends near what it can do: 1e-3 undoes its decay and ends behind it
+
     def run_all(self) -> None:
         frames = self.record()
         scene = self.learn_probe(frames)
