@@ -11,7 +11,7 @@ from rlvr_world.data.manifest import Manifest
 from rlvr_world.data.video import episodes
 from rlvr_world.recording.episode_recorder import Episodes
 from rlvr_world.recording.metaworld import MetaWorldRecorder
-from rlvr_world.recording.metaworld_scene import MESH_FACES, open_scene
+from rlvr_world.recording.metaworld_scene import open_scene
 from rlvr_world.states.metaworld import object_moves
 
 for package in ("metaworld", "fast_simplification"):
@@ -141,7 +141,7 @@ def test_simple_meshes_look_like_the_full_ones():
     scene = open_scene("drawer-open", 64)
     scene.reset(3)
     mujoco, env = scene.mujoco, scene.env
-    assert scene.model.mesh_facenum.max() < 1.3 * MESH_FACES < env.model.mesh_facenum.max()
+    assert scene.model.mesh_facenum.sum() < env.model.mesh_facenum.sum() / 5
     env.model.vis.quality.offsamples = 0
     renderer = mujoco.Renderer(env.model, 64, 64)
     renderer.scene.flags[:] = scene.renderer.scene.flags

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rlvr_world.states.metaworld import STATE_SIZE
 
-MESH_FACES = 300  # a mesh with more triangles is simplified to about as many
+MESH_FACES = 300  # a mesh with more triangles is simplified towards as many
 CAMERA = {"azimuth": 140.0, "elevation": -34.0, "distance": 1.0, "lookat": (0.02, 0.68, 0.17)}
 
 
@@ -142,7 +142,10 @@ class MetaWorldScene:
 
 
 def simple_model(metaworld: SimpleNamespace, env: Any) -> Any:
-    """The environment's model with meshes of at most about ``MESH_FACES`` triangles."""
+    """The environment's model with meshes simplified towards ``MESH_FACES`` triangles.
+
+    The simplifier stops earlier at meshes that it cannot simplify further.
+    """
     spec = metaworld.mujoco.MjSpec.from_file(env.model_name)
     folder = Path(env.model_name).parent / spec.meshdir
     for mesh in spec.meshes:
