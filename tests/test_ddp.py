@@ -38,7 +38,7 @@ torch.manual_seed(0)
 mle = MLEWorldModel(DialCodec(), backbone, adam)
 run(mle, 4).save_checkpoint(folder / "mle.ckpt")
 rl = RLVRWorldModel(DialCodec(), backbone, {{"right": DialsRight()}}, folder / "mle.ckpt", adam,
-                    group_size=4, num_minibatches=2)
+                    group_size=4, num_minibatches=2, temperature_lr=1e-2)
 seen = []
 rollout = rl.rollout
 def spy(batch):

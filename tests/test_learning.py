@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
+from rlvr_world.rl.frame_credit import FrameCredit
 from rlvr_world.rl.grpo import GRPO
 from rlvr_world.rl.sampler import Sampler
 
@@ -97,14 +98,21 @@ def test_rlvr_raises_the_reward_above_mle(mle_checkpoint, tmp_path):
     assert accuracy(model) > before + 0.05
 
 
-def test_resumed_run_equals_the_uninterrupted_one(mle_checkpoint, tmp_path):
+def test_patches_of_text_are_refused():
+    with pytest.raises(ValueError, match="per_patch is for tokens with a place; those of Dial"):
+        rlvr(None, credit=FrameCredit(per_frame=True, per_patch=True))
+
+
+@pytest.mark.parametrize("temperature_lr", [None, 0.02])
+def test_resumed_run_equals_the_uninterrupted_one(mle_checkpoint, tmp_path, temperature_lr):
     data = partial(DialData, size=512)
+    start = partial(rlvr, mle_checkpoint, temperature_lr=temperature_lr)
     whole, half = tmp_path / "whole", tmp_path / "half"
-    model = rlvr(mle_checkpoint)
+    model = start()
     trainer(whole, 4 * 24).fit(model, data())
-    stopped = rlvr(mle_checkpoint)
+    stopped = start()
     trainer(half, 4 * 16).fit(stopped, data())
-    resumed = rlvr(mle_checkpoint)
+    resumed = start()
     runner = trainer(half, 4 * 24)
     runner.fit(resumed, data(), ckpt_path=half / "last.ckpt", weights_only=True)
     assert runner.global_step == 4 * 24
@@ -140,6 +148,18 @@ def mean_entropy(model):
     sequence = model.codec.encode(validation_batch())
     legal = model.logits(sequence)[:, model.legal_tokens()]
     return float(torch.distributions.Categorical(logits=legal).entropy().mean())
+
+
+def test_a_temperature_of_its_own_sharpens_a_policy_sooner(mle_checkpoint, tmp_path):
+    slow = partial(torch.optim.AdamW, lr=1e-5)
+    found = []
+    for temperature_lr in (None, 0.05):
+        model = rlvr(mle_checkpoint, optimizer=slow, temperature_lr=temperature_lr)
+        trainer(tmp_path, 4 * 6).fit(model, DialData())
+        found.append((accuracy(model), -mean_entropy(model)))
+    plain, sharpened = found
+    assert sharpened[0] > plain[0] + 0.02
+    assert sharpened[1] > plain[1] + 0.1
 
 
 def test_an_entropy_bonus_keeps_the_policy_random(mle_checkpoint, tmp_path):

@@ -66,7 +66,7 @@ def test_every_stage_runs_once_and_gives_its_result_to_the_next(demo):
     assert by_name["mle_equal_time"]["--trainer.limit_train_batches"] == "50"
     table, *replayed = [options(call) for call in calls if call[0] == "evaluate"]
     assert list(json.loads(table["--models"])) == [
-        "mle", "mle_rejection", "mle_equal_time", "rlvr", "rlvr_repetition",
+        "mle", "mle_rejection", "mle_likeliest", "mle_equal_time", "rlvr", "rlvr_repetition",
     ]  # fmt: skip
     assert ("--scene.probe" in table) == probe
     assert tuple(each["--data.test_split"] for each in replayed) == REPLAYED

@@ -54,8 +54,9 @@ def standardized(values):
 def test_without_returns_of_frames_all_tokens_share_an_advantage(filled, credit):
     batch, sequence = filled
     built = model(credit)
-    returns = built.returns(sequence, batch)
-    torch.testing.assert_close(returns[:, 0], frame_rewards(batch, sequence).mean(1))
+    rewards, returns = built.returns(sequence, batch)
+    torch.testing.assert_close(rewards, frame_rewards(batch, sequence).mean(1))
+    assert torch.equal(returns, rewards[:, None])
     advantages = built.advantages(returns, sequence.target_mask)
     assert advantages.shape == (8, 1)
     torch.testing.assert_close(advantages[:, 0], standardized(returns[:, 0]), atol=1e-4, rtol=1e-4)
@@ -64,8 +65,9 @@ def test_without_returns_of_frames_all_tokens_share_an_advantage(filled, credit)
 def test_each_frame_is_compared_with_the_same_frame_of_its_group(filled):
     batch, sequence = filled
     built = model(FrameCredit(per_frame=True))
-    returns = built.returns(sequence, batch)
+    worth, returns = built.returns(sequence, batch)
     rewards = frame_rewards(batch, sequence)
+    torch.testing.assert_close(worth, rewards.mean(1))
     for frame in range(3):
         torch.testing.assert_close(returns[:, frame], rewards[:, frame:].mean(1))
     advantages = built.advantages(returns, sequence.target_mask)
@@ -76,6 +78,15 @@ def test_each_frame_is_compared_with_the_same_frame_of_its_group(filled):
     for frame in range(3):
         expected = standardized(returns[:, frame])
         torch.testing.assert_close(per_frame[:, frame, 0], expected, atol=1e-3, rtol=1e-3)
+
+
+def test_patches_within_reach_of_all_others_share_the_return_of_their_frame(filled):
+    batch, sequence = filled
+    by_frame, by_patch = FrameCredit(per_frame=True), FrameCredit(per_frame=True, per_patch=True)
+    worth, returns = model(by_patch).returns(sequence, batch)  # 2 x 2 tokens: 3 x 3 is all of them
+    expected, of_frames = model(by_frame).returns(sequence, batch)
+    torch.testing.assert_close(worth, expected)
+    torch.testing.assert_close(returns, of_frames.repeat_interleave(4, dim=1))
 
 
 def test_a_reward_of_whole_predictions_cannot_be_credited_to_frames(filled):

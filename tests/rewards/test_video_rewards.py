@@ -85,6 +85,26 @@ def test_lpips_passes_a_shared_target_through_the_trunk_once(monkeypatch):
     assert passed == [4, 1, 4, 1]
 
 
+@pytest.mark.parametrize("reward", [MAE(), MSE(), PSNR(), SSIM(), LPIPS()])
+def test_the_mean_over_patches_is_the_score_of_the_frame(reward):
+    prediction, target = frames(0, (4, 2, 3, 64, 64)), frames(1, (2, 2, 3, 64, 64))
+    patches = reward.group_patch_scores(prediction, target, (3, 5))
+    assert patches.shape == (4, 2, 3, 5)
+    expected = reward.group_frame_scores(prediction, target)
+    torch.testing.assert_close(patches.mean((2, 3)), expected, rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("reward", [MAE(), MSE(), LPIPS()])
+def test_an_error_counts_at_its_patch(reward):
+    target = frames(1, (1, 1, 3, 64, 64))
+    prediction = target.clone()
+    prediction[..., 2:14, 50:62] = 0.5
+    patches = reward.group_patch_scores(prediction, target, (4, 4))[0, 0]
+    assert patches.flatten().argmax() == 3
+    assert patches[0, 3] > 0.5 * patches.sum()
+    assert patches[3, 0] < 1e-3 * patches.sum()
+
+
 def test_labels_and_directions():
     labels = [reward().label for reward in (MAE, MSE, PSNR, SSIM, LPIPS)]
     assert labels == ["MAE", "MSE", "PSNR", "SSIM", "LPIPS (ST-alex)"]

@@ -36,9 +36,9 @@ class MultiStepDemo(VideoDemo):
         last = self.checkpoints({"mle": "last"})
         rows = last | self.checkpoints({"mle_equal_time": "best", "rlvr": "best"})
         penalised = self.checkpoints({"rlvr_repetition": "best"})
-        rejection = last | {"mle_rejection": last["mle"]}
+        sampled = last | dict.fromkeys(("mle_rejection", "mle_likeliest"), last["mle"])
         table = self.config("evaluation")
-        self.tabulate(table, self.data, self.folder, rejection | rows | penalised, *scene)
+        self.tabulate(table, self.data, self.folder, sampled | rows | penalised, *scene)
         self.tabulate_replayed(rows, *scene)
 
     def learn_probe(self, frames: tuple[str, ...]) -> tuple[str, ...]:

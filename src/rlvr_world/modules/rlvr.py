@@ -5,13 +5,17 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from rlvr_world.codecs.codec import Codec
+from rlvr_world.codecs.video_codec import VideoCodec
 from rlvr_world.frozen import Frozen
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.sequence_model import SequenceModel
@@ -21,6 +25,7 @@ from rlvr_world.rl.budget import Part, split_groups
 from rlvr_world.rl.frame_credit import FrameCredit, per_token
 from rlvr_world.rl.grpo import GRPO
 from rlvr_world.rl.importance import importance_weights
+from rlvr_world.rl.logit_scale import LogitScale
 from rlvr_world.rl.losses import masked_mean, token_entropy, token_log_probs
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.rl.vllm_sampler import VLLMSampler
@@ -54,6 +59,9 @@ class RLVRWorldModel(WorldModel):
         credit: For video of several frames: which frames count how much, and whose tokens they
             train; the mean over frames, for all tokens alike, if not given.
         clip_norm: Largest norm of the gradient.
+        temperature_lr: Learning rate of the logarithm of the policy's temperature, which is learned
+            as one more parameter and becomes part of the weights. Without it the temperature
+            changes only as all weights do.
     """
 
     def __init__(
@@ -73,10 +81,16 @@ class RLVRWorldModel(WorldModel):
         objective: GRPO = GRPO(),  # noqa: B008
         credit: FrameCredit | None = None,
         clip_norm: float = 1.0,
+        temperature_lr: float | None = None,
     ) -> None:
         super().__init__(codec, backbone, optimizer, schedule, warmup_steps, weights, seed)
         if group_size < 2:
             raise ValueError(f"group_size must be at least 2 to compare members, got {group_size}")
+        if credit is not None and credit.per_patch and not isinstance(codec, VideoCodec):
+            raise ValueError(
+                f"credit: per_patch is for tokens with a place; those of {type(codec).__name__} "
+                "have none"
+            )
         self.automatic_optimization = False
         self.rewards = RewardSet(rewards)
         self.sampler = sampler or Sampler()
@@ -91,6 +105,8 @@ class RLVRWorldModel(WorldModel):
         self.objective = objective
         self.credit = credit
         self.clip_norm = clip_norm
+        self.temperature_lr = temperature_lr
+        self.logit_scale: LogitScale | None = None
         self.reference: Frozen[SequenceModel] | None = None
         self.seconds: dict[str, float] = {}
         self.terms: dict[str, list[Tensor]] = {}
@@ -102,6 +118,14 @@ class RLVRWorldModel(WorldModel):
                 raise ValueError("model.weights: RLVR starts from an MLE checkpoint; give its path")
             self.reference = Frozen(copy.deepcopy(self.backbone))
             without_dropout(self.backbone)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
+        if self.temperature_lr is not None:
+            self.logit_scale = LogitScale(self.backbone.gains)
+            group = {"params": [self.logit_scale.log], "lr": self.temperature_lr}
+            optimizer.add_param_group(group | {"weight_decay": 0.0})
+        return {"optimizer": optimizer, "lr_scheduler": self.scheduled(optimizer)}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, TokenSequence]:
         rollout = self.rollout(batch)
@@ -120,8 +144,7 @@ class RLVRWorldModel(WorldModel):
         """Sample a group of predictions for each prompt, score them and compare within groups."""
         self.seconds, self.terms = {}, defaultdict(list)
         sequence, sampled = self.sample(self.codec.template(batch))
-        returns = self.returns(sequence, batch)
-        rewards = returns[:, 0]
+        rewards, returns = self.returns(sequence, batch)
         with self.timed("update"):
             reference = self.all_log_probs(sequence, self.reference.on(self.device))
             log_probs = self.all_log_probs(sequence) if self.sampler.needs_correction else sampled
@@ -143,24 +166,32 @@ class RLVRWorldModel(WorldModel):
                 self.codec.end_token,
             )
 
-    def returns(self, sequence: TokenSequence, batch: Batch) -> Tensor:
-        """The reward of each prediction, [B * G, 1], or the return of each frame, [B * G, F]."""
+    def returns(self, sequence: TokenSequence, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What each prediction is worth, [B * G], and its parts: itself, its frames or patches.
+
+        The returns of the parts are [B * G, P], P of each prediction in the order of its tokens.
+        """
         rewards = self.reward(sequence, batch)
-        return rewards[:, None] if self.credit is None else self.credit.returns(rewards)
+        if self.credit is None:
+            return rewards, rewards[:, None]
+        return self.credit.worth(rewards), self.credit.returns(rewards)
 
     def advantages(self, returns: Tensor, target_mask: Tensor) -> Tensor:
-        """Advantages [B * G, 1] of rewards, or [B * G, T] where each frame has its own return."""
-        groups = returns.T.unflatten(1, (-1, self.group_size))  # [1 or F, B, G]
+        """Advantages [B * G, 1] of whole predictions, or [B * G, T] from returns of parts."""
+        groups = returns.T.unflatten(1, (-1, self.group_size))  # [P, B, G]
         advantages = torch.cat([self.objective.advantages(each) for each in groups], dim=1)
         return advantages if returns.shape[1] == 1 else per_token(advantages, target_mask)
 
     def reward(self, sequence: TokenSequence, batch: Batch) -> Tensor:
         """The total reward of each prediction, [B * G]; each term is logged.
 
-        With ``credit``, that of each of its frames, [B * G, F].
+        With ``credit``, that of each of its frames, [B * G, F], or of their patches,
+        [B * G, F, h, w].
         """
         target = self.codec.target(batch)
         score_all = self.rewards.scores if self.credit is None else self.rewards.frame_scores
+        if self.credit is not None and self.credit.per_patch:
+            score_all = partial(self.rewards.patch_scores, grid=self.codec.grid)
         scores: dict[str, list[Tensor]] = {name: [] for name in self.rewards}
         for part in self.parts(sequence):
             with self.timed("decode"):
@@ -201,8 +232,17 @@ class RLVRWorldModel(WorldModel):
                 for name, term in terms.items():
                     self.terms[name].append(term)
             self.clip_gradients(optimizer, self.clip_norm, "norm")
-            optimizer.step()
+            self.step(optimizer)
         self.lr_schedulers().step()
+
+    def step(self, optimizer: LightningOptimizer) -> None:
+        """Step all weights, and with ``temperature_lr`` the scale of the logits."""
+        if self.logit_scale is None:
+            optimizer.step()
+            return
+        self.logit_scale.take_slope()
+        optimizer.step()
+        self.terms["logit_scale_change"].append(self.logit_scale.fold())
 
     def loss(self, rollout: Rollout, group_size: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective of some predictions, and what else to log of them."""

@@ -7,6 +7,7 @@ ECCV 2022.
 
 import pickle
 import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -59,12 +60,16 @@ class PerceptualDistance(nn.Module):
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def forward(
+        self, prediction: Tensor, target: Tensor, grid: Sequence[int] | None = None
+    ) -> Tensor:
         """The distance of each prediction [N, 3, H, W] to its target, [N]; pixels in [0, 1].
 
-        B targets may serve N = B * G predictions; the features of each are computed once.
+        With a ``grid`` of h x w patches that at each patch, [N, h, w], of which the distance is the
+        mean. B targets may serve N = B * G predictions; the features of each are computed once.
         """
-        return self.distance_from_features(self.features(prediction), self.features(target))
+        features = self.features(prediction), self.features(target)
+        return self.distance_from_features(*features, grid)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Features whose summed squared difference is the distance.
@@ -91,16 +96,20 @@ class PerceptualDistance(nn.Module):
         return compared
 
     @staticmethod
-    def distance_from_features(prediction: list[Tensor], target: list[Tensor]) -> Tensor:
-        """The distances, [B * G], of the features of B * G predictions to those of B targets.
+    def distance_from_features(
+        prediction: list[Tensor], target: list[Tensor], grid: Sequence[int] | None = None
+    ) -> Tensor:
+        """The distances, [B * G] or [B * G, *grid], of B * G predictions' features to B targets'.
 
         Target b belongs to the predictions b * G to b * G + G - 1.
         """
         total = torch.zeros((), device=target[0].device)
         for mine, theirs in zip(prediction, target, strict=True):
             groups = mine.unflatten(0, (len(theirs), -1))  # [B, G, C, h, w]
-            total = total + (groups - theirs[:, None]).square().sum(dim=(2, 3, 4))
-        return total.flatten()
+            error = (groups - theirs[:, None]).square().sum(dim=2).flatten(0, 1)
+            places = error[0].numel()  # by which the features have been divided
+            total = total + F.adaptive_avg_pool2d(error * places, tuple(grid or (1, 1)))
+        return total if grid else total.flatten()
 
 
 def _locate(backbone: Backbone) -> Path:

@@ -20,6 +20,17 @@ class SequenceModel(nn.Module, ABC):
     is_pretrained: bool = False
     """Whether the weights come from earlier training, so that RLVR can start from them."""
 
+    @property
+    def gains(self) -> nn.Parameter:
+        """Parameters that all logits are proportional to.
+
+        Raises:
+            ValueError: This kind of model has none.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no gains that scale its logits: leave out temperature_lr"
+        )
+
     @abstractmethod
     def forward(
         self, ids: Tensor, cache: Cache | None = None, padding: Tensor | None = None

@@ -112,6 +112,10 @@ class Transformer(SequenceModel):
             for block in self.blocks:
                 block.compile()
 
+    @property
+    def gains(self) -> nn.Parameter:
+        return self.norm.weight
+
     def forward(
         self,
         ids: Tensor,

@@ -1,7 +1,7 @@
 """What a reward is: a torchmetrics ``Metric`` with one score per sample."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +67,22 @@ class Reward(Metric, ABC):
             "model, or this reward"
         )
 
+    def group_patch_scores(
+        self, prediction: Prediction, target: Prediction, grid: Sequence[int]
+    ) -> Tensor:
+        """The metric around each patch of the frames of B * G predictions, [B * G, F, h, w].
+
+        The mean over patches is the score of the frame. A metric that is not a sum over places has
+        that score everywhere.
+
+        Args:
+            prediction: B * G predictions.
+            target: B targets.
+            grid: Number of patches over the height and the width of a frame.
+        """
+        scores = self.group_frame_scores(prediction, target)
+        return scores[..., None, None].expand(*scores.shape, *grid)
+
     def update(self, scores: Tensor) -> None:
         """Add per-sample scores [B] to the running mean."""
         self.total += scores.detach().float().sum()
@@ -110,7 +126,13 @@ class RewardSet(nn.ModuleDict):
         """Each reward's own score of each frame by name, [B * G, F]."""
         return {name: r.group_frame_scores(prediction, target) for name, r in self.items()}
 
+    def patch_scores(
+        self, prediction: Prediction, target: Prediction, grid: Sequence[int]
+    ) -> dict[str, Tensor]:
+        """Each reward's own score of each patch by name, [B * G, F, h, w]."""
+        return {name: r.group_patch_scores(prediction, target, grid) for name, r in self.items()}
+
     def total(self, scores: Mapping[str, Tensor]) -> Tensor:
-        """The reward to maximise, [B * G] or [B * G, F], from such scores."""
+        """The reward to maximise, shaped as such scores are."""
         signs = {name: 1.0 if r.higher_is_better else -1.0 for name, r in self.items()}
         return sum(signs[name] * self[name].weight * scores[name] for name in self)

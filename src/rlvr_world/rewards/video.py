@@ -1,11 +1,13 @@
 """Rewards for predicted frames, each averaged over the frames of a clip."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from einops import rearrange
 from torch import Tensor
+from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from rlvr_world.frozen import Frozen
@@ -59,32 +61,49 @@ class FrameReward(Reward):
                 )
 
 
-class MAE(FrameReward):
+class PixelError(FrameReward):
+    """The mean over the pixels of a frame of an error that each pixel has."""
+
+    higher_is_better = False
+
+    @abstractmethod
+    def error(self, difference: Tensor) -> Tensor:
+        """The error of each value, in [0, 1], from prediction minus truth, in [-1, 1]."""
+
+    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The error of each frame, [N], in [0, 1]."""
+        return self.error(prediction - target).flatten(1).mean(dim=1)
+
+    def group_patch_scores(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
+        """The error of each patch of B * G samples against their B targets, [B * G, F, h, w]."""
+        self.check(prediction, target)
+        members = prediction.unflatten(0, (-1, group_size(prediction, target))).float()
+        error = self.error(members - target.float()[:, None]).mean(dim=-3)  # [B, G, F, H, W]
+        return F.adaptive_avg_pool2d(error.flatten(0, 1), tuple(grid))
+
+
+class MAE(PixelError):
     """Mean absolute error over the pixels of a frame.
 
     Args:
         weight: Factor in the total reward.
     """
 
-    higher_is_better = False
-
-    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The error of each frame, [N], in [0, 1]."""
-        return (prediction - target).abs().flatten(1).mean(dim=1)
+    def error(self, difference: Tensor) -> Tensor:
+        """The absolute difference."""
+        return difference.abs()
 
 
-class MSE(FrameReward):
+class MSE(PixelError):
     """Mean squared error over the pixels of a frame.
 
     Args:
         weight: Factor in the total reward.
     """
 
-    higher_is_better = False
-
-    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The error of each frame, [N], in [0, 1]."""
-        return (prediction - target).square().flatten(1).mean(dim=1)
+    def error(self, difference: Tensor) -> Tensor:
+        """The squared difference."""
+        return difference.square()
 
 
 class PSNR(FrameReward):
@@ -162,16 +181,24 @@ class LPIPS(FrameReward):
 
     def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The distance of each of N * G frames, [N * G], to the N targets, G neighbours to each."""
+        return self.distances(prediction, target, (1, 1)).flatten()
+
+    def group_frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The distance of each frame of B * G samples to its one of B targets, [B * G, F]."""
+        return self.group_patch_scores(prediction, target, (1, 1)).flatten(1)
+
+    def group_patch_scores(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
+        """The distance at each patch of B * G samples to their B targets, [B * G, F, h, w]."""
+        self.check(prediction, target)
+        group = group_size(prediction, target)
+        frames = rearrange(prediction, "(b g) f c h w -> (b f g) c h w", g=group)
+        scores = self.distances(frames, target.flatten(0, 1), grid)
+        return rearrange(scores, "(b f g) h w -> (b g) f h w", b=len(target), g=group)
+
+    def distances(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
+        """The distance at each patch of N * G frames, [N * G, h, w], to the N targets."""
         group = group_size(prediction, target)
         targets = max(1, self.chunk // group)
         distance = self.distance.on(prediction.device)
         pairs = zip(prediction.split(targets * group), target.split(targets), strict=True)
-        return torch.cat([distance(mine, theirs) for mine, theirs in pairs])
-
-    def group_frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The distance of each frame of B * G samples to its one of B targets, [B * G, F]."""
-        self.check(prediction, target)
-        group = group_size(prediction, target)
-        frames = rearrange(prediction, "(b g) f c h w -> (b f g) c h w", g=group)
-        scores = self.frame_score(frames, target.flatten(0, 1))
-        return rearrange(scores, "(b f g) -> (b g) f", b=len(target), g=group)
+        return torch.cat([distance(mine, theirs, grid) for mine, theirs in pairs])
