@@ -66,7 +66,8 @@ class PerceptualDistance(nn.Module):
         """The distance of each prediction [N, 3, H, W] to its target, [N]; pixels in [0, 1].
 
         With a ``grid`` of h x w patches that at each patch, [N, h, w], of which the distance is the
-        mean. B targets may serve N = B * G predictions; the features of each are computed once.
+        mean, or nearly, where patches share places. B targets may serve N = B * G predictions; the
+        features of each are computed once.
         """
         features = self.features(prediction), self.features(target)
         return self.distance_from_features(*features, grid)

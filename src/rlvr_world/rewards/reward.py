@@ -72,8 +72,8 @@ class Reward(Metric, ABC):
     ) -> Tensor:
         """The metric around each patch of the frames of B * G predictions, [B * G, F, h, w].
 
-        The mean over patches is the score of the frame. A metric that is not a sum over places has
-        that score everywhere.
+        The mean over patches is the score of the frame, or nearly, where patches share places of a
+        feature map. A metric that is not a sum over places has that score everywhere.
 
         Args:
             prediction: B * G predictions.
