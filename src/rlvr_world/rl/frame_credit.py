@@ -1,4 +1,4 @@
-"""How rewards of single frames become the return of a prediction, and of each of its frames."""
+"""How rewards of frames or patches become the return of a prediction, and of its tokens."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -55,13 +55,13 @@ class FrameCredit:
     def ahead(self, rewards: Tensor) -> Tensor:
         """The weighted mean over each frame and the later ones, shaped as rewards [N, F, ...]."""
         count = rewards.shape[1]
-        ahead = torch.arange(count, device=rewards.device)
-        ahead = ahead - ahead[:, None]  # [F, F], frames from the row's frame to the column's
-        weights = (ahead >= 0).to(rewards.dtype)
+        places = torch.arange(count, device=rewards.device)
+        distance = places - places[:, None]  # [F, F], frames from the row's frame to the column's
+        weights = (distance >= 0).to(rewards.dtype)
         if self.frames == "last":
             weights[:, :-1] = 0
         elif self.frames == "discount":
-            weights = weights * self.discount ** ahead.clamp(min=0)
+            weights = weights * self.discount ** distance.clamp(min=0)
         weights = weights / weights.sum(dim=1, keepdim=True)
         return torch.einsum("nf...,tf->nt...", rewards, weights)
 
