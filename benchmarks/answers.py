@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from rlvr_world.recording.bytesized32_rows import read_rows
-from rlvr_world.states.answer import PHRASES
-from rlvr_world.states.game_state import GameObject
-from rlvr_world.states.text_game import Transition
+from rlvr_world.language.answer import PHRASES
+from rlvr_world.text_game.game_state import GameObject
+from rlvr_world.text_game.sources.bytesized32_rows import read_rows
+from rlvr_world.text_game.transition import Transition
 
 OBJECTS, PROPERTIES, CHANGED = 8, 8, 2
 """Of a generated step; medians of the published test file."""

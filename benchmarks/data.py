@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import Case, Contender, Work
 from rlvr_world.data.manifest import Manifest
 from rlvr_world.data.samples import Sample, jpeg_members, write_shard
-from rlvr_world.data.video import VideoDataModule
+from rlvr_world.video.data.video import VideoDataModule
 
 SHARDS = 4
 CLIPS_PER_EPISODE = 4

@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader
 
 from benchmarks.harness import Work
 from benchmarks.problem import KL_WEIGHT, LEARNING_RATE, Problem, even_share
-from rlvr_world.codecs.codec import Codec
+from rlvr_world.codec import Codec
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.rewards.reward import Reward
+from rlvr_world.reward import Reward
 from rlvr_world.rl.grpo import GRPO
 from rlvr_world.types import Batch, TokenSequence
 

@@ -18,16 +18,16 @@ from benchmarks.fit import EvenShare, checkpoint, trainer
 from benchmarks.floors import arithmetic, bandwidth, decode_bytes, update_operations
 from benchmarks.harness import Case, Contender, Work
 from benchmarks.rollout import Shape, cache_bytes, our_work, their_work
-from rlvr_world.codecs.codec import Codec
-from rlvr_world.codecs.video import FrameCodec
+from rlvr_world.codec import Codec
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.nn.vq_model import VQModel
-from rlvr_world.rewards.reward import Reward
-from rlvr_world.rewards.video import LPIPS, MAE
+from rlvr_world.reward import Reward
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import TokenSequence
+from rlvr_world.video.codecs.frame import FrameCodec
+from rlvr_world.video.rewards.frames import LPIPS, MAE
+from rlvr_world.video.tokenizer.vq_model import VQModel
 
 TOKENIZER = Path(__file__).parents[1] / "configs" / "tokenizer" / "rt1_frame.yaml"
 FULL = {

@@ -17,11 +17,11 @@ from typing import Any
 
 from benchmarks.answers import GROUP, answers, generated, published, slow_answers
 from benchmarks.harness import Case, Contender, Work
-from rlvr_world.rewards.text_game import StateMatch, TaskSpecific, TextGameReward
-from rlvr_world.states.answer import PHRASES
-from rlvr_world.states.game_state import GameState
-from rlvr_world.states.judge import Rule
-from rlvr_world.states.text_game import Transition, apply
+from rlvr_world.language.answer import PHRASES
+from rlvr_world.language.judge import Rule
+from rlvr_world.text_game.game_state import GameState
+from rlvr_world.text_game.rewards import StateMatch, TaskSpecific, TextGameReward
+from rlvr_world.text_game.transition import Transition, apply
 
 STEPS = {"tiny": 6, "full": 300}
 LENGTHS = {"tiny": (500,), "full": (20_000, 60_000, 100_000)}

@@ -24,7 +24,7 @@ from PIL import Image
 from benchmarks.data import SHAPES, Shape, picture
 from benchmarks.harness import Case, Contender, Work
 from benchmarks.memory import Peak, held
-from rlvr_world.recording.rlds import Features, RLDSConverter
+from rlvr_world.video.sources.rlds import Features, RLDSConverter
 
 IMAGE = "steps/observation/image"
 ACTION = "steps/action/world_vector"

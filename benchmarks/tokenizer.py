@@ -11,7 +11,7 @@ import yaml
 
 from benchmarks.diffusers_vq import Codec, diffusers_codec
 from benchmarks.harness import Case, Contender, Work
-from rlvr_world.nn.vq_model import VQModel
+from rlvr_world.video.tokenizer.vq_model import VQModel
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "tokenizer"
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from stages import ROOT
 
-from rlvr_world.states.text_game import Mode, Transition
+from rlvr_world.text_game.transition import Mode, Transition
 
 FILE = ROOT.parent / "shared/data/bytesized32/train.jsonl.gz"
 ROWS = 11_535

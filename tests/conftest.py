@@ -7,6 +7,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from stages import ROOT, run_stages
+from toy_shards import make_root  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

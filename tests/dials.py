@@ -5,8 +5,8 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from rlvr_world.codecs.codec import Codec
-from rlvr_world.rewards.reward import Reward
+from rlvr_world.codec import Codec
+from rlvr_world.reward import Reward
 from rlvr_world.types import Batch, TokenSequence
 
 DIALS, DIGITS = 3, 6

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rlvr_world.nn.state_probe import StateProbe
+from rlvr_world.video.scenes.state_probe import StateProbe
 
 SIZE = 32
 PARTS = {"red": [0, 1], "green": [3, 4]}

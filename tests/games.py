@@ -2,10 +2,10 @@
 
 from tempfile import TemporaryFile
 
-from rlvr_world.recording.layouts import GAMES
-from rlvr_world.recording.text_folder import describe
-from rlvr_world.recording.transitions import TransitionSpool, write_splits
-from rlvr_world.states.text_game import Transition
+from rlvr_world.language.folder import describe
+from rlvr_world.language.layouts import GAMES
+from rlvr_world.language.recorded import TransitionSpool, write_splits
+from rlvr_world.text_game.transition import Transition
 
 
 def lamps(on, score=True):

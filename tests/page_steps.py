@@ -4,11 +4,11 @@ from tempfile import TemporaryFile
 
 from hypothesis import strategies as st
 
-from rlvr_world.recording.layouts import PAGES
-from rlvr_world.recording.text_folder import describe_pages
-from rlvr_world.recording.transitions import TransitionSpool, write_splits
-from rlvr_world.states.web_page import WebTransition
-from rlvr_world.states.web_tree import Element
+from rlvr_world.language.folder import describe_pages
+from rlvr_world.language.layouts import PAGES
+from rlvr_world.language.recorded import TransitionSpool, write_splits
+from rlvr_world.web.page import WebTransition
+from rlvr_world.web.tree import Element
 
 
 def page_step(tree, next_tree, action="click [3]", **changes):

@@ -13,14 +13,14 @@ from tokenizers import Tokenizer, models
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from rlvr_world.applications.web_agent.agent import Agent
-from rlvr_world.applications.web_agent.command import web_agent
-from rlvr_world.codecs.codec import Codec
+from rlvr_world.codec import Codec
 from rlvr_world.evaluation.best_of import best_of
 from rlvr_world.evaluation.evaluate import evaluate
-from rlvr_world.nn.compressive import CompressiveVQModel
-from rlvr_world.nn.lpips_trunks import BACKBONES
-from rlvr_world.nn.vq_model import VQModel
+from rlvr_world.video.lpips.trunks import BACKBONES
+from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
+from rlvr_world.video.tokenizer.vq_model import VQModel
+from rlvr_world.web.agent.agent import Agent
+from rlvr_world.web.agent.command import web_agent
 
 RUNS = sorted(
     path.relative_to(ROOT)

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.rl.frame_credit import FrameCredit
+from rlvr_world.rl.credit import FrameCredit
 from rlvr_world.rl.grpo import GRPO
 from rlvr_world.rl.sampler import Sampler
 

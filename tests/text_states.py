@@ -5,8 +5,8 @@ import json
 
 from hypothesis import strategies as st
 
-from rlvr_world.states.game_state import GameState
-from rlvr_world.states.text_game import Transition
+from rlvr_world.text_game.game_state import GameState
+from rlvr_world.text_game.transition import Transition
 
 
 def thing(uuid: int, name: str, properties: dict, contains: tuple = ()) -> dict:

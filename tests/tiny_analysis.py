@@ -9,7 +9,7 @@ from tiny_video import SIZE, export_tokenizer, save_untrained
 from rlvr_world.data.manifest import Manifest
 from rlvr_world.data.samples import write_shard
 
-VIDEO = "rlvr_world.rewards.video"
+VIDEO = "rlvr_world.video.rewards.frames"
 DEBUG = {
     "accelerator": "cpu", "max_steps": 4, "limit_train_batches": 2, "limit_val_batches": 1,
     "num_sanity_val_steps": 0, "log_every_n_steps": 1, "enable_progress_bar": False,
@@ -36,10 +36,10 @@ def record(root, seed=0):
 
 def settings(folder, model, backbone=None, **options):
     """The YAML of a run on the recording."""
-    data = {"class_path": "rlvr_world.data.video.VideoDataModule",
+    data = {"class_path": "rlvr_world.video.data.video.VideoDataModule",
             "init_args": {"root": str(folder / "data"), "clip_length": 3, "batch_size": 2,
                           "samples_per_epoch": 8}}  # fmt: skip
-    codec = {"class_path": "rlvr_world.codecs.video.FrameCodec",
+    codec = {"class_path": "rlvr_world.video.codecs.frame.FrameCodec",
              "init_args": {"tokenizer": str(folder / "tokenizer"), "frame_size": [SIZE, SIZE],
                            "context_frames": 2, "action_low": [0, 0],
                            "action_high": [1, 1]}}  # fmt: skip

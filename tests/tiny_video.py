@@ -5,7 +5,7 @@ from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningCLI
 from torch.utils.data import DataLoader, Dataset
 
-from rlvr_world.nn.vq_model import VQModel
+from rlvr_world.video.tokenizer.vq_model import VQModel
 
 SIZE, CONTEXT = 32, 2
 
@@ -66,7 +66,7 @@ def save_untrained(path, tokenizer, model="mle.MLEWorldModel", seed=0, options=(
         run=False,
         args=[
             "--model", f"rlvr_world.modules.{model}",
-            codec, "rlvr_world.codecs.video.FrameCodec",
+            codec, "rlvr_world.video.codecs.frame.FrameCodec",
             f"{codec}.tokenizer", str(tokenizer),
             f"{codec}.frame_size", f"[{SIZE}, {SIZE}]",
             f"{codec}.context_frames", str(CONTEXT),

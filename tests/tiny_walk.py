@@ -4,7 +4,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from rlvr_world.nn.compressive import CompressiveVQModel
+from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
 
 SIZE, SQUARE, STEP = 16, 4, 4
 

@@ -7,17 +7,17 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from rlvr_world.applications.web_agent.parts import (
+from rlvr_world.web.action import Action
+from rlvr_world.web.agent.parts import (
     Imagined,
     Imaginer,
     Proposer,
     Situation,
     Value,
 )
-from rlvr_world.recording.web.session import Observation
-from rlvr_world.states.web_action import Action
-from rlvr_world.states.web_changes import Changes
-from rlvr_world.states.web_tree import Element, parse_tree
+from rlvr_world.web.browser.session import Observation
+from rlvr_world.web.changes import Changes
+from rlvr_world.web.tree import Element, parse_tree
 
 FORM = """[1] RootWebArea 'Form'
 \t[2] checkbox 'tea' checked: false

@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from rlvr_world.recording.web.chromium import NAMES
-from rlvr_world.recording.web.environment import WebEnvironment
-from rlvr_world.recording.web.site import AnySite
-from rlvr_world.states.web_action import Action
+from rlvr_world.web.action import Action
+from rlvr_world.web.browser.chromium import NAMES
+from rlvr_world.web.browser.environment import WebEnvironment
+from rlvr_world.web.sites.site import AnySite
 
 
 def needs_browser():

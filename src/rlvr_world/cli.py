@@ -13,7 +13,6 @@ from jsonargparse import ActionConfigFile, ArgumentParser
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningCLI
 
-from rlvr_world.applications.web_agent.command import web_agent
 from rlvr_world.demos.bytesized32 import ByteSized32Demo
 from rlvr_world.demos.group_size_analysis import GroupSizeAnalysis
 from rlvr_world.demos.joint_analysis import JointAnalysis
@@ -27,23 +26,24 @@ from rlvr_world.evaluation.best_of import best_of
 from rlvr_world.evaluation.curves import curves
 from rlvr_world.evaluation.evaluate import evaluate
 from rlvr_world.evaluation.gains import gains
-from rlvr_world.modules.published import rt1
+from rlvr_world.language.bpe import learn_bpe
+from rlvr_world.language.smollm2 import smollm2
 from rlvr_world.modules.saved import export
-from rlvr_world.recording.bpe import learn_bpe
-from rlvr_world.recording.bytesized32 import bytesized32
-from rlvr_world.recording.counterfactual import CounterfactualRecorder
-from rlvr_world.recording.dino_wm import DinoConverter
-from rlvr_world.recording.metaworld import MetaWorldRecorder
-from rlvr_world.recording.npz import NPZConverter
-from rlvr_world.recording.pusht import Episodes, PushTRecorder
-from rlvr_world.recording.rlds import RLDSConverter
-from rlvr_world.recording.smollm2 import smollm2
-from rlvr_world.recording.textworld import Games, TextWorldRecorder
-from rlvr_world.recording.textworld_game import Size
-from rlvr_world.recording.tokens import tokens
-from rlvr_world.recording.web.miniwob import missing_for_miniwob
-from rlvr_world.recording.web.recorder import TaskEpisodes, WebRecorder
-from rlvr_world.recording.webarena import webarena
+from rlvr_world.text_game.sources.bytesized32 import bytesized32
+from rlvr_world.text_game.sources.textworld import Games, TextWorldRecorder
+from rlvr_world.text_game.sources.textworld_game import Size
+from rlvr_world.video.data.tokens import tokens
+from rlvr_world.video.published.command import rt1
+from rlvr_world.video.sources.counterfactual import CounterfactualRecorder
+from rlvr_world.video.sources.dino_wm import DinoConverter
+from rlvr_world.video.sources.metaworld import MetaWorldRecorder
+from rlvr_world.video.sources.npz import NPZConverter
+from rlvr_world.video.sources.pusht import Episodes, PushTRecorder
+from rlvr_world.video.sources.rlds import RLDSConverter
+from rlvr_world.web.agent.command import web_agent
+from rlvr_world.web.sites.miniwob import missing_for_miniwob
+from rlvr_world.web.sources.recorder import TaskEpisodes, WebRecorder
+from rlvr_world.web.sources.webarena import webarena
 
 
 def demo(

@@ -10,7 +10,7 @@ from benchmarks import data, harness, tokenizer
 from benchmarks.__main__ import main
 from benchmarks.diffusers_vq import diffusers_model
 from benchmarks.harness import Case, Contender, Unavailable, measure
-from rlvr_world.nn.vq_model import VQModel
+from rlvr_world.video.tokenizer.vq_model import VQModel
 
 CPU = torch.device("cpu")
 MIB = 2**20

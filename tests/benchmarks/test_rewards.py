@@ -6,7 +6,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.answers import GROUP, answers, generated, slow_answers
 from benchmarks.rewards import compared, fresh, slow_case
-from rlvr_world.rewards.text_game import StateMatch
+from rlvr_world.text_game.rewards import StateMatch
 
 
 def test_generated_steps_have_the_size_of_the_published_ones():

@@ -4,7 +4,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from rlvr_world.callbacks.reward_monitor import RewardMonitor
-from rlvr_world.rewards.video import MAE, PSNR
+from rlvr_world.video.rewards.frames import MAE, PSNR
 
 
 class Gray(LightningModule):

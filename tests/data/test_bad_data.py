@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 
-from rlvr_world.data.video import VideoDataModule
+from rlvr_world.video.data.video import VideoDataModule
 
 
 def module(root, **arguments):

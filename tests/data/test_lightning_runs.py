@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from rlvr_world.data.video import VideoDataModule
+from rlvr_world.video.data.video import VideoDataModule
 
 
 class KeyCollector(LightningModule):

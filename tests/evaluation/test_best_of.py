@@ -11,7 +11,7 @@ from tiny_video import TinyVideo, export_tokenizer, save_untrained
 from rlvr_world.evaluation.best_of import Draws, best_of
 from rlvr_world.evaluation.evaluate import evaluate
 from rlvr_world.evaluation.order_statistics import expected_best
-from rlvr_world.rewards.video import MAE, MSE, PSNR
+from rlvr_world.video.rewards.frames import MAE, MSE, PSNR
 
 
 @pytest.mark.parametrize("size", range(1, 7))

@@ -7,16 +7,16 @@ from jsonargparse import auto_cli
 from PIL import Image
 from tiny_video import TinyVideo, export_tokenizer, save_untrained
 
-from rlvr_world.evaluation.clip_distance import FrechetClipDistance
 from rlvr_world.evaluation.evaluate import evaluate
 from rlvr_world.evaluation.rows import load_model
 from rlvr_world.evaluation.scene import PushTBlock
 from rlvr_world.evaluation.search import SamplerSearch
-from rlvr_world.rewards.video import MAE, MSE
 from rlvr_world.rl.sampler import Sampler
-from rlvr_world.states.pusht import View
+from rlvr_world.video.clip_distance import FrechetClipDistance
+from rlvr_world.video.rewards.frames import MAE, MSE
+from rlvr_world.video.scenes.pusht import View
 
-RLVR = ("--model.rewards", '{"mae": {"class_path": "rlvr_world.rewards.video.MAE"}}')
+RLVR = ("--model.rewards", '{"mae": {"class_path": "rlvr_world.video.rewards.frames.MAE"}}')
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +154,8 @@ def test_command_line(files, tmp_path):
         f"""
 data: {{class_path: tiny_video.TinyVideo, init_args: {{test_clips: 2}}}}
 models: {{mle: {files["mle"]}}}
-metrics: {{mse: {{class_path: rlvr_world.rewards.video.MSE}}}}
-rewards: {{mae: {{class_path: rlvr_world.rewards.video.MAE, init_args: {{weight: 0.5}}}}}}
+metrics: {{mse: {{class_path: rlvr_world.video.rewards.frames.MSE}}}}
+rewards: {{mae: {{class_path: rlvr_world.video.rewards.frames.MAE, init_args: {{weight: 0.5}}}}}}
 scene:
   class_path: rlvr_world.evaluation.scene.PushTBlock
   init_args: {{view: {{side: 320, image_size: 32}}}}

@@ -9,7 +9,7 @@ from text_states import LAMP, NOTHING, TABLE
 
 from rlvr_world.evaluation.cells import Cell, summarize
 from rlvr_world.evaluation.groups import breakdown, macro_scores
-from rlvr_world.evaluation.text_scene import TextGameAccuracy
+from rlvr_world.text_game.accuracy import TextGameAccuracy
 
 GAMES = ["a", "b", "a", "a", "b"]
 RIGHT = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [1.0, 0.0]])  # two seeds

@@ -3,8 +3,8 @@ import torch
 
 from rlvr_world.evaluation.scene import PushTBlock
 from rlvr_world.evaluation.scorer import Scorer
-from rlvr_world.rewards.reward import Reward
-from rlvr_world.rewards.video import MAE, MSE, PSNR
+from rlvr_world.reward import Reward
+from rlvr_world.video.rewards.frames import MAE, MSE, PSNR
 
 TARGET = torch.zeros(2, 1, 3, 16, 16)
 BATCH = {"key": ["a", "b"]}

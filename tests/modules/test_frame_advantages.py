@@ -6,12 +6,12 @@ import pytest
 import torch
 from tiny_walk import TinyWalk, tiny_tokenizer
 
-from rlvr_world.codecs.context_video import ContextVideoCodec
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.rewards.reward import Reward
-from rlvr_world.rewards.video import MAE, MSE
-from rlvr_world.rl.frame_credit import FrameCredit
+from rlvr_world.reward import Reward
+from rlvr_world.rl.credit import FrameCredit
+from rlvr_world.video.codecs.context import ContextVideoCodec
+from rlvr_world.video.rewards.frames import MAE, MSE
 
 GROUP = 4
 

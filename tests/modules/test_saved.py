@@ -7,16 +7,16 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from rlvr_world.codecs.text_game import TextGameCodec
-from rlvr_world.data.text import TextDataModule
+from rlvr_world.language.bpe import learn_bpe
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.export import counterpart, export_model
 from rlvr_world.nn.language_model import LanguageModel
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.recording.bpe import learn_bpe
-from rlvr_world.rewards.text_game import TaskSpecific
 from rlvr_world.rl.sampler import Sampler
+from rlvr_world.text_game.codec import TextGameCodec
+from rlvr_world.text_game.data import TextDataModule
+from rlvr_world.text_game.rewards import TaskSpecific
 
 QWEN = {
     "model_type": "qwen2", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,

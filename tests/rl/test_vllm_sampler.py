@@ -12,8 +12,8 @@ from torch import distributed
 from rlvr_world.nn.llama import to_llama
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.rl.sampler import Sampler
-from rlvr_world.rl.vllm_engine import make_llm
-from rlvr_world.rl.vllm_sampler import VLLMSampler
+from rlvr_world.rl.vllm.engine import make_llm
+from rlvr_world.rl.vllm.sampler import VLLMSampler
 from rlvr_world.types import TokenSequence
 
 VOCAB, LEGAL = 23, torch.arange(23) < 17

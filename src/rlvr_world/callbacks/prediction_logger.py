@@ -8,8 +8,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from rlvr_world.filmstrip import filmstrip
 from rlvr_world.types import Batch
+from rlvr_world.video.filmstrip import filmstrip
 
 
 class PredictionLogger(Callback):

@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from rlvr_world.rewards.reward import Reward, RewardSet
+from rlvr_world.reward import Reward, RewardSet
 
 
 class RewardMonitor(Callback):

@@ -9,11 +9,11 @@ import yaml
 from rlvr_world.demos.analysis import Analysis
 
 METRICS = {
-    "mae": "rlvr_world.rewards.video.MAE",
-    "mse": "rlvr_world.rewards.video.MSE",
-    "psnr": "rlvr_world.rewards.video.PSNR",
-    "ssim": "rlvr_world.rewards.video.SSIM",
-    "lpips": "rlvr_world.rewards.video.LPIPS",
+    "mae": "rlvr_world.video.rewards.frames.MAE",
+    "mse": "rlvr_world.video.rewards.frames.MSE",
+    "psnr": "rlvr_world.video.rewards.frames.PSNR",
+    "ssim": "rlvr_world.video.rewards.frames.SSIM",
+    "lpips": "rlvr_world.video.rewards.frames.LPIPS",
 }
 """The classes of the metrics, by their names in tables."""
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from rlvr_world.data.recorded_pages import unpack_recorded_pages
 from rlvr_world.demos.text import TextDemo
+from rlvr_world.web.recorded_pages import unpack_recorded_pages
 
 TASKS = (
     "buy-ticket", "choose-list", "click-button", "click-checkboxes", "click-checkboxes-large",

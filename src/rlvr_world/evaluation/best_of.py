@@ -18,7 +18,7 @@ from rlvr_world.evaluation.rows import ModelRow, load_models
 from rlvr_world.evaluation.scene import SceneMetrics
 from rlvr_world.evaluation.scorer import Scorer
 from rlvr_world.modules.stage import code_commit
-from rlvr_world.rewards.reward import Reward
+from rlvr_world.reward import Reward
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import Batch
 

@@ -17,7 +17,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from rlvr_world.evaluation.clip_distance import FrechetClipDistance
 from rlvr_world.evaluation.clips import Clips, Split
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, load_models
 from rlvr_world.evaluation.run import Run
@@ -25,10 +24,11 @@ from rlvr_world.evaluation.scene import SceneMetrics
 from rlvr_world.evaluation.scorer import Scorer
 from rlvr_world.evaluation.search import SamplerSearch
 from rlvr_world.evaluation.table import Table
-from rlvr_world.filmstrip import write_png
 from rlvr_world.modules.stage import code_commit
-from rlvr_world.rewards.reward import Reward
+from rlvr_world.reward import Reward
 from rlvr_world.rl.sampler import Sampler
+from rlvr_world.video.clip_distance import FrechetClipDistance
+from rlvr_world.video.filmstrip import write_png
 
 
 @torch.no_grad()

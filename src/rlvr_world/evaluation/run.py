@@ -10,13 +10,13 @@ from rich.progress import Progress
 from torch import Tensor
 
 from rlvr_world.evaluation.cells import Cell, summarize
-from rlvr_world.evaluation.clip_distance import TRUTH, FrechetClipDistance
 from rlvr_world.evaluation.clips import Clips, Split
 from rlvr_world.evaluation.groups import Breakdown, Scores, breakdown, macro_scores
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, check_same_template, predictions
 from rlvr_world.evaluation.scorer import NLL, Scorer
-from rlvr_world.filmstrip import Pixels, filmstrip
 from rlvr_world.types import Batch, Prediction
+from rlvr_world.video.clip_distance import TRUTH, FrechetClipDistance
+from rlvr_world.video.filmstrip import Pixels, filmstrip
 
 
 class Run:

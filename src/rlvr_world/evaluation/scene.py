@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlvr_world.states.pusht import (
+from rlvr_world.types import Batch, Prediction
+from rlvr_world.video.scenes.pusht import (
     AGENT_RADIUS,
     View,
     block_mask,
@@ -16,7 +17,6 @@ from rlvr_world.states.pusht import (
     mask_centroid,
     mask_iou,
 )
-from rlvr_world.types import Batch, Prediction
 
 
 class SceneMetrics(ABC):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rlvr_world.evaluation.scene import SceneMetrics
-from rlvr_world.rewards.reward import Reward, RewardSet
+from rlvr_world.reward import Reward, RewardSet
 from rlvr_world.types import Batch, Prediction
 
 NLL, REWARD = "nll", "reward"

@@ -14,22 +14,22 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from rlvr_world.codecs.codec import Codec
-from rlvr_world.codecs.video_codec import VideoCodec
+from rlvr_world.codec import Codec
 from rlvr_world.frozen import Frozen
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.sequence_model import SequenceModel
-from rlvr_world.rewards.reward import Reward, RewardSet
+from rlvr_world.reward import Reward, RewardSet
 from rlvr_world.rl.advantages import spreadless_share
 from rlvr_world.rl.budget import Part, split_groups
-from rlvr_world.rl.frame_credit import FrameCredit, per_token
+from rlvr_world.rl.credit import FrameCredit, per_token
 from rlvr_world.rl.grpo import GRPO
 from rlvr_world.rl.importance import importance_weights
-from rlvr_world.rl.logit_scale import LogitScale
 from rlvr_world.rl.losses import masked_mean, token_entropy, token_log_probs
 from rlvr_world.rl.sampler import Sampler
-from rlvr_world.rl.vllm_sampler import VLLMSampler
+from rlvr_world.rl.temperature import LogitScale
+from rlvr_world.rl.vllm.sampler import VLLMSampler
 from rlvr_world.types import Batch, Rollout, TokenSequence
+from rlvr_world.video.codecs.video_codec import VideoCodec
 
 
 class RLVRWorldModel(WorldModel):

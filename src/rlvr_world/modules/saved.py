@@ -9,12 +9,12 @@ from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.modules.stage import load_checkpoint
 from rlvr_world.modules.world_model import WorldModel
-from rlvr_world.nn.compressive import CompressiveVQModel
 from rlvr_world.nn.export import export_model
-from rlvr_world.nn.published_folders import write_published
-from rlvr_world.nn.tokenizer_model import KINDS, TokenizerModel, read_tokenizer
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.nn.vq_model import VQModel
+from rlvr_world.video.published.folders import write_published
+from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
+from rlvr_world.video.tokenizer.tokenizer_model import KINDS, TokenizerModel, read_tokenizer
+from rlvr_world.video.tokenizer.vq_model import VQModel
 
 STAGES = (MLEWorldModel, RLVRWorldModel)
 """The classes that checkpoints name; Lightning loads none that is not imported."""

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
-from rlvr_world.codecs.codec import Codec
+from rlvr_world.codec import Codec
 from rlvr_world.modules.stage import Stage
 from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.rl.losses import masked_mean, token_log_probs

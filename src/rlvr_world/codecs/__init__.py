@@ -1,1 +1,0 @@
-"""Codecs: the only place that knows a modality."""

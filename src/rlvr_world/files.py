@@ -1,0 +1,84 @@
+"""Files and folders that are whole or not there, and know what they were made with."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A file or folder beside ``path`` that takes its place at the end, and vanishes on an error.
+
+    Args:
+        path: Where the result goes; a file there is replaced, a folder must be empty. Folders above
+            it are made.
+    """
+    unfinished = path.with_name(f"{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    delete(unfinished)
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    except BaseException:
+        delete(unfinished)
+        raise
+
+
+def delete(path: Path) -> None:
+    """Delete a file, or a folder with all that it holds, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with whole(path) as unfinished:
+        unfinished.write_text(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain data as JSON, whole or not at all.
+
+    Raises:
+        ValueError: It holds NaN or an infinite number.
+    """
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def claim(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Note in ``settings.json`` what a folder is made with, or compare it with what is noted there.
+
+    Raises:
+        ValueError: The folder was made with other settings, or holds other files.
+    """
+    path, wanted = folder / "settings.json", json.loads(json.dumps(settings, default=str))
+    if not path.exists():
+        if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+            raise ValueError(
+                f"{folder} holds files but no settings.json: use another folder, or delete this one"
+            )
+        write_json(path, wanted)
+    check_settings(folder, json.loads(path.read_text()), wanted)
+
+
+def check_settings(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` with the first setting that a folder was made with and is not wanted."""
+    for key in (*wanted, *there):
+        if wanted.get(key) != there.get(key):
+            raise ValueError(
+                f"{folder} was made with {key} {there.get(key)}, not {wanted.get(key)}: use "
+                "another folder, or delete this one"
+            )

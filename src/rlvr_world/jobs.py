@@ -1,0 +1,59 @@
+"""Jobs in several processes, and a bar that shows how far they are."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+R = TypeVar("R")
+
+
+def in_processes(
+    function: Callable[..., R],
+    jobs: Sequence[tuple[Any, ...]],
+    processes: int,
+    start: Callable[..., Any] | None = None,
+    start_args: tuple[Any, ...] = (),
+) -> Iterator[R]:
+    """Call a function once for each job, and yield what it returns as jobs end.
+
+    Args:
+        function: What to call; spawned processes must be able to import it.
+        jobs: Its arguments, one tuple for each call.
+        processes: Calls at the same time; one call after another, in order and in this process, for
+            one process or one job.
+        start: Called once in each spawned process.
+        start_args: The arguments of ``start``.
+    """
+    if processes == 1 or len(jobs) < 2:
+        yield from (function(*job) for job in jobs)
+        return
+    with ProcessPoolExecutor(processes, get_context("spawn"), start, start_args) as pool:
+        futures = [pool.submit(function, *job) for job in jobs]
+        try:
+            yield from (future.result() for future in as_completed(futures))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def progress_bar(console: Console | None = None) -> Progress:
+    """A bar with what is done, the time that it took and the time that is left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )

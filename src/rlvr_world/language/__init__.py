@@ -1,0 +1,1 @@
+"""What text games and web pages share: prompts, answers, transitions in words."""

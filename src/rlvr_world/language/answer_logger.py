@@ -1,0 +1,116 @@
+"""What a language model answers about next states, and why it is right or not."""
+
+import html
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from rlvr_world.language.judgement import Reason
+from rlvr_world.language.rewards import AnswerReward
+from rlvr_world.types import Batch
+
+COLUMNS = ("state", "action", "truth", "answer", "reward", "reason")
+
+
+class AnswerLogger(Callback):
+    """Logs why answers are right or wrong, and shows some of them.
+
+    ``val/share/<reason>`` is the share of validation answers with each reason, and ``val/answers``
+    a table of the first ones in TensorBoard; ``train/share/<reason>`` and ``train/answers`` are
+    those of rollouts, in which the answers to one prompt are neighbours.
+
+    Args:
+        reward: The reward whose judge finds the reasons.
+        num_answers: Number of answers to show.
+        every: RL steps between two tables of rollouts.
+    """
+
+    def __init__(self, reward: AnswerReward, num_answers: int = 8, every: int = 20) -> None:
+        if every < 1:
+            raise ValueError(f"every must be at least 1, got {every}")
+        self.reward = reward
+        self.num_answers = num_answers
+        self.every = every
+        self.counts: Counter[Reason] = Counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        outputs: Mapping[str, Any],
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Log the reasons of a rollout, where training samples any, and show the first answers."""
+        if "sequence" not in outputs:
+            return
+        answers, target = module.codec.decode(outputs["sequence"]), module.codec.target(batch)
+        self.log_shares(module, "train", Counter(self.reward.reasons(answers, target)))
+        if trainer.fit_loop.total_batch_idx % self.every == 0:
+            self.show(trainer, "train", answers, target)
+
+    def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Begin to count."""
+        self.counts.clear()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        outputs: Mapping[str, Any],
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count the reasons of a batch, and show the answers of the first one."""
+        answers, target = outputs["prediction"], outputs["target"]
+        self.counts.update(self.reward.reasons(answers, target))
+        if not (batch_idx or dataloader_idx or trainer.sanity_checking):
+            self.show(trainer, "val", answers, target)
+
+    def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Log the share of each reason."""
+        self.log_shares(module, "val", self.counts, sync_dist=True)
+
+    def log_shares(
+        self, module: LightningModule, prefix: str, counts: Counter[Reason], **options: Any
+    ) -> None:
+        """Log the share of each reason."""
+        total = max(sum(counts.values()), 1)
+        for reason in get_args(Reason):
+            name = f"{prefix}/share/{reason.replace(' ', '_')}"
+            module.log(name, counts[reason] / total, **options)
+
+    def show(
+        self, trainer: Trainer, prefix: str, answers: Sequence[str], target: Sequence[Any]
+    ) -> None:
+        """Put the first answers into TensorBoard; ``target`` may be that of groups."""
+        loggers = [log for log in trainer.loggers if isinstance(log, TensorBoardLogger)]
+        if not (loggers and trainer.is_global_zero):
+            return
+        group = len(answers) // len(target)
+        answers = answers[: self.num_answers]
+        target = [target[index // group] for index in range(len(answers))]
+        scores, reasons = self.reward.score(answers, target), self.reward.reasons(answers, target)
+        shown = map(self.reward.shown, target)
+        text = answer_table(list(zip(shown, answers, scores.tolist(), reasons, strict=True)))
+        for logger in loggers:
+            step = trainer.fit_loop.total_batch_idx + 1
+            logger.experiment.add_text(f"{prefix}/answers", text, step)
+
+
+def answer_table(rows: Sequence[tuple[tuple[str, str, str], str, float, Reason]]) -> str:
+    """A Markdown table of steps (state, action, truth), answers, rewards and reasons."""
+    lines = [f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
+    for step, answer, score, reason in rows:
+        cells = (*step, answer, f"{score:g}", reason)
+        lines.append("| " + " | ".join(cell(text) for text in cells) + " |")
+    return "\n".join(lines)
+
+
+def cell(text: str) -> str:
+    """Any text as one cell of a Markdown table."""
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "&#124;") or " "

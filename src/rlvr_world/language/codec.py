@@ -1,0 +1,177 @@
+"""Prompt and answer in words as the tokens of a language model, whatever they are about."""
+
+import hashlib
+import warnings
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from rlvr_world.codec import Codec
+from rlvr_world.language.prompt import Style
+from rlvr_world.types import Batch, TokenSequence
+
+
+class TextCodec(Codec):
+    """A prompt with the state and the action, then the answer and an end token.
+
+    Prompts are padded on the left. What is longer than its limit is cut, a prompt at its beginning
+    and an answer at its end; ``cut`` counts such texts and the first one is reported.
+
+    Args:
+        tokenizer: Folder of a tokenizer in ``transformers``' form, or its name on the hub.
+        prompt_length: The most tokens of a prompt.
+        answer_length: The most tokens of an answer, its end token included.
+        style: ``long`` with instructions, or ``compact`` with the state and the action alone.
+        chat: Put the prompt into the chat template of the tokenizer.
+    """
+
+    is_lossy = False
+
+    def __init__(
+        self,
+        tokenizer: Path | str | PreTrainedTokenizerBase,
+        prompt_length: int,
+        answer_length: int,
+        style: Style,
+        chat: bool,
+    ) -> None:
+        super().__init__()
+        if isinstance(tokenizer, Path | str):
+            tokenizer = load_tokenizer(tokenizer)
+        if tokenizer.eos_token_id is None:
+            raise ValueError("tokenizer: it must have an end token (`eos_token`)")
+        self.tokenizer = tokenizer
+        self.vocab_size = len(tokenizer)
+        self.end_token = tokenizer.eos_token_id
+        self.prompt_length, self.answer_length = prompt_length, answer_length
+        self.style, self.chat = style, chat
+        self.cut = {"prompt": 0, "answer": 0}
+        legal = torch.ones(self.vocab_size, dtype=torch.bool)
+        legal[[token for token in tokenizer.all_special_ids if token != self.end_token]] = False
+        self.register_buffer("legal", legal, persistent=False)
+
+    @property
+    @abstractmethod
+    def layout(self) -> tuple[Any, ...]:
+        """The settings that say what prompts and answers look like."""
+
+    @abstractmethod
+    def prompt_texts(self, batch: Batch) -> list[str]:
+        """The prompts of a batch, without the chat template."""
+
+    @abstractmethod
+    def answer_texts(self, batch: Batch) -> list[str]:
+        """The true answers of a batch."""
+
+    @property
+    def fingerprint(self) -> str:
+        vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
+        return hashlib.sha256(f"{vocabulary} {self.layout}".encode()).hexdigest()[:16]
+
+    def encode(self, batch: Batch) -> TokenSequence:
+        prompts = self.prompts(batch)
+        answers = [self.shortened(ids, "answer", batch) for ids in self.whole_answers(batch)]
+        longest = max(map(len, answers))
+        mask = torch.tensor([[i < len(ids) for i in range(longest)] for ids in answers])
+        filled = [ids + [self.end_token] * (longest - len(ids)) for ids in answers]
+        return self.sequence(prompts, torch.tensor(filled), mask)
+
+    def template(self, batch: Batch) -> TokenSequence:
+        prompts = self.prompts(batch)
+        blank = torch.zeros(len(prompts), self.answer_length, dtype=torch.long)
+        return self.sequence(prompts, blank, torch.ones_like(blank, dtype=torch.bool))
+
+    def decode(self, sequence: TokenSequence) -> list[str]:
+        """The answers as text."""
+        return self.texts(sequence.ids, sequence.target_mask)
+
+    def texts(self, ids: Tensor, mask: Tensor) -> list[str]:
+        """The text of those tokens [B, T] of each row that the mask [B, T] chooses."""
+        rows = zip(ids.tolist(), mask.tolist(), strict=True)
+        chosen = [
+            [i for i, own in zip(ids, mask, strict=True) if own and i != self.end_token]
+            for ids, mask in rows
+        ]
+        return self.tokenizer.batch_decode(chosen, clean_up_tokenization_spaces=False)
+
+    def target(self, batch: Batch) -> list[Any]:
+        """The transitions, which hold the true next states."""
+        return batch["transition"]
+
+    def legal_tokens(self) -> Tensor:
+        return self.legal
+
+    def prompts(self, batch: Batch) -> list[list[int]]:
+        """The tokens of the prompts of a batch, each within the limit."""
+        return [self.shortened(ids, "prompt", batch) for ids in self.whole_prompts(batch)]
+
+    def whole_prompts(self, batch: Batch) -> list[list[int]]:
+        """The tokens of the prompts of a batch."""
+        texts = self.prompt_texts(batch)
+        if self.chat:
+            chats = [[{"role": "user", "content": text}] for text in texts]
+            texts = self.tokenizer.apply_chat_template(
+                chats, tokenize=False, add_generation_prompt=True
+            )
+        return self.tokens(texts)
+
+    def whole_answers(self, batch: Batch) -> list[list[int]]:
+        """The tokens of the true answers of a batch, their end tokens included."""
+        return [[*ids, self.end_token] for ids in self.tokens(self.answer_texts(batch))]
+
+    def too_long(self, batch: Batch) -> dict[str, int]:
+        """How many prompts and answers of a batch are cut."""
+        prompts, answers = self.whole_prompts(batch), self.whole_answers(batch)
+        return {
+            "prompt": sum(len(ids) > self.prompt_length for ids in prompts),
+            "answer": sum(len(ids) > self.answer_length for ids in answers),
+        }
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts, without special ones."""
+        return self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+
+    def shortened(self, ids: list[int], part: str, batch: Batch) -> list[int]:
+        """The ids within the limit of their part; what is cut is counted."""
+        limit = self.prompt_length if part == "prompt" else self.answer_length
+        if len(ids) <= limit:
+            return ids
+        if not self.cut[part]:
+            warnings.warn(
+                f"a {part} of {len(ids)} tokens in the batch of {batch['key'][0]} is cut to "
+                f"{limit}; raise {part}_length of the codec to keep it whole",
+                stacklevel=2,
+            )
+        self.cut[part] += 1
+        return ids[-limit:] if part == "prompt" else ids[:limit]
+
+    def sequence(self, prompts: list[list[int]], answers: Tensor, mask: Tensor) -> TokenSequence:
+        """Prompts, padded on the left, before answers [B, A] of which ``mask`` is predicted."""
+        longest = max(map(len, prompts))
+        padding = [longest - len(ids) for ids in prompts]
+        pairs = zip(padding, prompts, strict=True)
+        given = torch.tensor([[self.end_token] * empty + ids for empty, ids in pairs])
+        ids = torch.cat([given, answers], dim=1)
+        mask = torch.cat([torch.zeros_like(given, dtype=torch.bool), mask], dim=1)
+        device = self.legal.device
+        return TokenSequence(ids.to(device), mask.to(device), torch.tensor(padding, device=device))
+
+
+def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
+    """The tokenizer in a folder, or by its name on the hub.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(
+            f"{path}: no tokenizer in transformers' form; learn one with `rlvr-world data bpe`, "
+            "or correct the path"
+        ) from error

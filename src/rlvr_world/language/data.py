@@ -1,0 +1,137 @@
+"""Transitions in words, whether of text games or of web pages."""
+
+import json
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rlvr_world.data.loader import ShardLoader
+from rlvr_world.data.samples import BadSample
+from rlvr_world.data.shards import ShardDataModule
+from rlvr_world.data.stream import Example, ExampleReader, MixedStream, RawSample, ShardFile
+from rlvr_world.language.manifest import TransitionShard
+from rlvr_world.types import Batch
+
+
+@dataclass(frozen=True)
+class TransitionReader(ExampleReader, ABC):
+    """Reads one transition of each sample."""
+
+    @abstractmethod
+    def parse(self, document: Any, where: str) -> Any:
+        """The transition in a JSON document, whose name in messages is ``where``.
+
+        Raises:
+            ValueError: It is no such transition.
+        """
+
+    def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
+        """The sample's transition."""
+        return self.spread(sample)
+
+    def spread(self, sample: RawSample) -> list[Example]:
+        """The sample's transition.
+
+        Raises:
+            BadSample: If there is none, or it is not what ``parse`` reads.
+        """
+        where = f"{sample['__url__']}: {sample['__key__']}"
+        if "json" not in sample:
+            raise BadSample(f"{where} has no json")
+        try:
+            transition = self.parse(json.loads(sample["json"]), where)
+        except json.JSONDecodeError as error:
+            raise BadSample(f"{where}: json is broken ({error})") from error
+        except (ValueError, RecursionError) as error:
+            raise BadSample(str(error)) from error
+        return [{"key": sample["__key__"], "transition": transition}]
+
+    def count(self, length: int) -> int:
+        """Always one."""
+        return 1
+
+    def collate(self, examples: list[Example]) -> Batch:
+        """Lists of keys and of transitions."""
+        return {name: [example[name] for example in examples] for name in ("key", "transition")}
+
+
+class TransitionDataModule(ShardDataModule, ABC):
+    """Transitions, of which training mixes those that change something with the others.
+
+    Args:
+        root: Folder with the shards and their ``manifest.json``.
+        changed_share: Share of the training examples in which something changes, from 0 to 1; if
+            not given, what it is in the data. Evaluation reads everything once.
+        test_split: The split to test on.
+        **shards: See ``ShardDataModule``.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        changed_share: float | None = None,
+        test_split: str = "test",
+        **shards: Any,
+    ) -> None:
+        super().__init__(root, **shards)
+        if changed_share is not None and not 0 <= changed_share <= 1:
+            raise ValueError(f"changed_share must be from 0 to 1, got {changed_share}")
+        self.changed_share = changed_share
+        self.test_split = test_split
+
+    @property
+    def which(self) -> str:
+        """Which of the transitions are wanted, for error messages."""
+        return ""
+
+    def wanted(self, shard: Any) -> bool:
+        """Whether to read a shard."""
+        return True
+
+    def shards(self, split: str) -> list[ShardFile]:
+        """The shards of a split that are wanted."""
+        return self._files(self._shards(split))
+
+    def lengths(self, split: str) -> dict[int, int]:
+        """A transition is one time step."""
+        return {1: sum(shard.transitions for shard in self._shards(split))}
+
+    def training_stream(self, **stream: Any) -> MixedStream:
+        """Mixes transitions in which something changes with the others."""
+        found = self._shards("train")
+        changed = [shard for shard in found if shard.changed]
+        unchanged = [shard for shard in found if not shard.changed]
+        share = self.changed_share
+        if share is None:
+            share = sum(s.changed for s in changed) / sum(s.transitions for s in found)
+        groups = (("changed", changed, share), ("unchanged", unchanged, 1 - share))
+        for name, shards, wanted in groups:
+            if wanted and not shards:
+                raise ValueError(
+                    f"{self.root} has no {name} transitions{self.which} to train on, but "
+                    f"changed_share is {share:g}"
+                )
+        return MixedStream(
+            groups=[(self._files(shards), wanted) for _, shards, wanted in groups], **stream
+        )
+
+    def test_dataloader(self) -> ShardLoader:
+        """Each transition of the test split once."""
+        return self.once(self.test_split)
+
+    def predict_dataloader(self) -> ShardLoader:
+        """The same as for testing."""
+        return self.once(self.test_split)
+
+    def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
+        """The batch as it is: it holds no tensors."""
+        return batch
+
+    def _shards(self, split: str) -> list[TransitionShard]:
+        found = self.manifest.splits.get(split)
+        return [shard for shard in found.shards if self.wanted(shard)] if found else []
+
+    def _files(self, shards: Sequence[TransitionShard]) -> list[ShardFile]:
+        return [ShardFile(self.root / shard.name, shard.samples) for shard in shards]

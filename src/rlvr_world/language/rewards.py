@@ -1,0 +1,54 @@
+"""Rewards for answers in words, of which a judge says what they are worth and why."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlvr_world.language.judgement import Reason
+from rlvr_world.reward import Reward, group_size
+
+
+class AnswerReward(Reward):
+    """A number that follows from the judgement of an answer.
+
+    Rewards with the same judge share what it finds, so that a set of them judges each answer once.
+
+    Args:
+        judge: Judges a text as the answer to a transition; it has a ``rule``.
+        weight: Factor in the total reward.
+    """
+
+    def __init__(self, judge: Callable[[str, Any], Any], weight: float = 1.0) -> None:
+        super().__init__(weight)
+        self.judge = judge
+
+    @property
+    def label(self) -> str:
+        """The metric, and the rule unless it is the strict one."""
+        name = type(self).__name__
+        return name if self.judge.rule == "strict" else f"{name} ({self.judge.rule})"
+
+    @abstractmethod
+    def value(self, judgement: Any) -> float:
+        """The score that a judgement is worth."""
+
+    @abstractmethod
+    def shown(self, transition: Any) -> tuple[str, str, str]:
+        """The state, the action and the right answer of a transition, for people."""
+
+    def judgements(self, prediction: Sequence[str], target: Sequence[Any]) -> list[Any]:
+        """What the judge finds in each of B * G answers, G neighbours to each of B transitions."""
+        group = group_size(prediction, target)
+        return [self.judge(text, target[i // group]) for i, text in enumerate(prediction)]
+
+    def reasons(self, prediction: Sequence[str], target: Sequence[Any]) -> list[Reason]:
+        """Why each of B * G answers is right or not; ``over the limit`` counts the stopped ones."""
+        return [judgement.reason for judgement in self.judgements(prediction, target)]
+
+    def score(self, prediction: Sequence[str], target: Sequence[Any]) -> Tensor:
+        """The score of each of B answers, [B] float32, on the metric's device."""
+        values = [self.value(judgement) for judgement in self.judgements(prediction, target)]
+        return torch.tensor(values, dtype=torch.float32, device=self.total.device)

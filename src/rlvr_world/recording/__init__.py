@@ -1,1 +1,0 @@
-"""Sources of shards: simulators, games, a browser, published files."""

@@ -1,1 +1,0 @@
-"""Rewards: one metric each, as a torchmetrics ``Metric``."""

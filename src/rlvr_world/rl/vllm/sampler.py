@@ -1,0 +1,152 @@
+"""Fills the predicted positions of token sequences by sampling from a vLLM engine."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlvr_world.nn.sequence_model import SequenceModel
+from rlvr_world.rl.vllm.engine import VLLMEngine
+from rlvr_world.rl.vllm.rounds import OpenRows, predicted_runs
+from rlvr_world.types import TokenSequence
+
+
+class VLLMSampler:
+    """A ``Sampler`` for large models, whose tokens a vLLM engine on the same GPU draws.
+
+    The engine takes the weights of the model before it samples, if they have changed. Its
+    log-probabilities differ slightly from the model's own, so training corrects for the mismatch
+    (``rl.importance``). It needs vLLM, the extra ``vllm``.
+
+    Args:
+        model: The folder of the model in ``transformers``' form, or its name on the hub. Its
+            ``config.json`` is enough: weights come from the model in training.
+        dtype: Type of the engine's weights and activations, as vLLM names it.
+        max_model_len: Longest sequence, prompt included; as in ``config.json`` if not given.
+        gpu_memory_utilization: Share of the GPU's memory for the engine, in (0, 1].
+        tensor_parallel_size: GPUs that share the engine; more than one only where training has
+            one process.
+        enforce_eager: No CUDA graphs: slower, with less memory and a faster start.
+        sleep: Give the engine's memory back between calls, at the price of handing all weights
+            over in each call.
+        engine: Further arguments of ``vllm.LLM``, by name.
+
+    Raises:
+        FileNotFoundError: The folder has no ``config.json``.
+    """
+
+    is_exact = True
+    """Whether samples come from the full distribution."""
+
+    needs_correction = True
+    """Whether sampled log-probabilities come from another engine than the policy's own."""
+
+    def __init__(
+        self,
+        model: Path | str,
+        dtype: str = "bfloat16",
+        max_model_len: int | None = None,
+        gpu_memory_utilization: float = 0.3,
+        tensor_parallel_size: int = 1,
+        enforce_eager: bool = False,
+        sleep: bool = False,
+        engine: dict[str, Any] | None = None,
+    ) -> None:
+        path = Path(model)
+        is_folder = path.is_dir() or path.is_absolute() or len(path.parts) > 2
+        if is_folder and not (path / "config.json").is_file():
+            raise FileNotFoundError(f"{path}: no config.json; give a model in transformers' form")
+        self.path = path
+        self.engine = VLLMEngine(
+            {
+                "model": str(model),
+                "dtype": dtype,
+                "max_model_len": max_model_len,
+                "gpu_memory_utilization": gpu_memory_utilization,
+                "tensor_parallel_size": tensor_parallel_size,
+                "enforce_eager": enforce_eager,
+                "enable_sleep_mode": sleep,
+                "enable_prefix_caching": True,
+                "skip_tokenizer_init": True,
+                "load_format": "dummy",
+                "logprobs_mode": "processed_logprobs",
+            }
+            | (engine or {}),
+            sleep,
+        )
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        model: SequenceModel,
+        template: TokenSequence,
+        legal_tokens: Tensor,
+        group_size: int = 1,
+        generator: torch.Generator | None = None,
+        end_token: int | None = None,
+    ) -> tuple[TokenSequence, Tensor]:
+        """Sample ``group_size`` fillings of each template, as ``Sampler`` does.
+
+        Each run of predicted positions is one request to the engine, whose prefix cache holds what
+        earlier runs have read.
+
+        Args:
+            model: The model to sample from.
+            template: Sequences [B, T] with blank predicted positions.
+            legal_tokens: Which tokens may be drawn, [V] bool.
+            group_size: G, the number of fillings for each template.
+            generator: Source of the engine's seeds.
+            end_token: A row that draws it is finished and filled up with it.
+
+        Returns:
+            The filled sequences [B * G, T], members of a group being neighbours, and the
+            log-probabilities of the drawn tokens under the engine, [B * G, T], 0 elsewhere.
+
+        Raises:
+            ValueError: vLLM is not installed, or its model does not fit this one or the sequences.
+        """
+        runs = predicted_runs(template)
+        self.engine.load(model)
+        self.check(template, legal_tokens, runs[-1][1])
+        rows = OpenRows(template.repeat(group_size), end_token)
+        vocab_size = self.engine.llm.model_config.get_vocab_size()
+        settings = token_settings(legal_tokens, vocab_size, end_token)
+        for start, stop in runs:
+            copies = group_size if start == runs[0][0] else 1
+            prompts = rows.prompts(start)[::copies]
+            seeds = draw_seeds(len(prompts), generator)
+            settings |= {"n": copies, "max_tokens": stop - start}
+            rows.write(start, stop, self.engine.generate(prompts, seeds, **settings))
+        self.engine.rest()
+        return rows.filled(), rows.log_probs.to(template.ids.device)
+
+    def check(self, template: TokenSequence, legal_tokens: Tensor, end: int) -> None:
+        """Raise where the engine cannot hold these sequences or has another vocabulary."""
+        config = self.engine.llm.model_config
+        if config.get_vocab_size() < len(legal_tokens):
+            raise ValueError(
+                f"{self.path}: its config.json names {config.get_vocab_size()} tokens, but the "
+                f"codec has {len(legal_tokens)}"
+            )
+        length = end - (0 if template.padding is None else int(template.padding.min()))
+        if length > config.max_model_len:
+            raise ValueError(
+                f"max_model_len: a sequence of {length} tokens does not fit into "
+                f"{config.max_model_len}; raise max_model_len or shorten prompts or answers"
+            )
+
+
+def token_settings(legal_tokens: Tensor, vocab_size: int, end_token: int | None) -> dict[str, Any]:
+    """What vLLM's sampling parameters say of tokens; no list where every token is legal."""
+    legal = None
+    if len(legal_tokens) < vocab_size or not legal_tokens.all():
+        legal = legal_tokens.nonzero().flatten().tolist()
+    stops = None if end_token is None else [end_token]
+    return {"allowed_token_ids": legal, "stop_token_ids": stops}
+
+
+def draw_seeds(count: int, generator: torch.Generator | None) -> list[int]:
+    """Seeds far enough from the largest that vLLM can count up from each."""
+    device = "cpu" if generator is None else generator.device
+    return torch.randint(2**62, (count,), generator=generator, device=device).tolist()

@@ -1,0 +1,1 @@
+"""Text games: states, judges, prompts, rewards, data."""

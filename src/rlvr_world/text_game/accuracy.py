@@ -1,0 +1,64 @@
+"""Accuracy on text games by whether something changes, as the paper's tables have it."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from rlvr_world.evaluation.scene import SceneMetrics
+from rlvr_world.language.answer import Form
+from rlvr_world.language.judge import Judge, Rule
+from rlvr_world.language.judgement import UNREADABLE
+from rlvr_world.types import Batch
+
+PERCENT = 100.0
+
+
+class TextGameAccuracy(SceneMetrics):
+    """Shares of right next states, in percent.
+
+    - ``unchanged``, ``changed``: over the steps in which nothing or something changes.
+    - ``overall``: over all steps.
+    - ``macro``: the mean over games of each game's ``overall``, so that all games count alike.
+    - ``valid_json``: answers that are JSON at all.
+
+    Args:
+        judge: ``strict`` judges the whole next state, ``upstream`` as the original does.
+        form: Whether answers say the difference or the whole next state.
+    """
+
+    labels: ClassVar[Mapping[str, str]] = {
+        "unchanged": "unchanged %",
+        "changed": "changed %",
+        "overall": "overall %",
+        "macro": "macro %",
+        "valid_json": "valid JSON %",
+    }
+    higher_is_better: ClassVar[Mapping[str, bool]] = dict.fromkeys(labels, True)
+    grouping: ClassVar[str | None] = "game"
+    macro: ClassVar[Mapping[str, str]] = {"macro": "overall"}
+
+    def __init__(self, judge: Rule = "strict", form: Form = "difference") -> None:
+        self.judge = Judge(judge, form)
+
+    def groups(self, batch: Batch) -> list[str]:
+        """The names of the games."""
+        return [transition.game for transition in batch["transition"]]
+
+    def score(self, prediction: Sequence[str], batch: Batch) -> dict[str, Tensor]:
+        """The metrics [B * G] of answers to B transitions; NaN where one does not apply."""
+        transitions = batch["transition"]
+        group = len(prediction) // len(transitions)
+        targets = [transition for transition in transitions for _ in range(group)]
+        pairs = zip(prediction, targets, strict=True)
+        reasons = [self.judge(text, transition).reason for text, transition in pairs]
+        right = PERCENT * torch.tensor([reason == "right" for reason in reasons]).float()
+        changed = torch.tensor([transition.changed for transition in targets])
+        readable = torch.tensor([reason not in UNREADABLE for reason in reasons])
+        return {
+            "unchanged": right.masked_fill(changed, torch.nan),
+            "changed": right.masked_fill(~changed, torch.nan),
+            "overall": right,
+            "valid_json": PERCENT * readable.float(),
+        }

@@ -1,0 +1,62 @@
+"""Rewards for answers about the next states of text games, by a strict or the original's rule."""
+
+import json
+
+from rlvr_world.language.answer import Form
+from rlvr_world.language.judge import Judge, Rule
+from rlvr_world.language.judgement import UNREADABLE, Judgement
+from rlvr_world.language.rewards import AnswerReward
+from rlvr_world.text_game.transition import Transition
+
+
+class TextGameReward(AnswerReward):
+    """A number that follows from the judgement of an answer.
+
+    Rewards with the same arguments share what they find, so that a set of them judges each answer
+    once.
+
+    Args:
+        judge: ``strict`` judges the whole next state, ``upstream`` as the original does.
+        form: Whether answers say the difference or the whole next state.
+        characters: A longer answer is not read and scores 0.
+        seconds: An answer that takes longer to judge, in processor time, scores 0.
+        weight: Factor in the total reward.
+    """
+
+    def __init__(
+        self,
+        judge: Rule = "strict",
+        form: Form = "difference",
+        characters: int = 65_536,
+        seconds: float = 1.0,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(Judge(judge, form, characters, seconds), weight)
+
+    def shown(self, transition: Transition) -> tuple[str, str, str]:
+        """The state, the action and what changes, as JSON."""
+        return json.dumps(transition.state), transition.action, json.dumps(transition.difference)
+
+
+class StateMatch(TextGameReward):
+    """1 if the next state is right, else 0: the paper's binary reward and its accuracy."""
+
+    def value(self, judgement: Judgement) -> float:
+        """1 or 0."""
+        return float(judgement.reason == "right")
+
+
+class TaskSpecific(TextGameReward):
+    """Equation 4 of the paper, which weighs what changes: in [0, 1.3], 0.3 if nothing changes."""
+
+    def value(self, judgement: Judgement) -> float:
+        """The reward in [0, 1.3]."""
+        return judgement.task_specific
+
+
+class ValidJSON(TextGameReward):
+    """1 if JSON was read, of whatever shape and with whatever repair the rule knows, else 0."""
+
+    def value(self, judgement: Judgement) -> float:
+        """1 or 0."""
+        return float(judgement.reason not in UNREADABLE)

@@ -1,0 +1,1 @@
+"""Published and generated text games as shards."""

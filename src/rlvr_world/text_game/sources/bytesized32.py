@@ -1,0 +1,172 @@
+"""The published ByteSized32-State-Prediction files as shards.
+
+Source: Wang et al., "Can Language Models Serve as Text-Based World Simulators?", 2024. A row holds
+the state before an action, after the action, and after the time step (tick) that follows, and the
+score before and after.
+"""
+
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, Literal
+
+from rlvr_world.language.folder import describe, finished, whole_folder
+from rlvr_world.language.layouts import GAMES
+from rlvr_world.language.recorded import TransitionSpool, write_splits
+from rlvr_world.text_game.manifest import TextManifest
+from rlvr_world.text_game.sources.bytesized32_rows import read_rows
+from rlvr_world.text_game.sources.bytesized32_splits import LeakCount, assign, spool_row
+from rlvr_world.text_game.transition import Mode
+
+EXAMPLE_GAME = "dishwasher"  # whose transitions the prompts of the original show
+RULES = ("objects", "actions", "score")
+
+
+def bytesized32(
+    source: Path,
+    root: Path = Path("data/bytesized32"),
+    split_by: Literal["state", "game", "file"] = "state",
+    val_share: float = 0.1,
+    test_share: float = 0.2,
+    modes: Sequence[Mode] = ("full", "action", "tick", "score"),
+    seed: int = 0,
+    max_skip_share: float = 0.01,
+) -> TextManifest:
+    """Write the shards of the published ByteSized32-State-Prediction files.
+
+    Each row gives one transition per mode; those of the same game, state and action are kept once.
+    The example game is left out. In mode ``score`` the state is the one after the tick.
+
+    Args:
+        source: Folder with ``train.jsonl`` or ``test.jsonl`` or both, plain or as ``.gz``, and with
+            ``object_rules.json``, ``action_rules.json`` and ``score_rules.json``.
+        root: Folder for the shards.
+        split_by: ``state`` puts all transitions from the same objects into the same split, also
+            those of different modes; ``game`` all of a game; ``file`` keeps the test file as it
+            is and takes the validation split from the train file by state.
+        val_share: Share of the states or games for validation.
+        test_share: Share of the states or games to test on; not used with ``file``.
+        modes: What the transitions cover.
+        seed: Where splits and order come from.
+        max_skip_share: Stop if a larger share of a file's lines is broken.
+
+    Raises:
+        FileNotFoundError: If the folder has no such files, or only some of the rules.
+        ValueError: If too many lines are broken, or ``root`` holds other data.
+    """
+    files = find_files(source, split_by)
+    settings = {
+        "files": {name: _sha256(path) for name, path in files.items()},
+        "split_by": split_by,
+        "shares": shares(split_by, val_share, test_share),
+        "modes": list(modes),
+        "seed": seed,
+    }
+    rules = read_rules(source)
+    manifest = finished(root, "bytesized32", settings)
+    if manifest is not None:
+        return manifest
+    with whole_folder(root) as folder:
+        return convert(files, folder, rules, settings, max_skip_share)
+
+
+def convert(
+    files: Mapping[str, Path],
+    folder: Path,
+    rules: Mapping[str, Mapping[str, str]],
+    settings: Mapping[str, Any],
+    max_skip_share: float,
+) -> TextManifest:
+    """Write the shards, rules and manifest of some files into a folder."""
+    counts, leaks, seed = Counter(), LeakCount(), settings["seed"]
+    with TemporaryFile(dir=folder) as file:
+        spool = TransitionSpool(file, GAMES)
+        for name, path in files.items():
+            for row in read_rows(path, max_skip_share, counts):
+                if row.game == EXAMPLE_GAME:
+                    counts["example_game"] += 1
+                    continue
+                if len(files) == 2:
+                    leaks.add(name, row)
+                spool_row(spool, row, settings["modes"], name, settings["split_by"])
+        split_of = assign(spool.entries, settings["shares"], random.Random(seed))
+        splits = write_splits(folder, spool, lambda entry: split_of[entry.unit], seed)
+    rows = dict(counts) | {"duplicates": spool.duplicates, "conflicts": spool.conflicts}
+    games = {entry.subject for entry in spool.entries}
+    return describe(
+        folder,
+        {game: texts for game, texts in rules.items() if game in games},
+        source="bytesized32",
+        settings=dict(settings),
+        versions={},
+        splits=splits,
+        rows=rows | ({"leaks": leaks.summary()} if len(files) == 2 else {}),
+    )
+
+
+def find_files(source: Path, split_by: str) -> dict[str, Path]:
+    """The train and the test file of a folder, as far as they are there."""
+    files = {}
+    for name in ("train", "test"):
+        paths = [source / f"{name}.jsonl", source / f"{name}.jsonl.gz"]
+        found = [path for path in paths if path.exists()]
+        if found:
+            files[name] = found[0]
+    wanted = ("train", "test") if split_by == "file" else tuple(files) or ("train",)
+    for name in wanted:
+        if name not in files:
+            raise FileNotFoundError(
+                f"{source} holds neither {name}.jsonl nor {name}.jsonl.gz of "
+                f"ByteSized32-State-Prediction (split_by is {split_by})"
+            )
+    return files
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def shares(split_by: str, val_share: float, test_share: float) -> dict[str, float]:
+    """The share of each split among states or games."""
+    test = 0.0 if split_by == "file" else test_share
+    if min(val_share, test) < 0 or val_share + test >= 1:
+        raise ValueError(
+            f"val_share {val_share:g} and test_share {test:g} must be at least 0 and leave "
+            "something to train on"
+        )
+    return {"train": 1 - val_share - test, "val": val_share, "test": test}
+
+
+def read_rules(source: Path) -> dict[str, dict[str, str]]:
+    """The rules in words by game; empty if the folder has none of the three files.
+
+    Raises:
+        FileNotFoundError: If it has some of them.
+        ValueError: If one does not hold a text for each game.
+    """
+    paths = {kind: source / f"{kind.removesuffix('s')}_rules.json" for kind in RULES}
+    missing = [path for path in paths.values() if not path.exists()]
+    if len(missing) == len(paths):
+        return {}
+    if missing:
+        raise FileNotFoundError(f"{missing[0]} does not exist, but other rules do")
+    texts = {kind: _texts(path) for kind, path in paths.items()}
+    games = set.intersection(*(set(found) for found in texts.values()))
+    return {game: {kind: texts[kind][game] for kind in RULES} for game in sorted(games)}
+
+
+def _texts(path: Path) -> dict[str, str]:
+    """A JSON file of one text per game; its separator lines become empty ones."""
+    try:
+        texts = json.loads(path.read_text())
+        return {
+            game: "\n\n".join(part.strip() for part in text.split("==========")).strip()
+            for game, text in texts.items()
+        }
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} must hold one text for each game ({error})") from error

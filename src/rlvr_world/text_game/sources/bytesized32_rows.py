@@ -1,0 +1,155 @@
+"""The rows of the files of ByteSized32-State-Prediction."""
+
+import gzip
+import json
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlvr_world.data.samples import BadSample
+from rlvr_world.data.skips import Read, Skips
+from rlvr_world.text_game.game_state import GameState, state_problem
+from rlvr_world.text_game.transition import WITHOUT_SCORE, Mode, Transition
+
+STATES = ("current_state", "action_state", "tick_state")
+SCORES = {"current_state": "current_score_state", "tick_state": "next_score_state"}
+FROM_TO = {
+    "full": ("current_state", "tick_state"),
+    "action": ("current_state", "action_state"),
+    "tick": ("action_state", "tick_state"),
+    "score": ("tick_state", "tick_state"),
+}
+CHECK_EVERY = 1000  # lines between two looks at the share of broken ones
+
+
+@dataclass(frozen=True)
+class Row:
+    """One action in one state of a game, with the states that it and the tick lead to.
+
+    Args:
+        game: Name of the game.
+        action: The action.
+        task: The game's task in words.
+        states: The ``current_state``, ``action_state`` and ``tick_state``; the first with the
+            score before, the last with the score after.
+        uuid_bases: The first free uuid in each of them.
+    """
+
+    game: str
+    action: str
+    task: str
+    states: dict[str, GameState]
+    uuid_bases: dict[str, int]
+
+    def transition(self, mode: Mode) -> Transition:
+        """What the row says in one mode.
+
+        In mode ``score`` the objects are those after the tick, on both sides, and the action is
+        kept: in some games the score depends on it and not on the objects alone.
+        """
+        before, after = FROM_TO[mode]
+        scores = {"before": None, "after": None}
+        if mode not in WITHOUT_SCORE:
+            scores = {
+                "before": self.states["current_state"]["score"],
+                "after": self.states["tick_state"]["score"],
+            }
+        return Transition(
+            game=self.game,
+            mode=mode,
+            action="" if mode == "tick" else self.action,
+            state={"objects": self.states[before]["objects"], "score": scores["before"]},
+            target={"objects": self.states[after]["objects"], "score": scores["after"]},
+            uuid_base=self.uuid_bases[before],
+            task=self.task,
+        )
+
+
+def read_rows(path: Path, max_skip_share: float, counts: Counter[str]) -> Iterator[Row]:
+    """The rows of a file, one in memory at a time.
+
+    Args:
+        path: A JSON Lines file, plain or gzipped.
+        max_skip_share: The largest share of lines that may be broken.
+        counts: Gets the numbers of lines read and of broken ones.
+
+    Raises:
+        ValueError: If more lines are broken, or the file ends in the middle.
+    """
+    skips = Skips(str(path), 0, max_skip_share)
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rb") as lines:
+        for number, line in enumerate(_whole(lines, path), 1):
+            try:
+                row = parse_row(line, f"{path} line {number}")
+                skips.add(Read(1))
+                yield row
+            except BadSample as error:
+                skips.add(Read(1, str(error)))
+            if number % CHECK_EVERY == 0:
+                _check(skips)
+    _check(skips)
+    if skips.skipped:
+        warnings.warn(str(skips), stacklevel=2)
+    counts[f"{path.name.split('.')[0]}_lines"] += skips.read
+    counts["broken_lines"] += skips.skipped
+
+
+def _whole(lines: Any, path: Path) -> Iterator[bytes]:
+    """The lines of a file that may be compressed."""
+    try:
+        yield from lines
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
+
+
+def _check(skips: Skips) -> None:
+    if skips.too_many:
+        raise ValueError(f"{skips} (max_skip_share is {skips.max_share:g})")
+
+
+def parse_row(line: bytes, where: str) -> Row:
+    """The row in one line.
+
+    Args:
+        line: JSON.
+        where: The line's name in messages.
+
+    Raises:
+        BadSample: If something is missing or of a wrong type.
+    """
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise BadSample(f"{where} is not JSON ({error})") from error
+    states = {}
+    for name in STATES:
+        objects = _take(fields, where, list, name, "objects")
+        score = _take(fields, where, dict, SCORES[name]) if name in SCORES else None
+        states[name] = {"objects": objects, "score": score}
+        problem = state_problem(states[name])
+        if problem is not None:
+            raise BadSample(f"{where}: {name}: {problem}")
+    return Row(
+        game=_take(fields, where, str, "game"),
+        action=_take(fields, where, str, "action_state", "lastAction"),
+        task=_take(fields, where, str, "current_state", "taskDesc"),
+        states=states,
+        uuid_bases={name: _take(fields, where, int, name, "max_UUID") for name in STATES},
+    )
+
+
+def _take(fields: Any, where: str, kind: type, *keys: str) -> Any:
+    """The value under nested keys, which must be of a type."""
+    for key in keys:
+        if not isinstance(fields, dict) or key not in fields:
+            raise BadSample(f"{where}: {'.'.join(keys)} is missing")
+        fields = fields[key]
+    if type(fields) is not kind:
+        got = type(fields).__name__
+        raise BadSample(f"{where}: {'.'.join(keys)} must be of type {kind.__name__}, got {got}")
+    return fields

@@ -1,0 +1,189 @@
+"""Games that TextWorld makes, and their states as objects.
+
+TextWorld: Côté et al., "TextWorld: A Learning Environment for Text-based Games", 2018. Only its
+logic in Python is used: games are neither compiled nor described in its prose.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from rlvr_world.text_game.game_state import GameObject, GameState
+from rlvr_world.text_game.sources.textworld_rules import ACTION_RULES, GOALS, OBJECT_RULES
+
+TYPES = {
+    "P": "player",
+    "r": "room",
+    "d": "door",
+    "c": "container",
+    "s": "supporter",
+    "k": "key",
+    "f": "food",
+    "o": "thing",
+}
+"""The type of an object by TextWorld's letter for it; also their order in a state."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large games are.
+
+    Args:
+        rooms: Rooms, from 2 to 5; one of them lies in the middle.
+        objects: Containers, supporters and things in them, more if the quest needs them.
+        quest_length: Actions from the start to the goal.
+    """
+
+    rooms: int = 3
+    objects: int = 5
+    quest_length: int = 3
+
+
+def import_textworld(module: str = "textworld") -> Any:
+    """A module of TextWorld.
+
+    Raises:
+        ModuleNotFoundError: If it is not installed; the text says how to install it.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"TextWorld games need the package {error.name}: pip install 'rlvr-world[textworld]'"
+        ) from error
+
+
+class TextGame:
+    """A game that can be won by reaching one goal.
+
+    Args:
+        seed: Where its map, objects, goal and names come from.
+        size: How large it is.
+    """
+
+    def __init__(self, seed: int, size: Size) -> None:
+        self.game = make_game(seed, size)
+        letters = list(TYPES)
+        entities = [i for i in self.game.infos.values() if str(i.type) in TYPES]
+        entities.sort(key=lambda info: (letters.index(str(info.type)), _number(info.id)))
+        self.types = {info.id: TYPES[str(info.type)] for info in entities}
+        self.uuids = {info.id: uuid for uuid, info in enumerate(entities)}
+        self.labels = {
+            info.id: f"{info.name or self.types[info.id]} (ID: {self.uuids[info.id]})"
+            for info in entities
+        }
+        last = self.game.quests[0].win_events[0].actions[-1]
+        self.goal = sorted((fact for fact in last.added if fact.name in GOALS), key=str)
+
+    @property
+    def task(self) -> str:
+        """The goal in words."""
+        return f"Your task is to make sure that {self._goal_words()}."
+
+    @property
+    def rules(self) -> dict[str, str]:
+        """The rules in words."""
+        goal = self._goal_words()
+        score = f"The score is 0 until {goal}. Then it is 1, and the game is over and won."
+        return {"objects": OBJECT_RULES, "actions": ACTION_RULES, "score": score}
+
+    def won(self, facts: Iterable[Any]) -> bool:
+        """Whether the goal is among the facts."""
+        return set(self.goal) <= set(facts)
+
+    def state(self, facts: Iterable[Any]) -> GameState:
+        """The objects and the score of a state that TextWorld gives as facts."""
+        facts = sorted(facts, key=str)
+        eaten = {fact.arguments[0].name for fact in facts if fact.name == "eaten"}
+        properties, contents = self._properties(facts), self._contents(facts)
+        objects: list[GameObject] = [
+            {
+                "name": self.labels[name],
+                "uuid": uuid,
+                "type": self.types[name],
+                "properties": properties[name],
+                "contains": contents[name],
+            }
+            for name, uuid in self.uuids.items()
+            if name not in eaten
+        ]
+        won = self.won(facts)
+        return {"objects": objects, "score": {"score": int(won), "gameOver": won, "gameWon": won}}
+
+    def _contents(self, facts: list[Any]) -> dict[str, list[str]]:
+        """The names of what each object contains, in the order of their uuids."""
+        places = {}
+        for fact in facts:
+            if fact.name in ("at", "in", "on"):
+                thing, place = (argument.name for argument in fact.arguments)
+                places[thing] = "P" if place == "I" else place
+        contents: dict[str, list[str]] = defaultdict(list)
+        for thing in self.uuids:
+            if thing in places:
+                contents[places[thing]].append(self.labels[thing])
+        return contents
+
+    def _properties(self, facts: list[Any]) -> dict[str, dict[str, Any]]:
+        """The properties of each object."""
+        properties: dict[str, dict[str, Any]] = {
+            name: {"opens": None} if kind == "key" else {} for name, kind in self.types.items()
+        }
+        doors = {}
+        for fact in facts:
+            first, *others = (argument.name for argument in fact.arguments)
+            if fact.name in ("open", "closed", "locked"):
+                properties[first]["isOpen"] = fact.name == "open"
+                properties[first]["isLocked"] = fact.name == "locked"
+            elif fact.name == "match":
+                properties[first]["opens"] = self.labels[others[0]]
+            elif fact.name == "link":
+                doors[first, others[1]] = self.labels[others[0]]
+        for fact in facts:
+            if fact.name.endswith("_of"):
+                there, here = (argument.name for argument in fact.arguments)
+                side = fact.name.removesuffix("_of")
+                properties[here][side] = self.labels[there]
+                if (here, there) in doors:
+                    properties[here][f"{side}Door"] = doors[here, there]
+        return properties
+
+    def _goal_words(self) -> str:
+        """When the game is won."""
+        words = []
+        for fact in self.goal:
+            names = [argument.name for argument in fact.arguments]
+            kind = "carried" if names[-1] == "I" else fact.name
+            words.append(GOALS[kind].format(*(self.labels.get(name) for name in names)))
+        return " and ".join(words)
+
+
+def make_game(seed: int, size: Size) -> Any:
+    """A ``textworld.Game``: a small map, a quest, and things that the quest does not need."""
+    generator = import_textworld("textworld.generator")
+    options = generator.GameOptions()
+    options.seeds = seed
+    options.quest_length = size.quest_length
+    rngs = options.rngs
+    world = generator.World.from_map(generator.make_small_map(size.rooms, rng=rngs["map"]))
+    world.set_player_room(world.rooms[rngs["objects"].randint(len(world.rooms))])
+    chaining = options.chaining
+    last_ones = options.kb.rules.get_matching(
+        ".*", exclude=["go.*", "examine.*", "look.*", "inventory.*"]
+    )
+    chaining.rules_per_depth = [last_ones]
+    chaining.backward = chaining.create_variables = True
+    chaining.rng = rngs["quest"]
+    chaining.restricted_types = {"r", "d"}
+    quests = generator.make_quest(world, options)
+    missing = size.objects - sum(entity.type not in "rdIP" for entity in world.entities)
+    if missing > 0:
+        world.populate(missing, rng=rngs["objects"])
+    grammar = generator.make_grammar(options.grammar, rng=rngs["grammar"])
+    return generator.Game(world, grammar, quests)
+
+
+def _number(name: str) -> int:
+    """The number in an identifier such as ``c_10``."""
+    return int(name.partition("_")[2] or 0)

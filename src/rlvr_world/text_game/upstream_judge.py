@@ -1,0 +1,177 @@
+"""The rule of the original (RLVR-World, Wu et al., 2025), so that numbers can be compared.
+
+It is lenient where it should not be and strict where it need not be: broken JSON is repaired, and
+True, False and None are replaced even within names; new objects are dropped, so that no answer is
+right where an object is added; objects that are kept instead of removed, names, types and extra
+properties do not count, but an extra property loses the whole task-specific reward; anything that
+raises an exception scores 0. The comparisons below keep to the original's operators, since what
+they accept is part of its behaviour: 1 is true, a dictionary of names may stand for a list.
+
+The original knows neither answers that say the whole state nor modes without a score. For those,
+the same comparison is made with the objects said, and the share of right scores is 1.
+"""
+
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import suppress
+from typing import Any
+
+from rlvr_world.language.answer import Form
+from rlvr_world.language.judgement import Judgement, equation_4
+from rlvr_world.text_game.game_state import GameState, Score
+from rlvr_world.text_game.transition import Transition
+from rlvr_world.text_game.upstream_answer import (
+    OverBudget,
+    lenient_answer,
+    read_leniently,
+    repair_tools,
+)
+
+Objects = dict[Any, Any]
+"""Objects by uuid; those of an answer may be anything in which "uuid" was found."""
+
+
+BAD_DATA = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""What an answer of an odd shape raises here, where the original takes any exception as wrong."""
+
+
+def upstream_judgement(text: str, transition: Transition, form: Form) -> Judgement:
+    """Judge the answer in a text."""
+    repair_tools()
+    answer = lenient_answer(text)
+    if not answer.strip():
+        return Judgement("no answer")
+    try:
+        said = read_leniently(answer)
+    except OverBudget:
+        return Judgement("over the limit")
+    except Exception:
+        return Judgement("not JSON")
+    try:
+        return _judgement(said, transition, form)
+    except BAD_DATA:
+        return Judgement("wrong shape")
+
+
+def _judgement(said: Any, transition: Transition, form: Form) -> Judgement:
+    """Compare what an answer says with the truth; raises where the original does."""
+    keys = ("modified", "removed") if form == "difference" else ("objects",)
+    if not all(key in said for key in keys):
+        return Judgement("wrong shape")
+    if form == "difference":
+        objects, score = _index(_next_entries(said, transition.state))
+    else:
+        objects, score = _index([*said["objects"], said.get("score", {})])
+    truth, _ = _index(transition.target["objects"])
+    compared = list(_compared(truth, objects))
+    share = sum(compared) / len(compared)
+    score_share = _score_share(score, transition.target["score"])
+    right = share == 1 and score_share == 1
+    try:
+        changed = _changed_share(transition, truth, objects)
+        reward = equation_4(share, score_share, right, changed)
+    except KeyError:
+        reward = 0.0
+    return Judgement("right" if right else "wrong state", share, reward)
+
+
+def _next_entries(said: Any, state: GameState) -> Iterator[Any]:
+    """The objects and the score that a difference leads to; objects that it adds are dropped."""
+    said = said if isinstance(said, dict) else {"modified": (), "removed": ()}
+    modified = _by_uuid(said["modified"])
+    for item in state["objects"]:
+        if not _holds(said["removed"], item["uuid"]):
+            yield modified.get(item["uuid"], item)
+    if state["score"] is not None and "score" in said:
+        score = said["score"]
+        yield score if isinstance(score, Sized) and len(score) else state["score"]
+
+
+def _by_uuid(items: Any) -> Objects:
+    """Those of the items that have a uuid, by it."""
+    found = {}
+    for item in items if isinstance(items, Iterable) else ():
+        with suppress(TypeError, KeyError):
+            found[item["uuid"]] = item
+    return found
+
+
+def _holds(removed: Any, uuid: int) -> bool:
+    """Whether a uuid is among the removed ones, which only a container can say."""
+    try:
+        return uuid in removed
+    except TypeError:
+        return False
+
+
+def _index(entries: Iterable[Any]) -> tuple[Objects, Any]:
+    """Objects by uuid and the score, told apart by their keys."""
+    objects, score = {}, {}
+    for entry in entries:
+        if "uuid" in entry:
+            objects[entry["uuid"]] = entry
+        elif "score" in entry:
+            score = entry
+    return objects, score
+
+
+def _compared(truth: Objects, objects: Objects) -> Iterator[bool]:
+    """Whether each property and ``contains`` of the truth is right; a missing object is wrong."""
+    for uuid, item in truth.items():
+        if uuid not in objects:
+            yield False
+            continue
+        other = objects[uuid]
+        if "properties" not in other:
+            yield False
+        else:
+            said = other["properties"]
+            for key, value in item["properties"].items():
+                yield key in said and said[key] == value
+        yield "contains" in other and sorted(other["contains"]) == sorted(item["contains"])
+
+
+def _score_share(said: Any, truth: Score | None) -> float:
+    """The share of right keys of the score."""
+    if truth is None:
+        return 1.0
+    return sum(key in said and said[key] == value for key, value in truth.items()) / len(truth)
+
+
+def _differences(first: Objects, second: Objects) -> Iterator[tuple[Any, Any, bool]]:
+    """For objects in both: uuid, key and whether it differs, of all properties and ``contains``."""
+    for uuid in first.keys() & second.keys():
+        one, two = first[uuid]["properties"], second[uuid]["properties"]
+        for key in one:
+            yield uuid, key, not (key in two and one[key] == two[key])
+        for key in two:
+            if key not in one:
+                yield uuid, key, True
+        contents = (sorted(side[uuid].get("contains", [])) for side in (first, second))
+        yield uuid, "contains", next(contents) != next(contents)
+
+
+def _changed_share(transition: Transition, truth: Objects, objects: Objects) -> float | None:
+    """The share of right properties among those that change, or None if none was compared.
+
+    Raises:
+        KeyError: The answer has a property that neither state has.
+    """
+    changes = transition.once("upstream", lambda: _changes(transition, truth))
+    try:
+        said = list(_differences(truth, objects))
+    except BAD_DATA:
+        return None
+    right = [not differs for uuid, key, differs in said if changes[uuid][key]]
+    return sum(right) / len(right) if right else None
+
+
+def _changes(transition: Transition, truth: Objects) -> dict[Any, dict[str, bool]]:
+    """For each object of the truth whether a key changes; of a new one only ``contains`` does."""
+    before, _ = _index(transition.state["objects"])
+    changes = {
+        uuid: {"contains": True} | dict.fromkeys(item["properties"], False)
+        for uuid, item in truth.items()
+    }
+    for uuid, key, differs in _differences(before, truth):
+        changes[uuid][key] = differs
+    return changes

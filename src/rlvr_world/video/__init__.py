@@ -1,0 +1,1 @@
+"""Video with actions: tokens, rewards, scenes, data."""

@@ -1,0 +1,82 @@
+"""How far predicted clips as a whole are from true clips as a whole."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from rlvr_world.evaluation.cells import Cell
+from rlvr_world.frozen import Frozen
+from rlvr_world.video.lpips.lpips import PerceptualDistance
+
+TRUTH = "truth"
+
+
+class ClipFeatures(nn.Module):
+    """What a clip looks like and how it changes, in the features of LPIPS's last layer.
+
+    They are averaged over the positions of a frame. The first half is their mean over the frames,
+    the second half their mean absolute change from frame to frame; both times 100.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.perception = PerceptualDistance("st-alex")
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Clips [N, F, 3, H, W] in [0, 1] of at least two frames to [N, 2 * D], D = 256."""
+        last_layers = (self.perception.features(images)[-1] for images in clips.unbind(dim=1))
+        frames = 100 * torch.stack([x.mean(dim=(-2, -1)) for x in last_layers], dim=1)  # [N, F, D]
+        return torch.cat([frames.mean(dim=1), frames.diff(dim=1).abs().mean(dim=1)], dim=1)
+
+
+class FrechetClipDistance:
+    """The Fréchet distance of the features of predicted clips to those of true clips.
+
+    It compares sets, so that a row which is right on average but always blurred, or always still,
+    shows. With the features of an I3D network it is FVD (Unterthiner et al., 2018); those weights
+    have to be brought. The default stands in for it, and its values compare only with each other
+    and for the same number of clips.
+
+    Args:
+        features: A network from clips [N, F, 3, H, W] in [0, 1] to features [N, D];
+            ``ClipFeatures`` if not given.
+        label: The heading of the column.
+    """
+
+    name = "frechet"
+
+    def __init__(
+        self, features: nn.Module | None = None, label: str = "Fréchet distance (ST-alex)"
+    ) -> None:
+        self.network = Frozen(features or ClipFeatures())
+        self.label = label
+        self.found: dict[str, list[Tensor]] = defaultdict(list)
+
+    def add(self, row: str, clips: Tensor, seeds: int) -> None:
+        """Take in clips [B * seeds, F, 3, H, W] of a row."""
+        features = self.network.on(clips.device)(clips.float()).cpu()
+        self.found[row].append(features.unflatten(0, (-1, seeds)))
+
+    def cells(self) -> Mapping[str, Cell]:
+        """The distance of each row to the row ``truth``: mean and deviation over seeds."""
+        rows = {row: torch.cat(parts) for row, parts in self.found.items()}  # [clips, seeds, D]
+        truth = rows.pop(TRUTH)[:, 0]
+        cells = {}
+        for row, features in rows.items():
+            by_seed = torch.stack([distance(part, truth) for part in features.unbind(dim=1)])
+            std = by_seed.std().item() if len(by_seed) > 1 else 0.0
+            cells[row] = Cell(by_seed.mean().item(), std)
+        return cells
+
+
+def distance(first: Tensor, second: Tensor) -> Tensor:
+    """The Fréchet distance of Gaussians fitted to features [N, D] and [M, D]."""
+    same = nn.Identity()
+    same.num_features = first.shape[1]
+    metric = FrechetInceptionDistance(same)
+    metric.update(first, real=False)
+    metric.update(second, real=True)
+    return metric.compute()

@@ -1,0 +1,1 @@
+"""Frames and actions as token sequences."""

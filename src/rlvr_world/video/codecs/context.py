@@ -1,0 +1,85 @@
+"""Video, many frames at a time: a context frame as many tokens, the frames after it as few."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rlvr_world.types import Batch, TokenSequence
+from rlvr_world.video.codecs.video_codec import VideoCodec
+from rlvr_world.video.tokenizer.compressive import ClipCodes, CompressiveVQModel
+
+
+class ContextVideoCodec(VideoCodec):
+    """A context frame, then frames and actions: ``ctx f0 a0 f1 a1 ... f_T`` (Equation 8).
+
+    The frames after the first ``window`` are predicted, as many as the clip has, which is the
+    horizon; every action is given. A batch holds the context frame as ``context``, or as
+    ``context_tokens`` beside ``tokens``: see ``context_gap`` of ``VideoDataModule``. Token ids are
+    those of the frames, then those of the context frame, then the action bins.
+
+    Args:
+        tokenizer: Checkpoint or exported folder of a trained ``CompressiveTokenizer``.
+        action_low: Lower end of the range of each action dimension.
+        action_high: Upper end of the range of each action dimension.
+        window: Number of leading frames that are given, besides the context frame.
+        action_bins: Number of equal bins of each action dimension (256 in the paper).
+        special_tokens: Reserve two ids after the action bins, as in the published checkpoints; no
+            sequence holds them.
+        last_action: Keep the action of the last frame, which nothing follows, as in the released
+            code. It changes no prediction.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Path | CompressiveVQModel,
+        action_low: Sequence[float],
+        action_high: Sequence[float],
+        window: int = 1,
+        action_bins: int = 256,
+        special_tokens: bool = False,
+        last_action: bool = False,
+    ) -> None:
+        is_path = not isinstance(tokenizer, CompressiveVQModel)
+        model = CompressiveVQModel.load(tokenizer) if is_path else tokenizer
+        if window < 1:
+            raise ValueError(f"window must be at least 1, got {window}")
+        codes = model.num_codes + model.num_context_codes
+        ranges = (action_low, action_high, action_bins)
+        super().__init__(
+            model, model.frame_size, model.grid, codes, window, *ranges, special_tokens
+        )
+        self.context_grid = model.context_grid
+        self.last_action = last_action
+
+    @property
+    def layout_options(self) -> tuple[str, ...]:
+        """The names of the options of the layout that are on."""
+        return ("context", *super().layout_options, *("last_action",) * self.last_action)
+
+    def tokens(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        if "context_tokens" in batch:
+            self.check_tokenizer(batch)
+            return batch["context_tokens"] + self.num_codes, batch["tokens"]
+        if "context" not in batch:
+            raise ValueError(
+                f"sample {batch['key'][0]} has no context frame; give context_gap to the data"
+            )
+        frames, context = self.pixels(batch), batch["context"].float() / 255
+        codes = self.tokenizer.on(frames.device).encode(context, frames)
+        return codes.context.flatten(1) + self.num_codes, codes.frames.flatten(2)
+
+    def sequence(self, prefix: Tensor, frames: Tensor, actions: Tensor) -> TokenSequence:
+        ids, mask, _ = self.interleave(frames, actions)
+        parts = [prefix, ids, actions[:, -1]] if self.last_action else [prefix, ids]
+        given = [torch.zeros_like(part, dtype=torch.bool) for part in parts]
+        given[1] = mask
+        return TokenSequence(torch.cat(parts, dim=1), torch.cat(given, dim=1))
+
+    def decode(self, sequence: TokenSequence) -> Tensor:
+        """Predicted frames [B, F, 3, H, W] in [0, 1]."""
+        places = self.context_grid[0] * self.context_grid[1]
+        context = sequence.ids[:, :places].unflatten(1, self.context_grid) - self.num_codes
+        frames = self.predicted_tokens(sequence).unflatten(2, self.grid)
+        return self.tokenizer.on(frames.device).decode(ClipCodes(context, frames))

@@ -1,0 +1,89 @@
+"""Video, frame by frame: every frame as tokens of its own, actions as 256 bins between them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from rlvr_world.types import Batch, TokenSequence
+from rlvr_world.video.codecs.action_range import DataRange, action_limits
+from rlvr_world.video.codecs.video_codec import VideoCodec
+from rlvr_world.video.tokenizer.vq_model import VQModel, load_vq_model
+
+
+class FrameCodec(VideoCodec):
+    """Frames and actions as one sequence ``f1 a1 f2 a2 ... f_T`` (Equation 7 of the paper).
+
+    The frames after the first ``context_frames`` are predicted; every action is given. A clip of
+    ``context_frames + 1`` frames is the paper's single-step prediction.
+
+    Args:
+        tokenizer: Checkpoint or exported folder of a trained ``VQTokenizer``.
+        frame_size: Height and width of the frames in pixels.
+        action_low: Lower end of the range of each action dimension.
+        action_high: Upper end of the range of each action dimension.
+        context_frames: Number of leading frames that are given.
+        action_bins: Number of equal bins of each action dimension (256 in the paper).
+        special_tokens: Put a beginning token before the first predicted frame and an end token
+            after the last one, both given, as in the published checkpoints.
+        action_range: Takes the ranges from the data; ``action_low`` and ``action_high`` then do
+            not count.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Path | VQModel,
+        frame_size: Sequence[int],
+        action_low: Sequence[float] | None = None,
+        action_high: Sequence[float] | None = None,
+        context_frames: int = 4,
+        action_bins: int = 256,
+        special_tokens: bool = False,
+        action_range: DataRange | None = None,
+    ) -> None:
+        model = tokenizer if isinstance(tokenizer, VQModel) else load_vq_model(tokenizer)
+        if any(side % model.downscale for side in frame_size):
+            raise ValueError(
+                f"frame_size {tuple(frame_size)} must be a multiple of the {model.downscale} "
+                "pixels that a token of the tokenizer stands for"
+            )
+        if context_frames < 1:
+            raise ValueError(f"context_frames must be at least 1, got {context_frames}")
+        grid = [side // model.downscale for side in frame_size]
+        ranges = (*action_limits(action_low, action_high, action_range), action_bins)
+        super().__init__(
+            model, frame_size, grid, model.num_codes, context_frames, *ranges, special_tokens
+        )
+        self.context_frames = context_frames
+
+    def tokens(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        frames = self.frame_tokens(batch)
+        return frames.new_zeros(len(frames), 0), frames
+
+    def frame_tokens(self, batch: Batch) -> Tensor:
+        """The tokens of every frame, [B, T, N], read from the batch or made from its frames."""
+        if "tokens" in batch:
+            self.check_tokenizer(batch)
+            return batch["tokens"]
+        frames = self.pixels(batch)
+        codes = self.tokenizer.on(frames.device).encode(frames.flatten(0, 1))
+        return rearrange(codes, "(b t) h w -> b t (h w)", b=len(frames))
+
+    def sequence(self, prefix: Tensor, frames: Tensor, actions: Tensor) -> TokenSequence:
+        ids, mask, _ = self.interleave(frames, actions)
+        if not self.special_tokens:
+            return TokenSequence(ids, mask)
+        start = self.window * (frames.shape[2] + actions.shape[2])
+        beginning = ids.new_full((len(ids), 1), self.vocab_size - 2)
+        given = torch.zeros_like(beginning, dtype=torch.bool)
+        ids = torch.cat([ids[:, :start], beginning, ids[:, start:], beginning + 1], dim=1)
+        return TokenSequence(ids, torch.cat([mask[:, :start], given, mask[:, start:], given], 1))
+
+    def decode(self, sequence: TokenSequence) -> Tensor:
+        """Predicted frames [B, F, 3, H, W] in [0, 1]."""
+        tokens = self.predicted_tokens(sequence)  # [B, F, N]
+        codes = tokens.flatten(0, 1).unflatten(1, self.grid)
+        frames = self.tokenizer.on(codes.device).decode(codes)
+        return frames.unflatten(0, tokens.shape[:2])

@@ -1,0 +1,173 @@
+"""What the codecs of video share: given and predicted frames with actions between them."""
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rlvr_world.codec import Codec
+from rlvr_world.frozen import Frozen
+from rlvr_world.types import Batch, TokenSequence
+from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
+
+TIMED = ("frames", "tokens")
+"""The entries of a batch with one value for each frame that the codec reads."""
+
+
+class VideoCodec(Codec):
+    """Frames as tokens of a frozen tokenizer, actions as bins between them.
+
+    Args:
+        tokenizer: The tokenizer.
+        frame_size: Height and width of the frames in pixels.
+        grid: Height and width of a predicted frame in tokens.
+        codes: Number of token ids that frames take up; those of action bins follow.
+        window: Number of leading frames that are given.
+        action_low: Lower end of the range of each action dimension.
+        action_high: Upper end of the range of each action dimension.
+        action_bins: Number of equal bins of each action dimension.
+        special_tokens: Whether the last two ids are a beginning and an end token.
+    """
+
+    def __init__(
+        self,
+        tokenizer: TokenizerModel,
+        frame_size: Sequence[int],
+        grid: Sequence[int],
+        codes: int,
+        window: int,
+        action_low: Sequence[float],
+        action_high: Sequence[float],
+        action_bins: int,
+        special_tokens: bool,
+    ) -> None:
+        super().__init__()
+        if len(action_low) != len(action_high) or not all(
+            low < high for low, high in zip(action_low, action_high, strict=False)
+        ):
+            raise ValueError("action_low and action_high must be as long, and low below high")
+        self.tokenizer = Frozen(tokenizer)
+        self.tokenizer_fingerprint = tokenizer.fingerprint
+        self.num_codes = tokenizer.num_codes
+        self.frame_size = tuple(frame_size)
+        self.grid = tuple(grid)
+        self.tokens_per_frame = grid[0] * grid[1]
+        self.window = window
+        self.action_bins = action_bins
+        self.action_offset = codes
+        self.special_tokens = special_tokens
+        self.vocab_size = codes + action_bins + 2 * special_tokens
+        self.register_buffer("action_low", torch.tensor(action_low), persistent=False)
+        self.register_buffer("action_high", torch.tensor(action_high), persistent=False)
+
+    @property
+    def fingerprint(self) -> str:
+        ranges = (self.action_low.tolist(), self.action_high.tolist())
+        layout = (self.frame_size, self.window, self.action_bins, *ranges, *self.layout_options)
+        return hashlib.sha256(f"{self.tokenizer_fingerprint} {layout}".encode()).hexdigest()[:16]
+
+    @property
+    def layout_options(self) -> tuple[str, ...]:
+        """The names of the options of the layout that are on."""
+        return ("special_tokens",) * self.special_tokens
+
+    def encode(self, batch: Batch) -> TokenSequence:
+        prefix, frames = self.tokens(batch)
+        return self.sequence(prefix, frames, self.action_tokens(batch["actions"]))
+
+    def template(self, batch: Batch) -> TokenSequence:
+        prefix, frames = self.tokens(self.given(batch))
+        return self.blank(prefix, frames, self.action_tokens(batch["actions"]))
+
+    def given(self, batch: Batch) -> Batch:
+        """The batch with none but the given frames."""
+        return batch | {name: batch[name][:, : self.window] for name in TIMED if name in batch}
+
+    def blank(self, prefix: Tensor, frames: Tensor, actions: Tensor) -> TokenSequence:
+        """A template of given frames [B, W, N] and of as many more as there are actions for."""
+        missing = max(actions.shape[1] - frames.shape[1], 0)
+        blanks = frames.new_zeros(len(frames), missing, frames.shape[2])
+        return self.sequence(prefix, torch.cat([frames, blanks], dim=1), actions)
+
+    @abstractmethod
+    def tokens(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The token ids before the frames, [B, P], and those of the frames, [B, T, N]."""
+
+    @abstractmethod
+    def sequence(self, prefix: Tensor, frames: Tensor, actions: Tensor) -> TokenSequence:
+        """One sequence of what ``tokens`` returns and the tokens of actions [B, T, A]."""
+
+    def predicted_tokens(self, sequence: TokenSequence) -> Tensor:
+        """The tokens of the predicted frames, [B, F, N]."""
+        ids = sequence.ids[sequence.target_mask]
+        return ids.view(len(sequence.ids), -1, self.tokens_per_frame)
+
+    def target(self, batch: Batch) -> Tensor:
+        """True frames [B, F, 3, H, W] in [0, 1]."""
+        return self.given_frames(batch)[:, self.window :].float() / 255
+
+    def copy_last(self, batch: Batch) -> Tensor:
+        """The last given frame, [B, F, 3, H, W] in [0, 1]."""
+        frames = batch["frames"].float() / 255
+        return frames[:, self.window - 1 : self.window].expand_as(frames[:, self.window :])
+
+    def legal_tokens(self) -> Tensor:
+        return torch.arange(self.vocab_size, device=self.action_low.device) < self.num_codes
+
+    def pixels(self, batch: Batch) -> Tensor:
+        """The frames of a batch as the tokenizer reads them, float [B, T, 3, H, W] in [0, 1]."""
+        frames = self.given_frames(batch)
+        if frames.shape[-2:] != self.frame_size:
+            height, width = frames.shape[-2:]
+            raise ValueError(
+                f"frames are {height}x{width}, but frame_size of the codec is "
+                f"{self.frame_size[0]}x{self.frame_size[1]}"
+            )
+        return frames.float() / 255
+
+    def given_frames(self, batch: Batch) -> Tensor:
+        """The frames of a batch, uint8 [B, T, 3, H, W]."""
+        if "frames" not in batch:
+            raise ValueError(
+                f"sample {batch['key'][0]} has tokens but no frames, which are needed to score "
+                "predictions: use the shards with frames, or write the token shards again with "
+                "this split in keep_frames"
+            )
+        return batch["frames"]
+
+    def check_tokenizer(self, batch: Batch) -> None:
+        """Raise ``ValueError`` if the tokens of a batch come from another tokenizer."""
+        for key, fingerprint in zip(batch["key"], batch.get("tokenizer", ()), strict=False):
+            if fingerprint != self.tokenizer_fingerprint:
+                raise ValueError(
+                    f"sample {key}: its tokens were made by tokenizer {fingerprint}, but this "
+                    f"codec holds {self.tokenizer_fingerprint}; write the token shards again "
+                    "(rlvr-world data tokens)"
+                )
+
+    def action_tokens(self, actions: Tensor) -> Tensor:
+        """Token ids of actions [B, T, S * A]; a stride of S frames has S actions in a row."""
+        steps = actions.shape[-1] // len(self.action_low)
+        if steps * len(self.action_low) != actions.shape[-1]:
+            raise ValueError(
+                f"actions have {actions.shape[-1]} dimensions, which is no multiple of the "
+                f"{len(self.action_low)} in action_low"
+            )
+        low, high = self.action_low.repeat(steps), self.action_high.repeat(steps)
+        bins = ((actions - low) / (high - low) * self.action_bins).long()
+        return bins.clamp(0, self.action_bins - 1) + self.action_offset
+
+    def interleave(self, frames: Tensor, actions: Tensor) -> TokenSequence:
+        """Frames [B, T, N], each with the action [B, T, A] after it, without the last action."""
+        if frames.shape[1] <= self.window:
+            raise ValueError(
+                f"clips of {frames.shape[1]} frames leave none to predict after "
+                f"{self.window} given frames; raise clip_length of the data"
+            )
+        pairs = torch.cat([frames, actions], dim=-1)
+        predicted = torch.zeros_like(pairs, dtype=torch.bool)
+        predicted[:, self.window :, : frames.shape[-1]] = True
+        length = pairs[0].numel() - actions.shape[-1]
+        return TokenSequence(pairs.flatten(1)[:, :length], predicted.flatten(1)[:, :length])

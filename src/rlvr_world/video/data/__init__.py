@@ -1,0 +1,1 @@
+"""Clips and tokens of video from shards."""

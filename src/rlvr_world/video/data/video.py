@@ -1,0 +1,148 @@
+"""Clips of video with actions, from frames or from tokens."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from rlvr_world.data.loader import ShardLoader
+from rlvr_world.data.manifest import Manifest, read_members
+from rlvr_world.data.mix import Mix
+from rlvr_world.data.samples import decode_episode
+from rlvr_world.data.shards import ShardDataModule
+from rlvr_world.data.stream import MixedStream, ShardFile, TrainingStream
+from rlvr_world.video.data.clip_reader import ClipReader
+
+
+class VideoDataModule(ShardDataModule):
+    """Clips of video with actions.
+
+    A batch holds ``frames`` uint8 [B, T, 3, H, W], or ``tokens`` long [B, T, N] with the
+    fingerprints of their ``tokenizer``; ``actions`` float32 [B, T, A * stride], of which step t
+    holds all actions between frame t and frame t + 1; ``states`` float32 [B, T, S] where there are
+    any; and ``key``, the episode and the first frame of each clip. With ``context_gap`` it also
+    holds ``context`` uint8 [B, 3, H, W]; tokens that depend on a context frame come with
+    ``context_tokens`` long [B, N].
+
+    Args:
+        root: Folder with the shards and their ``manifest.json``.
+        clip_length: Frames per clip.
+        stride: A clip takes every ``stride``-th frame.
+        clips_per_episode: Clips that training takes of an episode each time it decodes one.
+        eval_clips_per_episode: Clips of each episode for validation and test, evenly spread.
+        image_size: The height and width that frames must have, if given.
+        segment_length: Draw the frames of a clip out of so many frames (at the stride), or all of a
+            shorter episode: the first one, and others in order. They are consecutive if not given.
+            For tokenizers.
+        context_gap: Add a context frame: one of the so many frames (at the stride) before the clip
+            or its first frame, at random.
+        test_split: The split to test on: ``test``, or one with other actions, such as
+            ``test_counterfactual``, where there is one.
+        more_roots: Further folders with frames or tokens, actions and states of the same size.
+            Each training clip comes from any of the folders alike, whatever their sizes; validation
+            and test read all of them.
+        **shards: See ``ShardDataModule``.
+    """
+
+    made_by = "rlvr-world data pusht --root {root}` or `rlvr-world data metaworld --root {root}"
+
+    def __init__(
+        self,
+        root: str = "data/pusht",
+        clip_length: int = 5,
+        stride: int = 1,
+        clips_per_episode: int = 4,
+        eval_clips_per_episode: int = 4,
+        image_size: int | None = None,
+        segment_length: int | None = None,
+        context_gap: int | None = None,
+        test_split: str = "test",
+        more_roots: Sequence[str] = (),
+        **shards: Any,
+    ) -> None:
+        super().__init__(root, **shards)
+        self.mix = Mix([self.root, *map(Path, more_roots)], self.made_by)
+        counts = {
+            "clip_length": clip_length,
+            "stride": stride,
+            "clips_per_episode": clips_per_episode,
+            "eval_clips_per_episode": eval_clips_per_episode,
+        }
+        for name, value in counts.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if segment_length is not None and segment_length < clip_length:
+            raise ValueError(
+                f"segment_length {segment_length} is less than the {clip_length} of clip_length"
+            )
+        if context_gap is not None and context_gap < 0:
+            raise ValueError(f"context_gap must be at least 0, got {context_gap}")
+        self.cut = (*counts.values(), segment_length, context_gap)
+        self.image_size = image_size
+        self.test_split = test_split
+
+    def reader(self, split: str) -> ClipReader:
+        """Cuts clips out of episodes whose arrays look as the manifest says."""
+        return ClipReader(self.mix.shapes(split), *self.cut)
+
+    def shards(self, split: str) -> list[ShardFile]:
+        """The shards of a split in all folders."""
+        return list(chain.from_iterable(self.mix.shards(split)))
+
+    def lengths(self, split: str) -> dict[int, int]:
+        """How many samples of a split have how many frames, in all folders."""
+        return self.mix.lengths(split)
+
+    def training_stream(self, **stream: Any) -> TrainingStream:
+        """A stream that takes samples from all folders alike."""
+        groups = [(shards, 1.0) for shards in self.mix.shards("train") if shards]
+        return MixedStream(groups=groups, **stream) if groups[1:] else TrainingStream(**stream)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the first folder holds."""
+        return self.mix.manifests[0]
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the data of all folders, down to the bytes."""
+        return self.mix.fingerprint
+
+    def setup(self, stage: str) -> None:
+        """Check that the data is there, and that its frames have the size and the context asked."""
+        super().setup(stage)
+        self.mix.check()
+        for split in self.manifest.splits.values():
+            if self.cut[-1] is not None and not {"frames", "context_tokens"} & split.shapes.keys():
+                raise ValueError(
+                    f"{self.root} holds tokens without a context frame: write the tokens of a "
+                    "compressive tokenizer (rlvr-world data tokens), or leave context_gap out"
+                )
+            height, width, _ = split.shapes.get("frames", (self.image_size,) * 3)
+            if self.image_size is not None and not height == width == self.image_size:
+                raise ValueError(
+                    f"{self.root} holds frames of {height} x {width}, but image_size is "
+                    f"{self.image_size}"
+                )
+
+    def test_dataloader(self) -> ShardLoader:
+        """Each clip of the test split once."""
+        return self.once(self.test_split)
+
+    def predict_dataloader(self) -> ShardLoader:
+        """The same as for testing."""
+        return self.once(self.test_split)
+
+
+def episodes(root: str | Path, split: str) -> Iterator[dict[str, Any]]:
+    """The whole episodes of a split in order, decoded as ``decode_episode`` says.
+
+    Raises:
+        BadSample: At the first episode that cannot be used.
+    """
+    manifest = Manifest.load(root, VideoDataModule.made_by.format(root=root))
+    found = manifest.splits[split]
+    for shard in found.shards:
+        for sample in read_members(Path(root) / shard.name):
+            yield decode_episode(sample, found.shapes)

@@ -1,0 +1,154 @@
+"""LPIPS, a distance between images that follows human judgement, without torchvision.
+
+Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018;
+the shift-tolerant form (ST) is Ghildyal and Liu, "Shift-tolerant Perceptual Similarity Metric",
+ECCV 2022.
+"""
+
+import pickle
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rlvr_world.video.lpips.trunks import BACKBONES, Backbone, BackboneName
+
+MIN_SIZE = 32
+"""The smallest image side, in pixels, that every backbone can take."""
+
+
+class PerceptualDistance(nn.Module):
+    """LPIPS of pairs of images: 0 for equal ones, growing with the difference that people see.
+
+    It is differentiable, runs in float32 or under autocast, and compares features in float32.
+
+    Args:
+        backbone: ``st-alex`` and ``st-vgg`` are the shift-tolerant form, whose weights come with
+            the package ``stlpips-pytorch``; ``alex``, ``vgg`` and ``squeeze`` are the published
+            LPIPS v0.1 on torchvision's ImageNet weights, which are fetched once.
+        weights: A weight file to use instead: torchvision's for a published form, that of
+            ``stlpips-pytorch`` for a shift-tolerant one.
+    """
+
+    def __init__(self, backbone: BackboneName = "st-alex", weights: Path | None = None) -> None:
+        super().__init__()
+        if backbone not in BACKBONES:
+            raise ValueError(f"backbone: {backbone!r} is none of {', '.join(BACKBONES)}")
+        spec = BACKBONES[backbone]
+        self.label, self.taps = spec.label, spec.taps
+        path = _locate(spec) if weights is None else Path(weights)
+        state = _read(path)
+        with torch.device("meta"):
+            self.trunk = nn.Sequential(*spec.layers())
+        prefix = re.compile(r"(features|net\.slice\d)\.(?!\d+\.filt)")
+        trunk_state = {prefix.sub("", k): v.float() for k, v in state.items() if prefix.match(k)}
+        linear = state if spec.complete else _read(_linear_layers(backbone))
+        try:
+            self.trunk.load_state_dict(trunk_state, assign=True)
+            rows = [linear[f"lin{i}.model.1.weight"] for i in range(len(spec.taps))]
+        except (RuntimeError, KeyError) as error:
+            raise ValueError(
+                f"{path}: these are not the weights of LPIPS ({spec.label}), which are "
+                f"published as {spec.file}"
+            ) from error
+        self.channel_scales = nn.ParameterList(row.float().sqrt()[0] for row in rows)  # [C, 1, 1]
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
+        self.to(memory_format=torch.channels_last)
+
+    def forward(
+        self, prediction: Tensor, target: Tensor, grid: Sequence[int] | None = None
+    ) -> Tensor:
+        """The distance of each prediction [N, 3, H, W] to its target, [N]; pixels in [0, 1].
+
+        With a ``grid`` of h x w patches that at each patch, [N, h, w], of which the distance is the
+        mean, or nearly, where patches share places. B targets may serve N = B * G predictions; the
+        features of each are computed once.
+        """
+        features = self.features(prediction), self.features(target)
+        return self.distance_from_features(*features, grid)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Features whose summed squared difference is the distance.
+
+        Args:
+            images: [N, 3, H, W], pixels in [0, 1], sides of at least 32.
+
+        Returns:
+            For each compared layer [N, C, h, w]: unit vectors over C, times the root of the
+            layer's linear weights, over the root of the number of positions.
+        """
+        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < MIN_SIZE:
+            raise ValueError(
+                f"LPIPS needs images [N, 3, H, W] with sides of at least {MIN_SIZE} pixels, "
+                f"got {list(images.shape)}"
+            )
+        x = ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        compared = []
+        for index, layer in enumerate(self.trunk):
+            x = layer(x)
+            if index in self.taps:
+                scale = self.channel_scales[len(compared)] / x[0, 0].numel() ** 0.5
+                compared.append(F.normalize(x.float(), dim=1, eps=1e-10) * scale)
+        return compared
+
+    @staticmethod
+    def distance_from_features(
+        prediction: list[Tensor], target: list[Tensor], grid: Sequence[int] | None = None
+    ) -> Tensor:
+        """The distances, [B * G] or [B * G, *grid], of B * G predictions' features to B targets'.
+
+        Target b belongs to the predictions b * G to b * G + G - 1.
+        """
+        total = torch.zeros((), device=target[0].device)
+        for mine, theirs in zip(prediction, target, strict=True):
+            groups = mine.unflatten(0, (len(theirs), -1))  # [B, G, C, h, w]
+            error = (groups - theirs[:, None]).square().sum(dim=2).flatten(0, 1)
+            places = error[0].numel()  # by which the features have been divided
+            total = total + F.adaptive_avg_pool2d(error * places, tuple(grid or (1, 1)))
+        return total if grid else total.flatten()
+
+
+def _locate(backbone: Backbone) -> Path:
+    """The weight file that is installed or cached, or else fetched."""
+    name = f"LPIPS ({backbone.label})"
+    if backbone.complete:
+        package = find_spec("stlpips_pytorch")
+        if package is None or package.origin is None:
+            raise FileNotFoundError(
+                f"{name} needs {backbone.file}: run `pip install stlpips-pytorch==0.0.2`, which "
+                "holds it, or give the file as `weights`"
+            )
+        return Path(package.origin).parent / "weights" / "vST0.0" / backbone.file
+    url = f"https://download.pytorch.org/models/{backbone.file}"
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / backbone.file
+    if not cached.is_file():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        digest = cached.stem.rpartition("-")[2]
+        try:
+            torch.hub.download_url_to_file(url, str(cached), hash_prefix=digest)
+        except OSError as error:
+            raise FileNotFoundError(
+                f"{name} needs {backbone.file}, and fetching it failed ({error}): download {url} "
+                f"to {cached}, or give the file as `weights`"
+            ) from error
+    return cached
+
+
+def _linear_layers(backbone: str) -> Path:
+    """The linear layers of LPIPS v0.1, which torchmetrics ships."""
+    package = find_spec("torchmetrics")
+    return Path(package.origin).parent / f"functional/image/lpips_models/{backbone}.pth"
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, IsADirectoryError):
+        raise FileNotFoundError(f"{path}: there is no such weight file") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path}: not a PyTorch weight file, or a damaged one") from error

@@ -1,0 +1,1 @@
+"""Published checkpoints of video tokenizers and transformers."""

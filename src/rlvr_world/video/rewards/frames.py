@@ -1,0 +1,204 @@
+"""Rewards for predicted frames, each averaged over the frames of a clip."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from rlvr_world.frozen import Frozen
+from rlvr_world.reward import Reward, group_size
+from rlvr_world.video.lpips.lpips import PerceptualDistance
+from rlvr_world.video.lpips.trunks import BackboneName
+
+
+class FrameReward(Reward):
+    """A metric of single frames; the score of a sample is the mean over its predicted frames."""
+
+    @abstractmethod
+    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The metric of each frame [N, C, H, W], float32 in [0, 1], against its target, [N]."""
+
+    def score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The metric of each sample, [B], of float frames [B, F, C, H, W] in [0, 1]."""
+        return self.frame_scores(prediction, target).mean(dim=1)
+
+    def frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The metric of each frame, [B, F], of float frames [B, F, C, H, W] in [0, 1]."""
+        self.check(prediction, target)
+        if len(prediction) != len(target):
+            raise ValueError(f"{self.label}: {len(prediction)} predictions, {len(target)} targets")
+        scores = self.frame_score(prediction.flatten(0, 1).float(), target.flatten(0, 1).float())
+        return scores.unflatten(0, prediction.shape[:2])
+
+    def group_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The score of each of B * G samples against its one of B targets, which is not copied."""
+        return self.group_frame_scores(prediction, target).mean(dim=1)
+
+    def group_frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """``frame_scores`` of B * G samples against their B targets, [B * G, F]."""
+        members = prediction.unflatten(0, (-1, group_size(prediction, target)))  # [B, G, ...]
+        scores = [self.frame_scores(each, target) for each in members.unbind(1)]
+        return torch.stack(scores, dim=1).flatten(0, 1)
+
+    def check(self, prediction: Tensor, target: Tensor) -> None:
+        """Raise ``ValueError`` unless both are finite float frames of one shape in [0, 1]."""
+        if prediction.ndim != 5 or prediction.shape[1:] != target.shape[1:]:
+            raise ValueError(
+                f"{self.label}: prediction {list(prediction.shape)} and target "
+                f"{list(target.shape)} must both be [B, F, C, H, W] and agree in all but B"
+            )
+        for name, frames in (("prediction", prediction), ("target", target)):
+            low, high = frames.aminmax()
+            if not (frames.is_floating_point() and low >= 0 and high <= 1):
+                raise ValueError(
+                    f"{self.label}: {name} must hold floats in [0, 1], found {frames.dtype} from "
+                    f"{low.item():g} to {high.item():g}"
+                )
+
+
+class PixelError(FrameReward):
+    """The mean over the pixels of a frame of an error that each pixel has."""
+
+    higher_is_better = False
+
+    @abstractmethod
+    def error(self, difference: Tensor) -> Tensor:
+        """The error of each value, in [0, 1], from prediction minus truth, in [-1, 1]."""
+
+    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The error of each frame, [N], in [0, 1]."""
+        return self.error(prediction - target).flatten(1).mean(dim=1)
+
+    def group_patch_scores(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
+        """The error of each patch of B * G samples against their B targets, [B * G, F, h, w]."""
+        self.check(prediction, target)
+        members = prediction.unflatten(0, (-1, group_size(prediction, target))).float()
+        error = self.error(members - target.float()[:, None]).mean(dim=-3)  # [B, G, F, H, W]
+        return F.adaptive_avg_pool2d(error.flatten(0, 1), tuple(grid))
+
+
+class MAE(PixelError):
+    """Mean absolute error over the pixels of a frame.
+
+    Args:
+        weight: Factor in the total reward.
+    """
+
+    def error(self, difference: Tensor) -> Tensor:
+        """The absolute difference."""
+        return difference.abs()
+
+
+class MSE(PixelError):
+    """Mean squared error over the pixels of a frame.
+
+    Args:
+        weight: Factor in the total reward.
+    """
+
+    def error(self, difference: Tensor) -> Tensor:
+        """The squared difference."""
+        return difference.square()
+
+
+class PSNR(FrameReward):
+    """Peak signal-to-noise ratio of a frame in dB, 80 for identical frames.
+
+    The paper's convention: 1e-8 is added to the squared error.
+
+    Args:
+        weight: Factor in the total reward.
+    """
+
+    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The ratio of each frame, [N], in dB."""
+        error = (prediction - target).square().flatten(1).mean(dim=1)
+        return -10 * torch.log10(error + 1e-8)
+
+
+class SSIM(FrameReward):
+    """Structural similarity, Gaussian window of 11 pixels with sigma 1.5, 1 for identical frames.
+
+    The convention of Wang et al. (2004) and of the paper: only windows that lie within the frame
+    count, while torchmetrics' own mean takes in windows over a reflected border.
+
+    Args:
+        weight: Factor in the total reward.
+    """
+
+    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The similarity of each frame, [N], at most 1; sides of at least 11 pixels."""
+        if min(prediction.shape[-2:]) < 11:
+            raise ValueError(f"SSIM needs frames of at least 11 x 11, got {prediction.shape[-2:]}")
+        with torch.autocast(prediction.device.type, enabled=False):
+            _, similarity = structural_similarity_index_measure(
+                prediction,
+                target,
+                sigma=1.5,
+                reduction="none",
+                data_range=1.0,
+                return_full_image=True,
+            )
+        return similarity[..., 5:-5, 5:-5].flatten(1).mean(dim=1)
+
+
+class LPIPS(FrameReward):
+    """Learned perceptual distance of a frame; its trunk is frozen and never saved.
+
+    Runs in float32, or in bfloat16 under autocast. The frames of a shared target are passed
+    through the trunk once for the whole group.
+
+    Args:
+        backbone: ``st-alex`` or ``st-vgg``, whose weights are installed with this package, or one
+            of the published forms ``alex``, ``vgg`` (the paper's) and ``squeeze``.
+        weights: A weight file to use instead of the installed or cached one.
+        weight: Factor in the total reward.
+        chunk: Number of predicted frames that pass through the trunk at once; bounds the memory.
+    """
+
+    higher_is_better = False
+
+    def __init__(
+        self,
+        backbone: BackboneName = "st-alex",
+        weights: Path | None = None,
+        weight: float = 1.0,
+        chunk: int = 32,
+    ) -> None:
+        super().__init__(weight)
+        self.distance = Frozen(PerceptualDistance(backbone, weights))
+        self.chunk = chunk
+
+    @property
+    def label(self) -> str:
+        """``LPIPS`` and the trunk, since the numbers of two trunks do not compare."""
+        return f"LPIPS ({self.distance.module.label})"
+
+    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The distance of each of N * G frames, [N * G], to the N targets, G neighbours to each."""
+        return self.distances(prediction, target, (1, 1)).flatten()
+
+    def group_frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The distance of each frame of B * G samples to its one of B targets, [B * G, F]."""
+        return self.group_patch_scores(prediction, target, (1, 1)).flatten(1)
+
+    def group_patch_scores(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
+        """The distance at each patch of B * G samples to their B targets, [B * G, F, h, w]."""
+        self.check(prediction, target)
+        group = group_size(prediction, target)
+        frames = rearrange(prediction, "(b g) f c h w -> (b f g) c h w", g=group)
+        scores = self.distances(frames, target.flatten(0, 1), grid)
+        return rearrange(scores, "(b f g) h w -> (b g) f h w", b=len(target), g=group)
+
+    def distances(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
+        """The distance at each patch of N * G frames, [N * G, h, w], to the N targets."""
+        group = group_size(prediction, target)
+        targets = max(1, self.chunk // group)
+        distance = self.distance.on(prediction.device)
+        pairs = zip(prediction.split(targets * group), target.split(targets), strict=True)
+        return torch.cat([distance(mine, theirs, grid) for mine, theirs in pairs])

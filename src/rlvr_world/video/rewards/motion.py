@@ -1,0 +1,163 @@
+"""Rewards for how predicted frames follow one another: repetition and motion.
+
+They look at pairs of neighbouring predicted frames, so a prediction needs at least two frames. A
+pair is credited to its later frame; the first predicted frame has none.
+"""
+
+from abc import abstractmethod
+from typing import Literal
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from rlvr_world.video.rewards.frames import FrameReward
+
+Pairs = Literal["all", "last"]
+
+IDENTICAL = 0.005
+"""Frames no pixel of which differs by more show the same: rounding of a bfloat16 decoder."""
+
+
+class PairReward(FrameReward):
+    """A metric of neighbouring predicted frames; a sample scores the mean over its pairs."""
+
+    @abstractmethod
+    def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The metric of each pair, [B, F - 1], of float32 frames [B, F, C, H, W] in [0, 1]."""
+
+    def over_pairs(self, scores: Tensor) -> Tensor:
+        """The score of each sample, [B], from those of its pairs [B, F - 1]."""
+        return scores.mean(dim=1)
+
+    def score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The metric of each sample, [B], of float frames [B, F, C, H, W] in [0, 1]."""
+        return self.over_pairs(self.frame_scores(prediction, target)[:, 1:])
+
+    def frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The metric of each frame with the one before it, [B, F]; 0 for the first one."""
+        self.check(prediction, target)
+        if prediction.shape[1] < 2:
+            raise ValueError(f"{self.label} needs at least 2 predicted frames; lengthen the clips")
+        return F.pad(self.pair_score(prediction.float(), target.float()), (1, 0))
+
+    def group_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The score of each of B * G samples against its one of B targets, [B * G]."""
+        return self.over_pairs(self.group_frame_scores(prediction, target)[:, 1:])
+
+    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """A single frame has no such score."""
+        raise NotImplementedError(f"{self.label} compares neighbouring frames")
+
+
+class Repetition(PairReward):
+    """The share of predicted frames that show exactly what the frame before them shows.
+
+    Frames of the same tokens are decoded to the same pixels, so this is how often a model repeats
+    itself. With all pairs it is, as a reward, the paper's penalty: the negative rate of consecutive
+    identical frames. With the last pair its mean over predictions is the repetition rate by the
+    criterion of the released code (Table 3).
+
+    Args:
+        weight: Factor in the total reward.
+        pairs: ``all`` neighbours, or only the ``last`` two frames.
+    """
+
+    higher_is_better = False
+
+    def __init__(self, weight: float = 1.0, pairs: Pairs = "all") -> None:
+        super().__init__(weight)
+        self.pairs = pairs
+
+    @property
+    def label(self) -> str:
+        """``Repetition`` and the pairs that count."""
+        return f"Repetition ({self.pairs})"
+
+    def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """1 where a frame repeats the one before it, else 0, [B, F - 1]."""
+        change = prediction.diff(dim=1).abs().flatten(2).amax(dim=2)
+        return (change <= IDENTICAL).float()
+
+    def over_pairs(self, scores: Tensor) -> Tensor:
+        """The share of repeating pairs, or whether the last one repeats, [B]."""
+        return scores[:, -1] if self.pairs == "last" else super().over_pairs(scores)
+
+
+class Standstill(PairReward):
+    """The share of pairs in which the truth moves and the prediction (almost) does not.
+
+    A frame moves by the largest mean change over a patch. The share cannot pass that of pairs in
+    which the truth moves, which is the score of a repeated frame (the row ``copy_last``).
+
+    Args:
+        weight: Factor in the total reward.
+        moving: The least change, in [0, 1], by which the truth moves.
+        still: The most change by which the prediction stands still.
+        patch: Side of a patch in pixels.
+    """
+
+    higher_is_better = False
+
+    def __init__(
+        self, weight: float = 1.0, moving: float = 0.02, still: float = 0.005, patch: int = 8
+    ) -> None:
+        super().__init__(weight)
+        self.moving = moving
+        self.still = still
+        self.patch = patch
+
+    def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """1 where only the truth moves, else 0, [B, F - 1]."""
+        mine, true = (motion(x, self.patch).flatten(2).amax(2) for x in (prediction, target))
+        return ((true >= self.moving) & (mine <= self.still)).float()
+
+
+class FrameDifferenceError(PairReward):
+    """Mean absolute error of the change from frame to frame.
+
+    What is wrong with all frames alike, such as the background of the tokenizer, does not count.
+
+    Args:
+        weight: Factor in the total reward.
+    """
+
+    higher_is_better = False
+
+    def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The error of each pair, [B, F - 1], in [0, 2]."""
+        return (prediction.diff(dim=1) - target.diff(dim=1)).abs().flatten(2).mean(dim=2)
+
+
+class MotionError(PairReward):
+    """How much of the motion of prediction and truth is in different places, without optical flow.
+
+    The motion of a patch is its mean absolute change from frame to frame. The error is the sum over
+    patches of the difference in motion, over the sum of both motions (Bray and Curtis 1957): 0 for
+    the same motion, 1 where only one of both moves, or where they move in different patches.
+
+    Args:
+        weight: Factor in the total reward.
+        patch: Side of a patch in pixels; motion may be misplaced within it.
+        floor: Mean motion, in [0, 1], below which motion counts less, so that noise in a still
+            clip is no error.
+    """
+
+    higher_is_better = False
+
+    def __init__(self, weight: float = 1.0, patch: int = 8, floor: float = 1e-3) -> None:
+        super().__init__(weight)
+        self.patch = patch
+        self.floor = floor
+
+    def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The error of each pair, [B, F - 1], in [0, 1)."""
+        mine, true = (motion(x, self.patch).flatten(2) for x in (prediction, target))
+        both = mine.mean(dim=2) + true.mean(dim=2)
+        return (mine - true).abs().mean(dim=2) / (both + self.floor)
+
+
+def motion(frames: Tensor, patch: int) -> Tensor:
+    """The mean absolute change of each patch of frames [B, F, C, H, W], [B, F - 1, h, w]."""
+    change = frames.diff(dim=1).abs().mean(dim=2)
+    side = min(patch, *change.shape[-2:])
+    return F.avg_pool2d(change, side, ceil_mode=True)

@@ -1,0 +1,1 @@
+"""Where the objects of a scene are, by the simulator's state and in pictures."""

@@ -1,0 +1,1 @@
+"""Simulators and published data sets as shards of episodes."""

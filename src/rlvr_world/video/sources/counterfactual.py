@@ -1,0 +1,179 @@
+"""What would have happened: test clips of a recording that go on with other actions."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlvr_world.data.manifest import Manifest
+from rlvr_world.data.recorder import EpisodeRecorder
+from rlvr_world.data.samples import Sample
+from rlvr_world.video.data.video import episodes
+from rlvr_world.video.sources.counterfactual_replay import REPLAYS, Floats, Replay
+
+OWN, SWAPPED, UNUSUAL = "test", "test_counterfactual", "test_ood"
+
+
+class Clip(NamedTuple):
+    """A clip of a recorded test episode."""
+
+    episode: int
+    start: int
+
+    def __str__(self) -> str:
+        return f"{OWN}-{self.episode:06d}-{self.start:03d}"
+
+
+class CounterfactualRecorder(EpisodeRecorder):
+    """Records how test clips of a PushT or Meta-World recording go on with other actions.
+
+    Each clip becomes an episode in three splits. Its first frames are those of the recording in all
+    of them; then ``test`` goes on as recorded, ``test_counterfactual`` with what another clip (of
+    the same task) does, and ``test_ood`` with moves unlike any recorded. The simulator plays the
+    recorded episode again from its seed on, so that it is in exactly the recorded state, and every
+    frame that was recorded is compared.
+
+    Args:
+        source: Folder of the recording.
+        root: Folder for the shards and their manifest; ``{source}_counterfactual`` if not given.
+        length: Frames per clip.
+        given: Leading frames that are as recorded; as many as the world model is given.
+        clips_per_episode: Clips of each test episode, spread evenly.
+        seed: Where the choice of other actions comes from.
+        processes: Shards recorded at the same time; as many as there are cores if not given.
+    """
+
+    source = "counterfactual"
+
+    def __init__(
+        self,
+        source: Path,
+        root: str | None = None,
+        length: int = 8,
+        given: int = 1,
+        clips_per_episode: int = 2,
+        seed: int = 0,
+        processes: int | None = None,
+    ) -> None:
+        self.recording = source
+        manifest = Manifest.load(source)
+        if manifest.source not in REPLAYS:
+            raise ValueError(
+                f"{source} was made from {manifest.source}, which cannot be played again; give a "
+                f"recording of {' or '.join(REPLAYS)}"
+            )
+        self.replay = REPLAYS[manifest.source](manifest.settings)
+        self.packages = tuple(manifest.versions)
+        self.share_moving = self.replay.share_moving
+        starts = clip_starts(manifest.settings["length"], length, clips_per_episode)
+        if not starts or not 0 < given < length:
+            raise ValueError(
+                f"length {length} must be at most the {manifest.settings['length']} frames of an "
+                f"episode, and given, {given}, at least 1 and less than length"
+            )
+        self.clips = [
+            Clip(episode, start)
+            for episode in range(manifest.settings["episodes"][OWN])
+            for start in starts
+        ]
+        settings = {
+            "recording": manifest.fingerprint,
+            "length": length,
+            "given": given,
+            "clips_per_episode": clips_per_episode,
+            "seed": seed,
+        }
+        counts = dict.fromkeys((OWN, SWAPPED, UNUSUAL), len(self.clips))
+        super().__init__(root or f"{source}_counterfactual", counts, settings, processes)
+
+    def sample(self, split: str, index: int) -> Sample:
+        """Record the clip with the given index of a split."""
+        clip, (length, given) = self.clips[index], (self.settings[k] for k in ("length", "given"))
+        rng = np.random.default_rng([self.settings["seed"], index])
+        moves, source = None, None
+        if split == SWAPPED:
+            source = self.another(clip, rng)
+            moves = self.moves(source)
+        elif split == UNUSUAL:
+            moves = self.replay.unusual(self.moves(clip), rng)
+        recorded = test_episodes(self.recording)[clip.episode]
+        played = play(self.replay, clip, recorded["actions"], length, given, moves)
+        known = slice(clip.start, clip.start + (length if moves is None else given))
+        expected = recorded["frames"][known].transpose(0, 2, 3, 1)
+        if not np.array_equal(played["frames.png"][: len(expected)], expected):
+            raise ValueError(
+                f"{self.recording}: {recorded['key']} looks different when it is played again; "
+                "record it again on this machine, with the package versions that are installed"
+            )
+        info = {"episode": clip.episode, "start": clip.start, "actions_of": source and str(source)}
+        return str(clip), played | {"json": info}
+
+    def another(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """A random clip of another episode whose moves make sense in this one."""
+        others = [
+            other
+            for other in self.clips
+            if other.episode != clip.episode and self.replay.same_task(other.episode, clip.episode)
+        ]
+        if not others:
+            raise ValueError(
+                f"{self.recording} has one test episode of a task only: record more, so that "
+                "actions can be swapped"
+            )
+        return others[rng.integers(len(others))]
+
+    def moves(self, clip: Clip) -> Floats:
+        """What the actions of a clip ask for, [T, A]."""
+        episode = test_episodes(self.recording)[clip.episode]
+        window = slice(clip.start, clip.start + self.settings["length"])
+        return self.replay.moves(episode["actions"][window], episode["states"][window])
+
+
+def play(
+    replay: Replay, clip: Clip, recorded: Floats, length: int, given: int, moves: Floats | None
+) -> dict[str, NDArray[Any]]:
+    """Play an episode again up to a clip's last given frame, and go on with other moves.
+
+    Args:
+        replay: The simulator of the recording.
+        clip: The clip.
+        recorded: The recorded actions [T, A] of its episode.
+        length: Frames of the clip.
+        given: Leading frames that are as recorded.
+        moves: The moves [length, A] of all steps of the clip, of which those after the last given
+            frame are made; the recorded actions go on if not given.
+
+    Returns:
+        The clip's arrays by file extension.
+    """
+    replay.begin(clip.episode)
+    for action in recorded[: clip.start]:
+        replay.step(action)
+    frames, actions, states = [], [], []
+    for time in range(length):
+        as_recorded = moves is None or time < given - 1
+        action = recorded[clip.start + time] if as_recorded else replay.action(moves[time])
+        frames.append(replay.frame())
+        states.append(replay.state)
+        actions.append(action)
+        replay.step(action)
+    return {
+        "frames.png": np.stack(frames),
+        "actions.npy": np.stack(actions),
+        "states.npy": np.stack(states).astype(np.float32),
+    }
+
+
+def clip_starts(frames: int, length: int, clips: int) -> list[int]:
+    """Where clips start that are spread evenly over an episode; none if it is too short."""
+    if frames < length:
+        return []
+    return np.unique(np.linspace(0, frames - length, clips).round().astype(int)).tolist()
+
+
+@cache
+def test_episodes(root: Path) -> list[dict[str, Any]]:
+    """The test episodes of a recording."""
+    return list(episodes(root, OWN))

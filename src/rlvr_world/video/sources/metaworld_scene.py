@@ -1,0 +1,162 @@
+"""A task of Meta-World with a fast camera: no screen, no shadows, simplified meshes."""
+
+import atexit
+import importlib
+import os
+import sys
+import warnings
+from ctypes.util import find_library
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlvr_world.video.scenes.metaworld import STATE_SIZE
+
+MESH_FACES = 300  # a mesh with more triangles is simplified towards as many
+CAMERA = {"azimuth": 140.0, "elevation": -34.0, "distance": 1.0, "lookat": (0.02, 0.68, 0.17)}
+
+
+def import_metaworld() -> SimpleNamespace:
+    """Meta-World's ``environments`` and ``policies`` by task, and the modules ``mujoco`` and more.
+
+    On Linux, pictures are drawn without a screen: by EGL, or OSMesa where there is no EGL, unless
+    MUJOCO_GL says otherwise.
+
+    Raises:
+        ModuleNotFoundError: A package or the graphics library is missing.
+    """
+    if sys.platform == "linux":
+        os.environ.setdefault("MUJOCO_GL", "egl" if find_library("EGL") else "osmesa")
+    try:
+        modules = {
+            name: importlib.import_module(name)
+            for name in ("mujoco", "trimesh", "fast_simplification")
+        }
+        return SimpleNamespace(
+            environments=importlib.import_module(
+                "metaworld.env_dict"
+            ).ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE,
+            policies=importlib.import_module("metaworld.policies").ENV_POLICY_MAP,
+            **modules,
+        )
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"Meta-World needs the package {error.name}: pip install 'rlvr-world[metaworld]'"
+        ) from error
+    except (ImportError, AttributeError) as error:
+        raise ModuleNotFoundError(
+            f"Meta-World needs a graphics library that draws without a screen ({error}): install "
+            "libegl1 or libosmesa6, and set MUJOCO_GL to egl or osmesa"
+        ) from error
+
+
+@cache
+def open_scene(task: str, image_size: int) -> "MetaWorldScene":
+    """The scene of a task, which is kept until the process ends.
+
+    OSMesa draws garbage after a renderer was freed while another one was in use, so none is freed
+    before the end.
+
+    Raises:
+        ValueError: There is no such task.
+    """
+    scene = MetaWorldScene(task, image_size)
+    atexit.register(scene.renderer.close)
+    return scene
+
+
+class MetaWorldScene:
+    """One task of Meta-World: its simulator, its scripted policy and a camera.
+
+    The camera draws a second model with the same bodies and simplified meshes, into which it
+    copies the pose of every body; physics never sees it.
+
+    Args:
+        task: Name without version, such as ``drawer-open``.
+        image_size: Height and width of the pictures.
+    """
+
+    def __init__(self, task: str, image_size: int) -> None:
+        metaworld = import_metaworld()
+        known = [name.removesuffix("-v3") for name in metaworld.policies]
+        if task not in known:
+            raise ValueError(
+                f"tasks: Meta-World has no task {task!r}; it has {', '.join(sorted(known))}"
+            )
+        self.env = metaworld.environments[f"{task}-v3-goal-observable"](seed=0)
+        self.env._freeze_rand_vec, self.env.seeded_rand_vec = False, True
+        self.policy = metaworld.policies[f"{task}-v3"]()
+        self.observation = np.zeros(0)
+        self.mujoco = metaworld.mujoco
+        self.model = simple_model(metaworld, self.env)
+        self.data = self.mujoco.MjData(self.model)
+        self._set_up_camera(image_size)
+
+    def _set_up_camera(self, image_size: int) -> None:
+        """A free camera without shadows, reflections, antialiasing and marks of the goal."""
+        quality, offscreen = self.model.vis.quality, self.model.vis.global_
+        quality.offsamples = 0
+        offscreen.offwidth = offscreen.offheight = image_size
+        self.renderer = self.mujoco.Renderer(self.model, image_size, image_size)
+        for flag in ("mjRND_SHADOW", "mjRND_REFLECTION"):
+            self.renderer.scene.flags[getattr(self.mujoco.mjtRndFlag, flag)] = 0
+        self.camera, self.shown = self.mujoco.MjvCamera(), self.mujoco.MjvOption()
+        for name, value in CAMERA.items():
+            setattr(self.camera, name, value)
+        self.shown.sitegroup[:] = 0
+
+    def reset(self, seed: int) -> None:
+        """Start an episode in which the places of things follow from the seed."""
+        self.env.seed(seed)  # reset(seed=...) ignores its argument
+        self.observation, _ = self.env.reset()
+
+    def scripted_action(self) -> NDArray[np.float32]:
+        """What the scripted policy does now, [4]: gripper velocity x, y, z and closing."""
+        with warnings.catch_warnings(action="ignore"):
+            return self.policy.get_action(self.observation)
+
+    def step(self, action: NDArray[np.float32], repeat: int) -> None:
+        """Hold an action [4] in [-1, 1] for ``repeat`` control steps of 0.0125 s."""
+        for _ in range(repeat):
+            self.observation, *_ = self.env.step(action.astype(np.float64))
+
+    @property
+    def state(self) -> NDArray[np.float32]:
+        """The state [7] as ``rlvr_world.video.scenes.metaworld`` describes it."""
+        return self.observation[:STATE_SIZE].astype(np.float32)
+
+    def frame(self) -> NDArray[np.uint8]:
+        """A picture of the scene, [image_size, image_size, 3]."""
+        for name in ("body_pos", "body_quat"):
+            getattr(self.model, name)[:] = getattr(self.env.model, name)
+        for name in ("qpos", "mocap_pos", "mocap_quat"):
+            getattr(self.data, name)[:] = getattr(self.env.data, name)
+        self.mujoco.mj_kinematics(self.model, self.data)
+        self.mujoco.mj_camlight(self.model, self.data)
+        self.renderer.update_scene(self.data, self.camera, self.shown)
+        return self.renderer.render()
+
+
+def simple_model(metaworld: SimpleNamespace, env: Any) -> Any:
+    """The environment's model with meshes simplified towards ``MESH_FACES`` triangles.
+
+    The simplifier stops earlier at meshes that it cannot simplify further.
+    """
+    spec = metaworld.mujoco.MjSpec.from_file(env.model_name)
+    folder = Path(env.model_name).parent / spec.meshdir
+    for mesh in spec.meshes:
+        if env.model.mesh_facenum[env.model.mesh(mesh.name).id] <= MESH_FACES:
+            continue
+        full = metaworld.trimesh.load(folder / mesh.file, force="mesh")
+        vertices, faces = metaworld.fast_simplification.simplify(
+            np.asarray(full.vertices, np.float32),
+            np.asarray(full.faces, np.int32),
+            target_count=MESH_FACES,
+        )
+        mesh.file = ""
+        mesh.uservert, mesh.userface = vertices.ravel().tolist(), faces.ravel().tolist()
+    return spec.compile()

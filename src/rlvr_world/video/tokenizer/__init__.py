@@ -1,0 +1,1 @@
+"""Networks that turn frames into codes and back, and their training."""

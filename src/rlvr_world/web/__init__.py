@@ -1,0 +1,1 @@
+"""Web pages: trees, changes, judges, prompts, rewards, data, a browser, an agent."""

@@ -1,0 +1,1 @@
+"""A headless browser that reaches the allowed origins and nothing else."""

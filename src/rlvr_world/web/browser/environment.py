@@ -1,0 +1,202 @@
+"""A site in a real browser as an environment."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Self, TypeVar
+
+from rlvr_world.web.action import Action
+from rlvr_world.web.browser.chromium import (
+    BrowserLost,
+    Chromium,
+    find_chromium,
+    import_playwright,
+)
+from rlvr_world.web.browser.session import Observation, Session
+from rlvr_world.web.browser.tab import ActionImpossible
+from rlvr_world.web.sites.site import Outcome, Site
+
+T = TypeVar("T")
+
+RESET_SECONDS, STEP_SECONDS = 120.0, 30.0
+
+
+class Step(NamedTuple):
+    """What a step leads to.
+
+    Args:
+        observation: What the page shows then.
+        reward: The reward of the episode, 0 until it is over.
+        done: Whether the episode is over.
+        info: ``error``, a sentence, if the action could not be done; it then changes nothing.
+    """
+
+    observation: Observation
+    reward: float
+    done: bool
+    info: dict[str, Any]
+
+
+class WebEnvironment:
+    """Episodes on a site: ``reset`` starts one, ``step`` does an action.
+
+    Nothing in a page is trusted. Whatever it does, ``reset`` and ``step`` return or raise in
+    bounded time, and a reset after ``BrowserLost`` starts with a new browser. Use it in a ``with``
+    block, or ``close`` it.
+
+    Args:
+        site: The site.
+        chromium: The browser's program; found on PATH if not given.
+        step_seconds: How long a step may take.
+
+    Raises:
+        FileNotFoundError: If there is no browser.
+        ModuleNotFoundError: If Playwright is not installed.
+    """
+
+    def __init__(
+        self, site: Site, chromium: str | None = None, step_seconds: float = STEP_SECONDS
+    ) -> None:
+        self.error = import_playwright().Error
+        self.program = find_chromium(chromium)
+        self.site = site
+        self.step_seconds = step_seconds
+        self.runner = asyncio.Runner()
+        self.browser: Chromium | None = None
+        self.session: Session | None = None
+        self.task = ""
+        self.lost: asyncio.Event | None = None
+        self.observation = Observation("", "", "", ())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the browser and the site."""
+        if self.browser is not None:
+            self.runner.run(self._stop())
+        self.runner.close()
+        self.site.close()
+
+    @property
+    def version(self) -> str:
+        """The version of Chromium; empty if none runs."""
+        return self.browser.version if self.browser else ""
+
+    def reset(self, task: str, seed: int) -> Observation:
+        """Start an episode of a task; the same seed gives the same page where the site can.
+
+        Raises:
+            BrowserLost: If the browser does not start or the page does not answer.
+        """
+        self.site.start()
+        self.observation = self._run(self._reset(task, seed), RESET_SECONDS)
+        return self.observation
+
+    def step(self, action: Action) -> Step:
+        """Do an action.
+
+        Raises:
+            BrowserLost: If the page or the browser dies or does not answer in time.
+        """
+        if self.session is None:
+            raise BrowserLost("there is no episode: reset the environment first")
+        url, elements, outcome, info = self._run(self._step(action), self.step_seconds)
+        objective = self.observation.objective
+        self.observation = Observation(url, objective, str(action), elements)
+        return Step(self.observation, outcome.reward, outcome.done, info)
+
+    def replay(self, task: str, seed: int, actions: Sequence[Action]) -> Step:
+        """The step that a new episode is at after some actions; it ends early if it is over."""
+        step = Step(self.reset(task, seed), 0.0, False, {})
+        for action in actions:
+            if step.done:
+                break
+            step = self.step(action)
+        return step
+
+    def screenshot(self) -> bytes:
+        """A picture of the page in front, PNG."""
+        if self.session is None:
+            raise BrowserLost("there is no episode: reset the environment first")
+        return self._run(self.session.tab.page.screenshot(), self.step_seconds)
+
+    def _run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
+        """The result of some work, unless the browser is lost over it."""
+        try:
+            return self.runner.run(self._guard(work, seconds))
+        except BaseException:
+            if self.browser is not None:
+                self.runner.run(self._stop())
+            raise
+
+    async def _guard(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
+        """Work with an end: the result, the time limit, or the death of the page."""
+        if self.browser is None:
+            self.lost = asyncio.Event()
+            self.browser = await Chromium.start(self.program, self.site.origins)
+            self.browser.browser.on("disconnected", lambda *_: self.lost.set())
+        tasks = [asyncio.ensure_future(work), asyncio.ensure_future(self.lost.wait())]
+        try:
+            done, _ = await asyncio.wait(tasks, timeout=seconds, return_when="FIRST_COMPLETED")
+            if tasks[0] in done:
+                return tasks[0].result()
+            reason = "died" if done else f"did not answer within {seconds:g} s"
+            raise BrowserLost(f"the browser or its page {reason}")
+        except self.error as error:
+            raise BrowserLost(str(error).strip().splitlines()[0]) from error
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _reset(self, task: str, seed: int) -> Observation:
+        session = await self._fresh_session(task)
+        objective = await self.site.begin(session, task, seed)
+        await session.settle()
+        await session.tab.forget_history()
+        url, elements = await session.observe()
+        return Observation(self.site.shown(url), objective, "", elements)
+
+    async def _fresh_session(self, task: str) -> Session:
+        """A new session, or that of the task's last episode if nothing can be left in it."""
+        site = self.site
+        if self.session is not None and self.task == task and not site.remembers:
+            await self.session.renew()
+            return self.session
+        if self.session is not None:
+            await self.session.context.close()
+        assert self.browser is not None
+        self.session = await Session.open(
+            self.browser, site.origins, site.viewport, site.quiet, site.limit
+        )
+        self.task = task
+        self.session.context.on("page", self._watch)
+        self._watch(self.session.tab.page)
+        return self.session
+
+    def _watch(self, page: Any) -> None:
+        page.on("crash", lambda *_: self.lost and self.lost.set())
+
+    async def _step(self, action: Action) -> tuple[str, tuple[Any, ...], Outcome, dict[str, Any]]:
+        info: dict[str, Any] = {}
+        assert self.session is not None
+        if action.kind == "goto":
+            action = replace(action, text=self.site.reached(action.text))
+        try:
+            await self.session.perform(action)
+        except ActionImpossible as error:
+            info["error"] = str(error)
+        await self.session.settle()
+        outcome = await self.site.outcome(self.session)
+        url, elements = await self.session.observe()
+        return self.site.shown(url), elements, outcome, info
+
+    async def _stop(self) -> None:
+        browser, self.browser, self.session = self.browser, None, None
+        with contextlib.suppress(self.error):
+            await browser.stop()

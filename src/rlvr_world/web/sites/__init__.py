@@ -1,0 +1,1 @@
+"""Sites to visit, some of them run here."""

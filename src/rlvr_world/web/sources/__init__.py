@@ -1,0 +1,1 @@
+"""Recorded and published steps on web pages as shards."""

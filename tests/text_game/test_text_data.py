@@ -1,0 +1,254 @@
+import json
+from collections import Counter
+from types import SimpleNamespace
+
+import jsonargparse
+import pytest
+import torch
+from games import lamps, step, write_root
+from lightning.pytorch import LightningModule, Trainer
+
+from rlvr_world.data.manifest import read_members
+from rlvr_world.data.samples import write_shard
+from rlvr_world.text_game.data import TextDataModule, load_rules
+from rlvr_world.text_game.manifest import TextManifest
+
+VAL = 23
+
+
+@pytest.fixture
+def root(tmp_path):
+    """30 changed and 90 unchanged transitions to train on, and VAL of both kinds to validate."""
+    train = [step(i, f"switch {i % 10}") for i in range(30)]
+    train += [step(i, verb, game) for i in range(30) for verb, game in VERBS]
+    val = [step(i, "switch 1" if i % 3 else "look") for i in range(VAL)]
+    verbs = [step(i, "dim 1") for i in range(4)]
+    write_root(tmp_path / "toy", {"train": train, "val": val, "test": val[:5], "test_verbs": verbs})
+    return tmp_path / "toy"
+
+
+VERBS = (("look", "lamps"), ("listen", "lamps"), ("look", "dark"))
+
+
+def module(root, rank=0, world=1, **arguments):
+    defaults = {"batch_size": 4, "samples_per_epoch": 400, "max_skip_share": 0.5}
+    data = TextDataModule(str(root), **defaults | arguments)
+    data.trainer = SimpleNamespace(global_rank=rank, world_size=world, current_epoch=0)
+    data.setup("fit")
+    return data
+
+
+def keys(loader):
+    batches = list(loader)
+    assert len(batches) == len(loader)
+    return [key for batch in batches for key in batch["key"]]
+
+
+def changes(loader):
+    return [transition.changed for batch in loader for transition in batch["transition"]]
+
+
+def test_a_batch_holds_transitions_and_the_rules_of_their_games(root):
+    batch = next(iter(module(root, batch_size=60).train_dataloader()))
+    assert sorted(batch) == ["key", "rules", "transition"]
+    assert [len(values) for values in batch.values()] == [60] * 3
+    assert {transition.game for transition in batch["transition"]} == {"lamps", "dark"}
+    for key, transition, rules in zip(
+        *(batch[k] for k in ("key", "transition", "rules")), strict=True
+    ):
+        assert transition == step(number(transition), transition.action, transition.game)
+        known = {"objects": "o", "actions": "a", "score": "s"}
+        assert rules == (known if transition.game == "lamps" else None)
+        assert key.startswith(f"train-full-{'changed' if transition.changed else 'unchanged'}-")
+
+
+def number(transition):
+    return sum(o["properties"]["isOn"] << o["uuid"] for o in transition.state["objects"])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("share", "expected"), [(None, 0.25), (0.8, 0.8), (0.0, 0.0), (1.0, 1.0)])
+def test_changed_share_mixes_the_training_stream(root, workers, share, expected):
+    data = module(root, changed_share=share, num_workers=workers, samples_per_epoch=2000)
+    found = changes(data.train_dataloader())
+    assert len(found) == 2000
+    deviation = (expected * (1 - expected) / 2000) ** 0.5
+    assert sum(found) / 2000 == pytest.approx(expected, abs=4 * deviation)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_training_is_a_function_of_seed_and_rank(root, workers):
+    def drawn(**arguments):
+        return keys(module(root, num_workers=workers, **arguments).train_dataloader())
+
+    assert drawn() == drawn()
+    assert drawn(seed=1) != drawn()
+    first, second = (drawn(rank=rank, world=2) for rank in range(2))
+    assert len(first) == len(second) == 200
+    assert first != second
+
+
+def test_training_reaches_every_transition(root):
+    counts = Counter(keys(module(root, samples_per_epoch=4000).train_dataloader()))
+    assert len(counts) == 120
+    assert min(counts.values()) > 10
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_evaluation_reads_each_transition_once(root, workers, world):
+    seen, changed = [], []
+    for rank in range(world):
+        loader = module(root, rank, world, num_workers=workers, changed_share=1.0).val_dataloader()
+        seen += keys(loader)
+        changed += changes(loader)
+    assert sorted(seen) == [f"val-full-{i:06d}" for i in range(VAL)]
+    assert sum(changed) == sum(i % 3 > 0 for i in range(VAL))
+
+
+def test_the_test_split_can_be_chosen(root):
+    assert len(keys(module(root).test_dataloader())) == 5
+    data = module(root, test_split="test_verbs")
+    for loader in (data.test_dataloader(), data.predict_dataloader()):
+        (batch,) = loader
+        assert [transition.action for transition in batch["transition"]] == ["dim 1"] * 4
+    with pytest.raises(ValueError, match="has nothing in its split test_noun"):
+        module(root, test_split="test_noun").test_dataloader()
+
+
+def test_modes_are_kept_apart(tmp_path):
+    both = [step(i, "switch 1", mode=mode) for i in range(6) for mode in ("full", "action")]
+    write_root(tmp_path, {"train": both, "val": both})
+    for modes in (["full"], ["action"], ["full", "action"]):
+        data = module(tmp_path, modes=modes)
+        for loader in (data.train_dataloader(), data.val_dataloader()):
+            found = [t for batch in loader for t in batch["transition"]]
+            assert {transition.mode for transition in found} == set(modes)
+        assert len(found) == 6 * len(modes)
+    with pytest.raises(ValueError, match="has nothing in its split val"):
+        module(tmp_path, modes=["tick"]).val_dataloader()
+
+
+def test_the_manifest_counts_what_is_there(root):
+    manifest = TextManifest.load(root)
+    train = manifest.splits["train"].modes["full"]
+    assert (train.transitions, train.changed) == (120, 30)
+    assert train.games == {"dark": [30, 0], "lamps": [90, 30]}
+    assert train.verbs == {"listen": [30, 0], "look": [60, 0], "switch": [30, 30]}
+    lengths = [len(json.dumps(lamps(i))) for i in range(30)]
+    assert train.characters["max"] == max(lengths)
+    assert train.characters["median"] in lengths
+    for split in manifest.splits.values():
+        for shard in split.shards:
+            documents = [json.loads(s["json"]) for s in read_members(root / shard.name)]
+            assert len(documents) == shard.transitions
+            assert sum(document["changed"] for document in documents) == shard.changed
+
+
+def test_rules_count_in_the_fingerprint(tmp_path):
+    splits = {"train": [step(1, "look")]}
+    first = write_root(tmp_path / "a", splits).fingerprint
+    assert write_root(tmp_path / "b", splits).fingerprint == first
+    assert write_root(tmp_path / "c", splits, rules={}).fingerprint != first
+
+
+BROKEN = [
+    (lambda document: document.pop("task"), "val-full-000001: the key task is missing"),
+    (lambda document: document.update(changed=5), "val-full-000001: changed must be of type bool"),
+    (lambda document: document["state"].pop("objects"), "val-full-000001: state: a state must"),
+]
+
+
+def edit_val(root, edit):
+    path = root / "val-full-000000.tar"
+    samples = [(s["__key__"], {"json": json.loads(s["json"])}) for s in read_members(path)]
+    edit(samples)
+    write_shard(path, samples)
+
+
+@pytest.mark.parametrize(("edit", "message"), BROKEN)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_malformed_sample_is_skipped_counted_and_reported(root, workers, edit, message):
+    edit_val(root, lambda samples: edit(samples[1][1]["json"]))
+    data = module(root, num_workers=workers)
+    loader = data.val_dataloader()
+    with pytest.warns(UserWarning, match=rf"1 of {VAL} samples had to be skipped: .*{message}"):
+        found = [key for batch in loader for key in batch["key"]]
+    assert len(found) == VAL - 1
+    assert data.skipped["val"].skipped == 1
+
+
+def test_json_that_is_missing_or_cut_short(root):
+    edit_val(root, lambda samples: samples.__setitem__(1, ("val-full-000001", {"a.json": {}})))
+    with pytest.warns(UserWarning, match="val-full-000001 has no json"):
+        list(module(root).val_dataloader())
+    path = root / "val-full-000000.tar"
+    path.write_bytes(path.read_bytes().replace(b'"action"', b'"action ', 1))
+    with pytest.warns(UserWarning, match="val-full-000000: json is broken"):
+        list(module(root).val_dataloader())
+
+
+def test_too_many_malformed_samples_stop_the_run(root):
+    edit_val(root, lambda samples: [s[1]["json"].pop("task") for s in samples[:9]])
+    with pytest.raises(ValueError, match=r"samples had to be skipped.*max_skip_share is 0.2"):
+        list(module(root, max_skip_share=0.2).val_dataloader())
+
+
+def test_bad_arguments_and_missing_files(root, tmp_path):
+    with pytest.raises(ValueError, match="changed_share must be from 0 to 1, got 2"):
+        TextDataModule("x", changed_share=2)
+    with pytest.raises(ValueError, match="modes must name at least one"):
+        TextDataModule("x", modes=[])
+    missing = tmp_path / "nothing"
+    with pytest.raises(FileNotFoundError, match=rf"rlvr-world data textworld .*--root {missing}"):
+        module(missing)
+    write_root(tmp_path / "same", {"train": [step(1, "look")]})
+    with pytest.raises(ValueError, match=r"no changed transitions .* changed_share is 0.5"):
+        module(tmp_path / "same", changed_share=0.5).train_dataloader()
+    (root / "rules.json").write_text('{"lamps": {"objects": "o"}}')
+    with pytest.raises(ValueError, match=r"rules.json must hold, for each game"):
+        module(root).train_dataloader()
+    (root / "rules.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"rules.json does not exist"):
+        load_rules(root)
+
+
+class Counting(LightningModule):
+    """Trains nothing of interest and counts what it sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen = Counter()
+
+    def training_step(self, batch, index):
+        self.seen["changed"] += sum(transition.changed for transition in batch["transition"])
+        return self.weight * len(batch["key"])
+
+    def validation_step(self, batch, index):
+        self.seen["val"] += len(batch["key"])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_lightning_passes_batches_on_as_they_are(root, workers):
+    data = TextDataModule(
+        str(root), batch_size=4, samples_per_epoch=16, changed_share=1.0, num_workers=workers
+    )
+    model = Counting()
+    trainer = Trainer(
+        accelerator="cpu", max_epochs=2, logger=False, enable_progress_bar=False,
+        enable_model_summary=False, enable_checkpointing=False, num_sanity_val_steps=0,
+    )  # fmt: skip
+    trainer.fit(model, data)
+    assert model.seen == {"changed": 32, "val": 2 * VAL}
+
+
+def test_arguments_of_both_classes_reach_the_command_line():
+    parser = jsonargparse.ArgumentParser()
+    parser.add_class_arguments(TextDataModule, "data")
+    parsed = parser.parse_args(["--data.batch_size=3", "--data.modes=[tick]", "--data.seed=4"])
+    data = parser.instantiate(parsed).data
+    assert (data.batch_size, data.modes, data.seed) == (3, ("tick",), 4)

@@ -1,0 +1,67 @@
+import pytest
+import torch
+from dots import CentroidProbe, draw, random_states
+
+from rlvr_world.video.scenes.probe_scene import ProbeScene
+
+
+def batch_of(states):
+    return {"states": states, "frames": (draw(states) * 255).round().byte()}
+
+
+@pytest.fixture
+def still():
+    """Two clips of 4 frames in which nothing moves."""
+    return random_states((2, 1), seed=0).repeat(1, 4, 1)
+
+
+def test_a_dot_in_the_wrong_place_is_as_far_off_as_it_was_put(still):
+    wrong = still[:, 1:].clone()
+    wrong[0, :, 0] += 3  # red, in all frames of the first clip
+    wrong[0, :, 1] -= 4
+    wrong[1, 2, 4] += 3  # green, in one of three frames of the second
+    scores = ProbeScene(CentroidProbe(), unit="px", per_state_unit=10).score(
+        draw(wrong), batch_of(still)
+    )
+    near = {"abs": 0.5}
+    assert scores["red_error"].tolist() == [pytest.approx(50, **near), pytest.approx(0, **near)]
+    assert scores["green_error"].tolist() == [pytest.approx(0, **near), pytest.approx(10, **near)]
+
+
+def test_the_floor_is_the_probe_on_true_frames_for_every_member_of_a_group(still):
+    batch = batch_of(still)
+    batch["frames"][1, 1:] = (draw(still[1, 1:] + 2) * 255).round().byte()
+    prediction = draw(still[:, 1:]).repeat_interleave(3, dim=0)
+    scores = ProbeScene(CentroidProbe(), per_state_unit=1).score(prediction, batch)
+    assert set(scores) == {
+        f"{name}{part}_{kind}"
+        for part in ("red", "green")
+        for name, kind in (("", "error"), ("moving_", "error"), ("", "floor"))
+    }
+    expected = torch.tensor([0.0, 0.0, 0.0, 8**0.5, 8**0.5, 8**0.5])
+    torch.testing.assert_close(scores["red_floor"], expected, atol=0.05, rtol=0)
+    torch.testing.assert_close(scores["red_error"], torch.zeros(6), atol=0.05, rtol=0)
+
+
+def test_moving_counts_from_the_last_given_frame(still):
+    states = still.clone()
+    states[1, 1:, 0] += 2.0  # one step away right after the given frame, and it stays there
+    scores = ProbeScene(CentroidProbe(), per_state_unit=1, moving=1.5).score(
+        draw(still[:, 1:]), batch_of(states)
+    )
+    assert scores["moving_red_error"].isnan().tolist() == [True, False]
+    assert scores["moving_red_error"][1] == pytest.approx(2.0, abs=0.05)
+    assert scores["moving_green_error"].isnan().all()
+    lazy = ProbeScene(CentroidProbe(), per_state_unit=1, moving=2.5)
+    assert lazy.score(draw(still[:, 1:]), batch_of(states))["moving_red_error"].isnan().all()
+
+
+def test_labels_notes_and_errors(still):
+    scene = ProbeScene(CentroidProbe())
+    assert scene.labels["green_error"] == "green error cm"
+    assert set(scene.labels) == set(scene.higher_is_better)
+    scores = {name: value.item() for name, value in
+              scene.score(draw(still[:1, 1:]), batch_of(still[:1])).items()}  # fmt: skip
+    assert scene.note(scores | {"red_error": 1.26}).startswith("red 1.3 cm, green ")
+    with pytest.raises(ValueError, match="ProbeScene needs the simulator's states"):
+        scene.score(draw(still[:, 1:]), {})

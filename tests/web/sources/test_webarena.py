@@ -1,0 +1,158 @@
+import json
+
+import pytest
+from page_steps import CART, page_step
+
+from rlvr_world.cli import main
+from rlvr_world.web.data import WebDataModule
+from rlvr_world.web.manifest import WebManifest
+from rlvr_world.web.prompt import page_prompt
+from rlvr_world.web.sources.webarena import webarena
+
+QUESTION = """You get these parts.
+URL: where the page is.
+CURRENT OBSERVATION: the page.
+
+URL: {url}
+OBJECTIVE: {objective}
+PREVIOUS ACTION: {previous}
+CURRENT OBSERVATION:
+{tree}
+CURRENT ACTION: {action}
+
+Please give the result directly in the format of the next state prediction."""
+
+
+def row(task=1, step=CART, previous="None", **changes):
+    question = QUESTION.format(
+        url=step.url, objective=step.objective, previous=previous, tree=step.tree,
+        action=step.action,
+    )  # fmt: skip
+    given = {"task_id": task, "question": question, "next_state_acctree": step.next_tree}
+    return given | {"answer": "...", "step_idx": 0} | changes
+
+
+def numbered(number):
+    """A step that no other number has."""
+    return page_step(CART.tree.replace("1 cup", f"{number} cups"), CART.next_tree)
+
+
+def write(folder, name, rows, ending="jsonl"):
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.{ending}"
+    if ending == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+
+
+def steps(root, split):
+    data = WebDataModule(str(root), test_split=split)
+    return [step for batch in data.test_dataloader() for step in batch["transition"]]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_rows_become_steps_as_they_are(tmp_path, ending):
+    source, root = tmp_path / "source", tmp_path / "root"
+    tabs = "Tab 0 (current): Cart | Shop\n\n" + CART.next_tree + "\n"
+    write(source, "test", [row(7, previous="click [2]", next_state_acctree=tabs)], ending)
+    write(source, "train", [row(task, numbered(task)) for task in range(20)], ending)
+    main(["data", "webarena", str(source), "--root", str(root), "--val_share", "0.1"])
+    (step,) = steps(root, "test")
+    assert step.changes == CART.changes
+    assert (step.site, step.task, step.next_url) == ("shop", "webarena-7", "")
+    assert (step.url, step.objective, step.action) == (CART.url, CART.objective, CART.action)
+    assert (step.tree, step.next_tree) == (CART.tree, CART.next_tree)
+    assert step.previous_action == "click [2]"
+    train, val = steps(root, "train"), steps(root, "val")
+    assert (len(train), len(val)) == (18, 2)
+    assert len({step.task for step in train + val}) == 20
+    assert {step.previous_action for step in train} == {""}
+    rows = WebManifest.load(root).rows
+    assert rows["train_rows"] == 20
+    assert (rows["broken_rows"], rows["lines_left_out"], rows["duplicates"]) == (0, 0, 0)
+
+
+def test_our_own_prompt_is_read_too(tmp_path):
+    write(tmp_path / "source", "test", [row(question=page_prompt(CART, "long"))])
+    write(tmp_path / "source", "train", [row(task, numbered(task)) for task in range(3)])
+    webarena(tmp_path / "source", tmp_path / "root")
+    (step,) = steps(tmp_path / "root", "test")
+    assert (step.tree, step.action, step.previous_action) == (CART.tree, CART.action, "")
+
+
+def test_steps_to_test_on_are_not_trained_on(tmp_path):
+    write(tmp_path / "source", "test", [row()])
+    other_ids = page_step(CART.tree.replace("[4]", "[44]"), CART.next_tree)
+    write(tmp_path / "source", "train", [row(), row(1, other_ids), row(1, numbered(5))])
+    manifest = webarena(tmp_path / "source", tmp_path / "root")
+    assert manifest.rows["duplicates"] == 2
+    assert len(steps(tmp_path / "root", "train")) == 1
+
+
+def test_lines_without_an_element_are_left_out_and_counted(tmp_path):
+    page = CART.next_tree + "\n\t[5] link\nno element\n[9] alert 'twice'"
+    write(tmp_path / "source", "test", [row(next_state_acctree=page)])
+    write(tmp_path / "source", "train", [row(2, numbered(2))])
+    manifest = webarena(tmp_path / "source", tmp_path / "root")
+    assert manifest.rows["lines_left_out"] == 3
+    assert steps(tmp_path / "root", "test")[0].next_tree == CART.next_tree
+
+
+BROKEN = {
+    "test.jsonl row 1 has no question": {"question": None},
+    "test.jsonl row 1: its question lacks the lines URL: OBJECTIVE:": {"question": "URL: x"},
+    "test.jsonl row 1: next_tree holds no element": {"next_state_acctree": "nothing"},
+}
+
+
+@pytest.mark.parametrize("message", BROKEN)
+def test_broken_rows_are_skipped_named_and_counted(tmp_path, message):
+    source = tmp_path / "source"
+    write(source, "train", [row(2, numbered(2))])
+    write(source, "test", [row(**BROKEN[message]), row()])
+    with pytest.raises(ValueError, match=rf"1 of 2 samples had to be skipped.*{message}"):
+        webarena(source, tmp_path / "root")
+    with pytest.warns(UserWarning, match=message):
+        manifest = webarena(source, tmp_path / "root", max_skip_share=0.5)
+    assert manifest.rows["broken_rows"] == 1
+    assert len(steps(tmp_path / "root", "test")) == 1
+
+
+def test_the_same_twice_is_kept_and_other_settings_are_refused(tmp_path):
+    source, root = tmp_path / "source", tmp_path / "root"
+    write(source, "test", [row()])
+    write(source, "train", [row(2, numbered(2))])
+    assert webarena(source, root) == webarena(source, root)
+    with pytest.raises(ValueError, match="was made with seed 0, not 1"):
+        webarena(source, root, seed=1)
+    with pytest.raises(ValueError, match="val_share must be at least 0 and below 1, got 1"):
+        webarena(source, root, val_share=1)
+
+
+def test_files_that_are_missing_or_no_such_files_are_named(tmp_path):
+    source = tmp_path / "source"
+    write(source, "train", [row()])
+    with pytest.raises(FileNotFoundError, match=r"neither test.parquet nor test.jsonl"):
+        webarena(source, tmp_path / "root")
+    (source / "test.jsonl").write_text("{")
+    with pytest.raises(ValueError, match=r"test.jsonl line 1 is not JSON"):
+        webarena(source, tmp_path / "root")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    (source / "test.parquet").write_bytes(b"no Parquet")
+    with pytest.raises(ValueError, match=r"test.parquet is no sound Parquet file"):
+        webarena(source, tmp_path / "root")
+    write(source, "test", [{"task_id": 1}], "parquet")
+    with pytest.raises(ValueError, match=r"test.parquet row 1 has no question"):
+        webarena(source, tmp_path / "root")
+
+
+def test_a_missing_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    (tmp_path / "test.parquet").touch()
+    (tmp_path / "train.parquet").touch()
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'rlvr-world\[webarena\]'"):
+        webarena(tmp_path, tmp_path / "root")

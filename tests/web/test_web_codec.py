@@ -1,0 +1,88 @@
+import pytest
+import torch
+from page_steps import CART, SAME, tick, write_pages
+
+from rlvr_world.language.bpe import learn_bpe
+from rlvr_world.web.codec import WebPageCodec
+from rlvr_world.web.prompt import NO_CHANGE, page_answer, page_prompt
+from rlvr_world.web.rewards import ItemF1
+
+STEPS = [CART, SAME, tick(5, "click [1]")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tokenizer learnt from a small folder of pages."""
+    root = tmp_path_factory.mktemp("boxes")
+    kinds = [tick(n, action) for n in range(10) for action in ("click [1]", "hover [2]")]
+    write_pages(root / "data", {"train": [*kinds, CART]})
+    learn_bpe(str(root / "data"), root / "tokenizer", vocab_size=400)
+    return root / "tokenizer"
+
+
+def batch(steps=STEPS):
+    return {"key": [str(index) for index in range(len(steps))], "transition": steps}
+
+
+@pytest.mark.parametrize("style", ["long", "compact"])
+def test_the_true_answer_comes_back_and_is_right(folder, style):
+    codec = WebPageCodec(folder, 4000, 1000, style)
+    sequence = codec.encode(batch())
+    answers = codec.decode(sequence)
+    assert answers == [page_answer(step, style) for step in STEPS]
+    assert ItemF1().score(answers, codec.target(batch())).tolist() == [1, 1, 1]
+    start = sequence.prompt_length
+    for row, step in enumerate(STEPS):
+        prompt = codec.tokenizer.decode(sequence.ids[row, sequence.padding[row] : start])
+        assert prompt == page_prompt(step, style)
+    template = codec.template(batch())
+    assert torch.equal(template.ids[:, :start], sequence.ids[:, :start])
+    assert codec.too_long(batch()) == {"prompt": 0, "answer": 0}
+
+
+def test_nothing_changes_as_the_baseline(folder):
+    codec = WebPageCodec(folder)
+    assert codec.copy_last(batch()) == [NO_CHANGE] * 3
+    assert ItemF1().score(codec.copy_last(batch()), STEPS).tolist() == [0, 1, 0]
+
+
+def test_what_is_too_long_is_cut_at_its_beginning_and_counted(folder):
+    codec = WebPageCodec(folder, prompt_length=40, answer_length=1)
+    with pytest.warns(UserWarning, match="prompt of .* tokens in the batch of 0 is cut to 40"):
+        sequence = codec.encode(batch())
+    assert codec.cut == {"prompt": 3, "answer": 3} == codec.too_long(batch())
+    assert codec.tokenizer.decode(sequence.ids[0, :40]).endswith("> click [3]\n")
+
+
+def test_the_fingerprint_is_that_of_tokens_and_layout(folder):
+    same = [WebPageCodec(folder), WebPageCodec(folder, prompt_length=99)]
+    assert same[0].fingerprint == same[1].fingerprint
+    assert WebPageCodec(folder, style="long").fingerprint != same[0].fingerprint
+
+
+def test_prompts_hold_the_step_and_nothing_of_what_follows():
+    for style in ("long", "compact"):
+        text = page_prompt(CART, style)
+        for part in (CART.url, CART.objective, CART.tree, CART.action):
+            assert part in text
+        assert "Added" not in text
+        assert "2 cups" not in text
+    text = page_prompt(CART, "long")
+    assert "PREVIOUS ACTION: None\n" in text
+    for name in ("click", "type", "hover", "press", "scroll", "new_tab", "tab_focus", "close_tab",
+                 "goto", "go_back", "go_forward", "stop"):  # fmt: skip
+        assert f"`{name}" in text
+
+
+def test_what_stands_between_names_is_one_token(folder):
+    tokenizer = WebPageCodec(folder).tokenizer
+    step = tick(5, "click [1]")
+    words = [
+        tokenizer.decode([token]) for token in tokenizer(page_answer(step, "compact"))["input_ids"]
+    ]
+    assert words[0] == "New items:\n[n"
+    assert "] checkbox '" in words
+    lines = [f"[{number}] button 'ok'" for number in (7, 12, 345)]
+    texts = (*lines, "\t[3] link \"it's\" focused: true value: 1.5\n[4] x '[5] y'", "a] [b\n[n")
+    for text in texts:
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
