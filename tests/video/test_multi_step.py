@@ -82,7 +82,7 @@ def stages(tmp_path_factory):
     mle = run(folder, "mle", 150, "rlvr_world.modules.mle.MLEWorldModel", world_model(tokenizer))
     options = world_model(
         tokenizer, weights=str(mle), rewards=REWARDS, group_size=8, num_minibatches=2,
-        credit={"per_frame": True, "per_patch": True}, temperature_lr=0.01,
+        credit={"to": "patch"}, temperature_lr=0.01,
     )  # fmt: skip
     rlvr = run(folder, "rlvr", 40, "rlvr_world.modules.rlvr.RLVRWorldModel", options, batch_size=8)
     return {"tokenizer": tokenizer, "mle": mle, "rlvr": rlvr}

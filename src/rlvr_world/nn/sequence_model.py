@@ -85,3 +85,10 @@ class SequenceModel(nn.Module, ABC):
             ValueError: This kind of model has no counterpart in ``transformers``.
         """
         raise ValueError(f"{type(self).__name__} has no counterpart in transformers")
+
+
+def without_dropout(model: nn.Module) -> None:
+    """Turn dropout off, so that sampling and update see the same network."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
