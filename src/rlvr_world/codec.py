@@ -1,7 +1,8 @@
 """What a modality is: a two-way map between batches and token sequences."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,14 @@ class Codec(nn.Module, ABC):
     @abstractmethod
     def copy_last(self, batch: Batch) -> Prediction:
         """The last given states as the prediction: nothing changed."""
+
+    def packed(self) -> Mapping[str, Any]:
+        """What the codec needs beside plain arguments, as plain data and tensors, by argument.
+
+        A checkpoint keeps it, so that it can be moved alone: where the codec is built again, the
+        argument of that name is the path of the checkpoint. Empty for a codec that needs no file.
+        """
+        return {}
 
     def too_long(self, batch: Batch) -> dict[str, int]:
         """How many transitions of a batch are cut because they exceed a limit of the codec.

@@ -169,7 +169,9 @@ class WorldModel(Stage):
         checkpoint["codec"] = {
             "class": type(self.codec).__name__,
             "fingerprint": self.codec.fingerprint,
+            **self.codec.packed(),
         }
+        checkpoint["backbone"] = self.backbone.packed()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         path = self._trainer and self.trainer.ckpt_path

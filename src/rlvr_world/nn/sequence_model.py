@@ -76,6 +76,13 @@ class SequenceModel(nn.Module, ABC):
             forward pass over ids [B * G, T].
         """
 
+    def packed(self) -> dict[str, Any]:
+        """Arguments, as plain data, in the place of those that name files; none for most models.
+
+        With them and its weights a checkpoint holds all that the model is built from.
+        """
+        return {}
+
     def to_transformers_state(self) -> Iterator[tuple[str, Tensor]]:
         """Names and whole tensors of the weights, as ``transformers`` would save them.
 
