@@ -8,7 +8,7 @@ from typing import Any, get_args
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from rlvr_world.language.judgement import Reason
+from rlvr_world.language.judge import Reason
 from rlvr_world.language.rewards import AnswerReward
 from rlvr_world.types import Batch
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from rlvr_world.evaluation.scene import SceneMetrics
-from rlvr_world.language.answer import Form
-from rlvr_world.language.judge import Judge, Rule
-from rlvr_world.language.judgement import UNREADABLE
+from rlvr_world.language.judge import UNREADABLE, Rule
+from rlvr_world.language.transition import Form
+from rlvr_world.text_game.judge import TextGameJudge
 from rlvr_world.types import Batch
 
 PERCENT = 100.0
@@ -40,7 +40,7 @@ class TextGameAccuracy(SceneMetrics):
     macro: ClassVar[Mapping[str, str]] = {"macro": "overall"}
 
     def __init__(self, judge: Rule = "strict", form: Form = "difference") -> None:
-        self.judge = Judge(judge, form)
+        self.judge = TextGameJudge(judge, form=form)
 
     def groups(self, batch: Batch) -> list[str]:
         """The names of the games."""

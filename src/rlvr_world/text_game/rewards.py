@@ -2,10 +2,11 @@
 
 import json
 
-from rlvr_world.language.answer import Form
-from rlvr_world.language.judge import Judge, Rule
-from rlvr_world.language.judgement import UNREADABLE, Judgement
+from rlvr_world.language.judge import UNREADABLE, Rule
 from rlvr_world.language.rewards import AnswerReward
+from rlvr_world.language.transition import Form
+from rlvr_world.text_game.facts import Judgement
+from rlvr_world.text_game.judge import TextGameJudge
 from rlvr_world.text_game.transition import Transition
 
 
@@ -31,7 +32,7 @@ class TextGameReward(AnswerReward):
         seconds: float = 1.0,
         weight: float = 1.0,
     ) -> None:
-        super().__init__(Judge(judge, form, characters, seconds), weight)
+        super().__init__(TextGameJudge(judge, characters, seconds, form), weight)
 
     def shown(self, transition: Transition) -> tuple[str, str, str]:
         """The state, the action and what changes, as JSON."""

@@ -2,8 +2,7 @@
 
 from rlvr_world.language.judge import Rule
 from rlvr_world.language.rewards import AnswerReward
-from rlvr_world.web.judge import WebJudge
-from rlvr_world.web.judgement import WebJudgement
+from rlvr_world.web.judge import WebJudge, WebJudgement
 from rlvr_world.web.page import WebTransition
 from rlvr_world.web.prompt import page_answer
 

@@ -52,18 +52,16 @@ class Row:
         kept: in some games the score depends on it and not on the objects alone.
         """
         before, after = FROM_TO[mode]
-        scores = {"before": None, "after": None}
+        score_before = score_after = None
         if mode not in WITHOUT_SCORE:
-            scores = {
-                "before": self.states["current_state"]["score"],
-                "after": self.states["tick_state"]["score"],
-            }
+            score_before = self.states["current_state"]["score"]
+            score_after = self.states["tick_state"]["score"]
         return Transition(
             game=self.game,
             mode=mode,
             action="" if mode == "tick" else self.action,
-            state={"objects": self.states[before]["objects"], "score": scores["before"]},
-            target={"objects": self.states[after]["objects"], "score": scores["after"]},
+            state={"objects": self.states[before]["objects"], "score": score_before},
+            target={"objects": self.states[after]["objects"], "score": score_after},
             uuid_base=self.uuid_bases[before],
             task=self.task,
         )
@@ -126,7 +124,7 @@ def parse_row(line: bytes, where: str) -> Row:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise BadSample(f"{where} is not JSON ({error})") from error
-    states = {}
+    states: dict[str, Any] = {}
     for name in STATES:
         objects = _take(fields, where, list, name, "objects")
         score = _take(fields, where, dict, SCORES[name]) if name in SCORES else None
