@@ -251,4 +251,4 @@ def test_arguments_of_both_classes_reach_the_command_line():
     parser.add_class_arguments(TextDataModule, "data")
     parsed = parser.parse_args(["--data.batch_size=3", "--data.modes=[tick]", "--data.seed=4"])
     data = parser.instantiate(parsed).data
-    assert (data.batch_size, data.modes, data.seed) == (3, ("tick",), 4)
+    assert (data.batch_size, data.groups, data.seed) == (3, ("tick",), 4)

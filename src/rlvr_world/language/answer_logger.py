@@ -40,7 +40,7 @@ class AnswerLogger(Callback):
         self,
         trainer: Trainer,
         module: LightningModule,
-        outputs: Mapping[str, Any],
+        outputs: Any,
         batch: Batch,
         batch_idx: int,
     ) -> None:
@@ -60,7 +60,7 @@ class AnswerLogger(Callback):
         self,
         trainer: Trainer,
         module: LightningModule,
-        outputs: Mapping[str, Any],
+        outputs: Any,
         batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,

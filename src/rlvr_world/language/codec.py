@@ -119,7 +119,7 @@ class TextCodec(Codec):
         if not self.chat:
             return self.tokens(texts)
         chats = [[{"role": "user", "content": text}] for text in texts]
-        template = self.tokenizer.apply_chat_template
+        template: Any = self.tokenizer.apply_chat_template
         return self.tokens(template(chats, tokenize=False, add_generation_prompt=True))
 
     def whole_answers(self, batch: Batch) -> list[list[int]]:

@@ -82,6 +82,9 @@ class TransitionDataModule(ShardDataModule, ABC):
     kind: ClassVar[type[TextTransition]]
     """What the transitions are."""
 
+    groups: Sequence[str] | None = None
+    """The groups whose shards are read, such as modes of text games; all if None."""
+
     word_pattern: ClassVar[str]
     """A regular expression that splits prompts and answers into words, of which a tokenizer makes
     its tokens."""
@@ -106,15 +109,6 @@ class TransitionDataModule(ShardDataModule, ABC):
     @abstractmethod
     def retelling(self) -> Retelling | None:
         """What becomes of each transition in training."""
-
-    @property
-    def which(self) -> str:
-        """Which of the transitions are wanted, for error messages."""
-        return ""
-
-    def wanted(self, shard: TransitionShard) -> bool:
-        """Whether to read a shard."""
-        return True
 
     def reader(self, split: str) -> TransitionReader:
         """Reads transitions."""
@@ -144,9 +138,10 @@ class TransitionDataModule(ShardDataModule, ABC):
         groups = (("changed", changed, share), ("unchanged", unchanged, 1 - share))
         for name, shards, wanted in groups:
             if wanted and not shards:
+                of = "" if self.groups is None else f" of {', '.join(self.groups)}"
                 raise ValueError(
-                    f"{self.root} has no {name} transitions{self.which} to train on, but "
-                    f"changed_share is {share:g}"
+                    f"{self.root} has no {name} transitions{of} to train on, but changed_share is "
+                    f"{share:g}"
                 )
         return MixedStream(
             groups=[(self._files(shards), wanted) for _, shards, wanted in groups], **stream
@@ -166,7 +161,8 @@ class TransitionDataModule(ShardDataModule, ABC):
 
     def _shards(self, split: str) -> list[TransitionShard]:
         found = self.manifest.splits.get(split)
-        return [shard for shard in found.shards if self.wanted(shard)] if found else []
+        shards = found.shards if found else []
+        return [s for s in shards if self.groups is None or s.group in self.groups]
 
     def _files(self, shards: Sequence[TransitionShard]) -> list[ShardFile]:
         return [ShardFile(self.root / shard.name, shard.samples) for shard in shards]

@@ -135,7 +135,7 @@ class TransitionSpool:
         return manifest
 
     def _write_split(self, split: str, members: list[Entry], seed: int) -> TransitionSplit:
-        shards = []
+        shards: list[TransitionShard] = []
         for group, entries in sorted_groups(members, attrgetter("shards")):
             name = f"{split}-{group}".removesuffix("-")
             kinds = {name: entries}

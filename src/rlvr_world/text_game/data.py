@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from rlvr_world.data.stream import Example
 from rlvr_world.language.data import Retelling, TransitionDataModule, TransitionReader
-from rlvr_world.language.manifest import TransitionShard
 from rlvr_world.language.transition import Form, Style, TextTransition
 from rlvr_world.text_game.prompt import answer_text, prompt_text
 from rlvr_world.text_game.retelling import retold, vocabulary
@@ -71,18 +70,9 @@ class TextDataModule(TransitionDataModule):
         super().__init__(root, **options)
         if not modes:
             raise ValueError("modes must name at least one of full, action, tick and score")
-        self.modes = tuple(modes)
+        self.groups = tuple(modes)
         self.rename_objects = rename_objects
         self.renumber_objects = renumber_objects
-
-    @property
-    def which(self) -> str:
-        """The modes, for error messages."""
-        return f" of mode {', '.join(self.modes)}"
-
-    def wanted(self, shard: TransitionShard) -> bool:
-        """Whether a shard's mode is one of those to read."""
-        return shard.group in self.modes
 
     def reader(self, split: str) -> GameReader:
         """Reads transitions, and knows the rules of the games."""
@@ -94,7 +84,7 @@ class TextDataModule(TransitionDataModule):
             yield answer_text(step, style, form)
 
     def retelling(self) -> Retelling | None:
-        words = ()
+        words: tuple[str, ...] = ()
         if self.rename_objects:
             words = vocabulary(step.state for step in self.steps("train"))
         return partial(retold, words=words, renumber=self.renumber_objects)
