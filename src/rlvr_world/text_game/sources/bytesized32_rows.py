@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvr_world.data.samples import BadSample
-from rlvr_world.data.skips import Read, Skips
+from rlvr_world.language.published import sound_rows
 from rlvr_world.text_game.game_state import GameState, state_problem
 from rlvr_world.text_game.transition import WITHOUT_SCORE, Mode, Transition
 
@@ -23,7 +22,6 @@ FROM_TO = {
     "tick": ("action_state", "tick_state"),
     "score": ("tick_state", "tick_state"),
 }
-CHECK_EVERY = 1000  # lines between two looks at the share of broken ones
 
 
 @dataclass(frozen=True)
@@ -68,33 +66,14 @@ class Row:
 
 
 def read_rows(path: Path, max_skip_share: float, counts: Counter[str]) -> Iterator[Row]:
-    """The rows of a file, one in memory at a time.
-
-    Args:
-        path: A JSON Lines file, plain or gzipped.
-        max_skip_share: The largest share of lines that may be broken.
-        counts: Gets the numbers of lines read and of broken ones.
+    """The rows of a file, plain or gzipped JSON Lines, see ``sound_rows``.
 
     Raises:
-        ValueError: If more lines are broken, or the file ends in the middle.
+        ValueError: More lines are broken, or the file ends in the middle.
     """
-    skips = Skips(str(path), 0, max_skip_share)
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rb") as lines:
-        for number, line in enumerate(_whole(lines, path), 1):
-            try:
-                row = parse_row(line, f"{path} line {number}")
-                skips.add(Read(1))
-                yield row
-            except BadSample as error:
-                skips.add(Read(1, str(error)))
-            if number % CHECK_EVERY == 0:
-                _check(skips)
-    _check(skips)
-    if skips.skipped:
-        warnings.warn(str(skips), stacklevel=2)
-    counts[f"{path.name.split('.')[0]}_lines"] += skips.read
-    counts["broken_lines"] += skips.skipped
+        yield from sound_rows(path, _whole(lines, path), parse_row, "line", max_skip_share, counts)
 
 
 def _whole(lines: Any, path: Path) -> Iterator[bytes]:
@@ -103,11 +82,6 @@ def _whole(lines: Any, path: Path) -> Iterator[bytes]:
         yield from lines
     except (EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
-
-
-def _check(skips: Skips) -> None:
-    if skips.too_many:
-        raise ValueError(f"{skips} (max_skip_share is {skips.max_share:g})")
 
 
 def parse_row(line: bytes, where: str) -> Row:

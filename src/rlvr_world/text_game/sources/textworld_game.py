@@ -14,15 +14,9 @@ from rlvr_world.text_game.game_state import GameObject, GameState
 from rlvr_world.text_game.sources.textworld_rules import ACTION_RULES, GOALS, OBJECT_RULES
 
 TYPES = {
-    "P": "player",
-    "r": "room",
-    "d": "door",
-    "c": "container",
-    "s": "supporter",
-    "k": "key",
-    "f": "food",
-    "o": "thing",
-}
+    "P": "player", "r": "room", "d": "door", "c": "container", "s": "supporter", "k": "key",
+    "f": "food", "o": "thing",
+}  # fmt: skip
 """The type of an object by TextWorld's letter for it; also their order in a state."""
 
 

@@ -6,17 +6,14 @@ of an agent, and the page afterwards.
 """
 
 import random
-import warnings
 from collections import Counter
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from rlvr_world.data.samples import BadSample
-from rlvr_world.data.skips import Read, Skips
 from rlvr_world.files import sha256
 from rlvr_world.language.manifest import TransitionManifest
+from rlvr_world.language.published import sound_rows
 from rlvr_world.language.recorded import recording
-from rlvr_world.web.page import WebTransition
 from rlvr_world.web.sources.webarena_rows import raw_rows, transition
 
 FORMATS = (".parquet", ".jsonl")
@@ -58,7 +55,8 @@ def webarena(
     counts: Counter[str] = Counter()
     with recording(root) as spool:
         for name, path in files.items():
-            for step in read_rows(path, max_skip_share, counts):
+            rows, parse = raw_rows(path), partial(transition, counts=counts)
+            for step in sound_rows(path, rows, parse, "row", max_skip_share, counts):
                 spool.add(step, TEST if name == "test" else step.task)
         split_of = assign([entry.unit for entry in spool.entries], val_share, seed)
         return spool.finish(
@@ -76,34 +74,6 @@ def find_file(source: Path, name: str) -> Path:
     raise FileNotFoundError(
         f"{source} holds neither {name}.parquet nor {name}.jsonl of the WebArena world-model data"
     )
-
-
-def read_rows(path: Path, max_skip_share: float, counts: Counter[str]) -> Iterator[WebTransition]:
-    """The steps of a file; those that cannot be read are counted and reported.
-
-    Args:
-        path: The file.
-        max_skip_share: The largest share of rows that may be broken.
-        counts: Gets the numbers of rows read, of broken ones and of lines left out of pages.
-
-    Raises:
-        ValueError: If more rows are broken.
-    """
-    skips = Skips(str(path), 0, max_skip_share)
-    for number, row in enumerate(raw_rows(path), 1):
-        try:
-            step = transition(row, f"{path} row {number}", counts)
-        except BadSample as error:
-            skips.add(Read(1, str(error)))
-            continue
-        skips.add(Read(1))
-        yield step
-    if skips.too_many:
-        raise ValueError(f"{skips} (max_skip_share is {skips.max_share:g})")
-    if skips.skipped:
-        warnings.warn(str(skips), stacklevel=2)
-    counts[f"{path.stem}_rows"] += skips.read
-    counts["broken_rows"] += skips.skipped
 
 
 def assign(units: list[str], val_share: float, seed: int) -> dict[str, str]:
