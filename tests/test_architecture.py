@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "rl": f"{BASE} types nn",
     "data": f"{BASE} types",
     "modules": f"{BASE} types frozen codec reward nn rl",
-    "callbacks": f"{BASE} types frozen codec reward rl modules data",
+    "callbacks": f"{BASE} nn types frozen codec reward rl modules data",
     "evaluation": f"{BASE} types frozen codec reward rl modules data",
     "language": CORE,
     "video": CORE,
@@ -37,8 +37,7 @@ MAY_IMPORT = {
 }
 PENDING = {
     "callbacks/prediction_logger.py", "demos/web.py", "evaluation/evaluate.py",
-    "evaluation/run.py", "evaluation/scene.py",
-    "modules/rlvr.py", "modules/saved.py",
+    "evaluation/run.py", "evaluation/scene.py", "modules/saved.py",
 }  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 
