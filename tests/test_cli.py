@@ -66,7 +66,7 @@ def test_evaluate_writes_the_table(workplace):
 
 
 def test_demo_goes_from_nothing_to_the_table_and_keeps_the_tokenizer(workplace):
-    demo = ("demo", "--overlay", "configs/trainer/debug.yaml", "--folder", "checkpoints/small")
+    demo = ("demo", "pusht", "--overlay", "configs/trainer/debug.yaml", "--folder", "checkpoints/small")
     main(demo)
     folder = workplace / "checkpoints/small"
     table = json.loads((folder / "table.json").read_text())

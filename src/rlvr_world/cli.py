@@ -5,23 +5,21 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jsonargparse import ActionConfigFile, ArgumentParser
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningCLI
 
-from rlvr_world.demos.bytesized32 import ByteSized32Demo
+from rlvr_world.demos.bytesized32 import demo_bytesized32
 from rlvr_world.demos.group_size_analysis import GroupSizeAnalysis
 from rlvr_world.demos.joint_analysis import JointAnalysis
 from rlvr_world.demos.metric_analysis import MetricAnalysis
-from rlvr_world.demos.multi_step import MultiStepDemo
-from rlvr_world.demos.pusht import PushTDemo
-from rlvr_world.demos.stages import Stages
-from rlvr_world.demos.text_game import TextGameDemo
-from rlvr_world.demos.web import AGENT_TASKS, TASKS, WebDemo
+from rlvr_world.demos.multi_step import demo_multi_step
+from rlvr_world.demos.pusht import demo_pusht
+from rlvr_world.demos.text_game import demo_text
+from rlvr_world.demos.web import demo_web
 from rlvr_world.evaluation.best_of import best_of
 from rlvr_world.evaluation.curves import curves
 from rlvr_world.evaluation.evaluate import evaluate
@@ -30,182 +28,18 @@ from rlvr_world.language.bpe import learn_bpe
 from rlvr_world.language.smollm2 import smollm2
 from rlvr_world.modules.saved import export
 from rlvr_world.text_game.sources.bytesized32 import bytesized32
-from rlvr_world.text_game.sources.textworld import Games, TextWorldRecorder
-from rlvr_world.text_game.sources.textworld_game import Size
+from rlvr_world.text_game.sources.textworld import TextWorldRecorder
 from rlvr_world.video.data.tokens import tokens
 from rlvr_world.video.published.command import rt1
 from rlvr_world.video.sources.counterfactual import CounterfactualRecorder
 from rlvr_world.video.sources.dino_wm import DinoConverter
 from rlvr_world.video.sources.metaworld import MetaWorldRecorder
 from rlvr_world.video.sources.npz import NPZConverter
-from rlvr_world.video.sources.pusht import Episodes, PushTRecorder
+from rlvr_world.video.sources.pusht import PushTRecorder
 from rlvr_world.video.sources.rlds import RLDSConverter
 from rlvr_world.web.agent.command import web_agent
-from rlvr_world.web.sites.miniwob import missing_for_miniwob
-from rlvr_world.web.sources.recorder import TaskEpisodes, WebRecorder
+from rlvr_world.web.sources.recorder import WebRecorder
 from rlvr_world.web.sources.webarena import webarena
-
-
-def demo(
-    preset: str = "pusht_demo",
-    folder: Path = Path("checkpoints/demo/pusht"),
-    data: Path = Path("data/pusht"),
-    episodes: Episodes = Episodes(),  # noqa: B008
-    configs: Path = Path("configs"),
-    overlay: Path | None = None,
-) -> None:
-    """Run the whole path on PushT: record, tokenise, MLE, RLVR, and the table.
-
-    Recording, tokenizer and token shards of an earlier run are kept; an interrupted stage goes on
-    from its last checkpoint.
-
-    Args:
-        preset: Which configs to run, ``{configs}/*/{preset}.yaml``.
-        folder: Where checkpoints, logs and the table go.
-        data: Folder of the recording; its tokens go to ``{data}_tokens``.
-        episodes: Episodes to record.
-        configs: The folder of configs.
-        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
-    """
-    PushTDemo(
-        "pusht", asdict(episodes), command=main, preset=preset, folder=folder, data=data,
-        configs=configs, overlay=overlay,
-    ).run_all()  # fmt: skip
-
-
-def demo_multi_step(
-    preset: Literal["metaworld_demo", "pusht_multi_step"] = "metaworld_demo",
-    folder: Path | None = None,
-    data: Path | None = None,
-    episodes: Episodes | None = None,
-    configs: Path = Path("configs"),
-    overlay: Path | None = None,
-) -> None:
-    """Run the whole path on clips of which seven frames are predicted, and the tables.
-
-    Record, learn a compressive tokenizer, MLE, RLVR with and without a penalty on repetition, and
-    the same clips with other actions. Finished stages of an earlier run are kept; an interrupted
-    one goes on from its last checkpoint.
-
-    Args:
-        preset: Which configs to run, ``{configs}/*/{preset}.yaml``: Meta-World or PushT.
-        folder: Where checkpoints, logs and tables go; ``checkpoints/demo/metaworld`` or
-            ``checkpoints/demo/pusht_multi_step`` if not given.
-        data: Folder of the recording, ``data/metaworld`` or ``data/pusht_multi_step`` if not given;
-            tokens go to ``{data}_tokens``, clips with other actions to ``{data}_counterfactual``.
-        episodes: Episodes to record; as many as the recorder makes if not given.
-        configs: The folder of configs.
-        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
-    """
-    name = preset.removesuffix("_demo")
-    MultiStepDemo(
-        preset.partition("_")[0], episodes and asdict(episodes), command=main, preset=preset,
-        folder=folder or Path("checkpoints/demo", name), data=data or Path("data", name),
-        configs=configs, overlay=overlay,
-    ).run_all()  # fmt: skip
-
-
-def demo_text(
-    preset: str = "textworld_demo",
-    folder: Path = Path("checkpoints/demo/text_game"),
-    data: Path = Path("data/textworld"),
-    games: Games = Games(train=300),  # noqa: B008
-    size: Size = Size(rooms=2, objects=4, quest_length=2),  # noqa: B008
-    configs: Path = Path("configs"),
-    overlay: Path | None = None,
-) -> None:
-    """Run the whole path on text games: make them, learn a tokenizer, MLE, RLVR, and the table.
-
-    Games, tokenizer and MLE model of an earlier run are kept; an interrupted stage goes on from its
-    last checkpoint.
-
-    Args:
-        preset: Which configs to run, ``{configs}/*/{preset}.yaml``, and those of the two rewards.
-        folder: Where the tokenizer, checkpoints, logs and the table go.
-        data: Folder of the games.
-        games: Games to make.
-        size: How large a game is.
-        configs: The folder of configs.
-        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
-    """
-    TextGameDemo(
-        asdict(games), asdict(size), command=main, preset=preset, folder=folder, data=data,
-        configs=configs, overlay=overlay,
-    ).run_all()  # fmt: skip
-
-
-def demo_bytesized32(
-    source: Path,
-    preset: Literal["bytesized32_small", "bytesized32_smollm2"] = "bytesized32_small",
-    folder: Path | None = None,
-    data: Path = Path("data/bytesized32"),
-    configs: Path = Path("configs"),
-    overlay: Path | None = None,
-) -> None:
-    """Run the whole path on ByteSized32: convert the published files, MLE, RLVR, and the table.
-
-    Data, tokenizer and MLE model of an earlier run are kept; an interrupted stage goes on from its
-    last checkpoint.
-
-    Args:
-        source: Folder of the published files, see ``rlvr-world data bytesized32``.
-        preset: Which configs to run: a small model from random weights, or SmolLM2 with LoRA.
-        folder: Where the tokenizer, checkpoints, logs and the table go;
-            ``checkpoints/bytesized32/small`` or ``.../smollm2`` if not given.
-        data: Folder of the converted data.
-        configs: The folder of configs.
-        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
-    """
-    ByteSized32Demo(
-        source, pretrained=preset == "bytesized32_smollm2", command=main, preset=preset,
-        folder=folder or Path("checkpoints", *preset.split("_")), data=data, configs=configs,
-        overlay=overlay,
-    ).run_all()  # fmt: skip
-
-
-def demo_web(
-    preset: str = "web_demo",
-    folder: Path | None = None,
-    data: Path | None = None,
-    episodes: TaskEpisodes = TaskEpisodes(train=14, val=1, test=1, test_tasks=3),  # noqa: B008
-    tasks: Sequence[str] | None = TASKS,
-    agent_tasks: Sequence[str] = AGENT_TASKS,
-    agent_seeds: int = 2,
-    configs: Path = Path("configs"),
-    overlay: Path | None = None,
-) -> None:
-    """Run the whole path on web pages: record, MLE, RLVR, two tables, and agents that plan.
-
-    The pages are those of MiniWoB++ in headless Chromium. Without Playwright, MiniWoB++ or
-    Chromium, the demo says so and goes on with a small recording of pages of its own (forms, lists,
-    tabs, dialogs, a cart) that comes with the package, and no agent acts. Recording, tokenizer and
-    MLE model of an earlier run are kept; an interrupted stage goes on from its last checkpoint.
-
-    table.json is about tasks that training never shows, known_tasks/table.json about other pages of
-    known ones, agent/web_agent.json about agents.
-
-    Args:
-        preset: Which configs to run, ``{configs}/*/{preset}.yaml``.
-        folder: Where the tokenizer, checkpoints, logs and tables go; ``checkpoints/demo/web`` if
-            not given, and ``checkpoints/demo/web_pages`` without a browser.
-        data: Folder of the recording; ``data/web`` if not given, and ``data/web_pages`` without a
-            browser.
-        episodes: Episodes to record of each task.
-        tasks: Tasks to record; some that pages react to without drawing or timing if not given,
-            all if null.
-        agent_tasks: Tasks that the agents work on; none leaves the agents out.
-        agent_seeds: Pages of each of these tasks.
-        configs: The folder of configs.
-        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
-    """
-    missing = missing_for_miniwob()
-    name = "web_pages" if missing else "web"
-    WebDemo(
-        missing, asdict(episodes), tasks, agent_tasks, agent_seeds, command=main, preset=preset,
-        folder=folder or Path("checkpoints/demo", name), data=data or Path("data", name),
-        configs=configs, overlay=overlay,
-    ).run_all()  # fmt: skip
-
 
 COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
     ("data", "pusht"): PushTRecorder,
@@ -231,11 +65,11 @@ COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
     ("export",): export,
     ("convert", "smollm2"): smollm2,
     ("convert", "rt1"): rt1,
-    ("demo-multi-step",): demo_multi_step,
-    ("demo-text",): demo_text,
-    ("demo-bytesized32",): demo_bytesized32,
-    ("demo-web",): demo_web,
-    ("demo",): demo,
+    ("demo", "multi-step"): demo_multi_step,
+    ("demo", "textworld"): demo_text,
+    ("demo", "bytesized32"): demo_bytesized32,
+    ("demo", "web"): demo_web,
+    ("demo", "pusht"): demo_pusht,
 }
 
 
@@ -285,7 +119,9 @@ def run_command(name: str, component: Callable[..., Any], args: Sequence[str]) -
     parser = ArgumentParser(prog=f"rlvr-world {name}", description=description)
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="A YAML file of options.")
     is_class = inspect.isclass(component)
-    given = {"command": main} if is_class and issubclass(component, Stages) else {}
+    needs_command = is_class and hasattr(component, "run_all")
+    needs_command = needs_command or "command" in inspect.signature(component).parameters
+    given = {"command": main} if needs_command else {}
     if is_class:
         parser.add_class_arguments(
             component, as_group=False, as_positional=not given, sub_configs=True, skip=set(given)
@@ -295,16 +131,15 @@ def run_command(name: str, component: Callable[..., Any], args: Sequence[str]) -
             component,
             as_group=False,
             as_positional=component in (bytesized32, webarena, demo_bytesized32, rt1),
+            skip=set(given),
             sub_configs=True,
         )
     options = parser.instantiate(parser.parse_args(args))
     options.pop("config")
     options = options.as_dict() if hasattr(options, "as_dict") else options
     result = component(**given, **options)
-    if given:
-        result.run_all()
-    elif is_class:
-        result.record()
+    if is_class:
+        (result.run_all if given else result.record)()
 
 
 def console() -> None:

@@ -96,7 +96,7 @@ def test_the_command_looks_for_a_browser(browser, monkeypatch):
     monkeypatch.setattr(chromium.shutil, "which", lambda _: "/usr/bin/true" if browser else None)
     found = []
     monkeypatch.setattr(WebDemo, "run_all", lambda self: found.append(self))
-    main(["demo-web"])
+    main(["demo", "web"])
     name = "web" if browser else "web_pages"
     assert str(found[0].folder) == f"checkpoints/demo/{name}"
     assert str(found[0].data) == f"data/{name}"
@@ -108,7 +108,7 @@ def test_demo_goes_from_the_packaged_pages_to_the_tables(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     monkeypatch.setattr(cli, "missing_for_miniwob", lambda: "There is no browser")
-    main(["demo-web", "--overlay", "configs/trainer/debug.yaml"])
+    main(["demo", "web", "--overlay", "configs/trainer/debug.yaml"])
     folder = tmp_path / "checkpoints/demo/web_pages"
     samples = {}
     for split, place in {"test_tasks": folder, "test": folder / "known_tasks"}.items():

@@ -1,9 +1,13 @@
 """Many frames at a time: a compressive tokenizer, RLVR with two rewards, other actions."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
+from rlvr_world.demos.stages import Command
 from rlvr_world.demos.video import VideoDemo
+from rlvr_world.video.sources.pusht import Episodes
 
 REPLAYED = ("test", "test_counterfactual", "test_ood")
 """Splits with the recorded actions, with those of other clips, and with unusual ones."""
@@ -59,3 +63,37 @@ class MultiStepDemo(VideoDemo):
             folder = self.folder / "counterfactual" / split
             choice = ("--data.test_split", split)
             self.tabulate(config, root, folder, models, *choice, *options)
+
+
+def demo_multi_step(
+    command: Command,
+    preset: Literal["metaworld_demo", "pusht_multi_step"] = "metaworld_demo",
+    folder: Path | None = None,
+    data: Path | None = None,
+    episodes: Episodes | None = None,
+    configs: Path = Path("configs"),
+    overlay: Path | None = None,
+) -> None:
+    """Run the whole path on clips of which seven frames are predicted, and the tables.
+
+    Record, learn a compressive tokenizer, MLE, RLVR with and without a penalty on repetition, and
+    the same clips with other actions. Finished stages of an earlier run are kept; an interrupted
+    one goes on from its last checkpoint.
+
+    Args:
+        command: Runs one command line of ``rlvr-world`` in this process.
+        preset: Which configs to run, ``{configs}/*/{preset}.yaml``: Meta-World or PushT.
+        folder: Where checkpoints, logs and tables go; ``checkpoints/demo/metaworld`` or
+            ``checkpoints/demo/pusht_multi_step`` if not given.
+        data: Folder of the recording, ``data/metaworld`` or ``data/pusht_multi_step`` if not given;
+            tokens go to ``{data}_tokens``, clips with other actions to ``{data}_counterfactual``.
+        episodes: Episodes to record; as many as the recorder makes if not given.
+        configs: The folder of configs.
+        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
+    """
+    name = preset.removesuffix("_demo")
+    MultiStepDemo(
+        preset.partition("_")[0], episodes and asdict(episodes), command=command, preset=preset,
+        folder=folder or Path("checkpoints/demo", name), data=data or Path("data", name),
+        configs=configs, overlay=overlay,
+    ).run_all()  # fmt: skip

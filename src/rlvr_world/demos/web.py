@@ -2,10 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar
 
+from rlvr_world.demos.stages import Command
 from rlvr_world.demos.text import TextDemo
 from rlvr_world.web.recorded_pages import unpack_recorded_pages
+from rlvr_world.web.sites.miniwob import missing_for_miniwob
+from rlvr_world.web.sources.recorder import TaskEpisodes
 
 TASKS = (
     "buy-ticket", "choose-list", "click-button", "click-checkboxes", "click-checkboxes-large",
@@ -91,3 +96,49 @@ class WebDemo(TextDemo):
             config.write_text(text.replace("checkpoints/demo/web/", f"{self.folder}/"))
             pages = (f"--tasks={json.dumps(list(self.agent_tasks))}", f"--seeds={self.agent_seeds}")
             self.run("Planning on pages", "agent", "web-agent", "-c", str(config), *pages)
+
+
+def demo_web(
+    command: Command,
+    preset: str = "web_demo",
+    folder: Path | None = None,
+    data: Path | None = None,
+    episodes: TaskEpisodes = TaskEpisodes(train=14, val=1, test=1, test_tasks=3),  # noqa: B008
+    tasks: Sequence[str] | None = TASKS,
+    agent_tasks: Sequence[str] = AGENT_TASKS,
+    agent_seeds: int = 2,
+    configs: Path = Path("configs"),
+    overlay: Path | None = None,
+) -> None:
+    """Run the whole path on web pages: record, MLE, RLVR, two tables, and agents that plan.
+
+    The pages are those of MiniWoB++ in headless Chromium. Without Playwright, MiniWoB++ or
+    Chromium, the demo says so and goes on with a small recording of pages of its own (forms, lists,
+    tabs, dialogs, a cart) that comes with the package, and no agent acts. Recording, tokenizer and
+    MLE model of an earlier run are kept; an interrupted stage goes on from its last checkpoint.
+
+    table.json is about tasks that training never shows, known_tasks/table.json about other pages of
+    known ones, agent/web_agent.json about agents.
+
+    Args:
+        command: Runs one command line of ``rlvr-world`` in this process.
+        preset: Which configs to run, ``{configs}/*/{preset}.yaml``.
+        folder: Where the tokenizer, checkpoints, logs and tables go; ``checkpoints/demo/web`` if
+            not given, and ``checkpoints/demo/web_pages`` without a browser.
+        data: Folder of the recording; ``data/web`` if not given, and ``data/web_pages`` without a
+            browser.
+        episodes: Episodes to record of each task.
+        tasks: Tasks to record; some that pages react to without drawing or timing if not given,
+            all if null.
+        agent_tasks: Tasks that the agents work on; none leaves the agents out.
+        agent_seeds: Pages of each of these tasks.
+        configs: The folder of configs.
+        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
+    """
+    missing = missing_for_miniwob()
+    name = "web_pages" if missing else "web"
+    WebDemo(
+        missing, asdict(episodes), tasks, agent_tasks, agent_seeds, command=command, preset=preset,
+        folder=folder or Path("checkpoints/demo", name), data=data or Path("data", name),
+        configs=configs, overlay=overlay,
+    ).run_all()  # fmt: skip
