@@ -1,87 +1,108 @@
-"""The command line: Lightning's ``fit``, ``validate``, ``test`` and ``predict``, and a few more."""
+"""The table of commands. What a command needs is imported when it is asked for."""
 
-import inspect
+import pkgutil
 import sys
 import traceback
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
-from jsonargparse import ActionConfigFile, ArgumentParser
-from lightning import LightningDataModule, LightningModule
-from lightning.pytorch.cli import LightningCLI
+from rlvr_world import __version__
+from rlvr_world.runs import config_files, with_packaged_configs
+from rlvr_world.torch_pair import check_torch_pair
 
-from rlvr_world.demos.bytesized32 import demo_bytesized32
-from rlvr_world.demos.group_size_analysis import GroupSizeAnalysis
-from rlvr_world.demos.joint_analysis import JointAnalysis
-from rlvr_world.demos.metric_analysis import MetricAnalysis
-from rlvr_world.demos.multi_step import demo_multi_step
-from rlvr_world.demos.pusht import demo_pusht
-from rlvr_world.demos.text_game import demo_text
-from rlvr_world.demos.web import demo_web
-from rlvr_world.evaluation.best_of import best_of
-from rlvr_world.evaluation.curves import curves
-from rlvr_world.evaluation.evaluate import evaluate
-from rlvr_world.evaluation.gains import gains
-from rlvr_world.language.bpe import learn_bpe
-from rlvr_world.language.smollm2 import smollm2
-from rlvr_world.modules.saved import export
-from rlvr_world.text_game.sources.bytesized32 import bytesized32
-from rlvr_world.text_game.sources.textworld import TextWorldRecorder
-from rlvr_world.video.data.tokens import tokens
-from rlvr_world.video.published.command import rt1
-from rlvr_world.video.sources.counterfactual import CounterfactualRecorder
-from rlvr_world.video.sources.dino_wm import DinoConverter
-from rlvr_world.video.sources.metaworld import MetaWorldRecorder
-from rlvr_world.video.sources.npz import NPZConverter
-from rlvr_world.video.sources.pusht import PushTRecorder
-from rlvr_world.video.sources.rlds import RLDSConverter
-from rlvr_world.web.agent.command import web_agent
-from rlvr_world.web.sources.recorder import WebRecorder
-from rlvr_world.web.sources.webarena import webarena
+PROGRAM = "rlvr-world"
+ABOUT = "World models trained by likelihood, then by RL with verifiable rewards"
 
-COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
-    ("data", "pusht"): PushTRecorder,
-    ("data", "rlds"): RLDSConverter,
-    ("data", "npz"): NPZConverter,
-    ("data", "dino"): DinoConverter,
-    ("data", "tokens"): tokens,
-    ("data", "textworld"): TextWorldRecorder,
-    ("data", "metaworld"): MetaWorldRecorder,
-    ("data", "counterfactual"): CounterfactualRecorder,
-    ("data", "bytesized32"): bytesized32,
-    ("data", "web"): WebRecorder,
-    ("data", "webarena"): webarena,
-    ("data", "bpe"): learn_bpe,
-    ("evaluate",): evaluate,
-    ("best-of",): best_of,
-    ("web-agent",): web_agent,
-    ("analyse", "metrics"): MetricAnalysis,
-    ("analyse", "group-size"): GroupSizeAnalysis,
-    ("analyse", "joint"): JointAnalysis,
-    ("analyse", "curves"): curves,
-    ("analyse", "gains"): gains,
-    ("export",): export,
-    ("convert", "smollm2"): smollm2,
-    ("convert", "rt1"): rt1,
-    ("demo", "multi-step"): demo_multi_step,
-    ("demo", "textworld"): demo_text,
-    ("demo", "bytesized32"): demo_bytesized32,
-    ("demo", "web"): demo_web,
-    ("demo", "pusht"): demo_pusht,
+
+class Entry(NamedTuple):
+    """A command of the table.
+
+    Args:
+        target: Module and name of the function or class that runs; of Lightning's commands nothing.
+        summary: One line of help.
+        positional: Whether arguments without a default are given by position.
+    """
+
+    target: str
+    summary: str
+    positional: bool = False
+
+
+GROUPS = {
+    "data": "Record data, or convert it",
+    "demo": "Run a whole path: data, every stage of training, tables",
+    "analyse": "Repeat an analysis of the paper, or draw curves and gains",
+    "convert": "Convert published models",
 }
 
+COMMANDS = {
+    "fit": Entry("", "Train a stage: tokenizer, world model by likelihood, world model by RL"),
+    "validate": Entry("", "Validate a checkpoint of a stage"),
+    "test": Entry("", "Test a checkpoint of a stage"),
+    "predict": Entry("", "Predict with a checkpoint of a stage"),
+    "evaluate": Entry("evaluation.evaluate:evaluate", "Score checkpoints and baselines in a table"),
+    "best-of": Entry("evaluation.best_of:best_of", "Score the best of several samples"),
+    "web-agent": Entry("web.agent.command:web_agent", "Let agents that plan work on web pages"),
+    "export": Entry("modules.saved:export", "Write a checkpoint as the published ones are"),
+    "data pusht": Entry("video.sources.pusht:PushTRecorder", "Record the PushT simulator", True),
+    "data metaworld": Entry(
+        "video.sources.metaworld:MetaWorldRecorder", "Record the tasks of Meta-World", True
+    ),
+    "data counterfactual": Entry(
+        "video.sources.counterfactual:CounterfactualRecorder",
+        "Record how clips go on with other actions", True,
+    ),
+    "data rlds": Entry(
+        "video.sources.rlds:RLDSConverter", "Convert Open X-Embodiment TFRecords", True
+    ),
+    "data npz": Entry("video.sources.npz:NPZConverter", "Convert the original's episodes", True),
+    "data dino": Entry("video.sources.dino_wm:DinoConverter", "Convert data of DINO-WM", True),
+    "data tokens": Entry("video.data.tokens:tokens", "Write the tokens of a video recording"),
+    "data textworld": Entry(
+        "text_game.sources.textworld:TextWorldRecorder", "Make and record text games", True
+    ),
+    "data bytesized32": Entry(
+        "text_game.sources.bytesized32:bytesized32", "Convert ByteSized32-State-Prediction", True
+    ),
+    "data web": Entry("web.sources.recorder:WebRecorder", "Record web pages in a browser", True),
+    "data webarena": Entry(
+        "web.sources.webarena:webarena", "Convert published transitions of WebArena", True
+    ),
+    "data bpe": Entry("language.bpe:learn_bpe", "Learn a tokenizer from shards of text"),
+    "demo pusht": Entry("demos.pusht:demo_pusht", "Robot video, one frame at a time"),
+    "demo multi-step": Entry(
+        "demos.multi_step:demo_multi_step", "Robot video, seven frames at a time"
+    ),
+    "demo textworld": Entry("demos.text_game:demo_text", "Text games that are made on the spot"),
+    "demo bytesized32": Entry(
+        "demos.bytesized32:demo_bytesized32", "Text games of ByteSized32", True
+    ),
+    "demo web": Entry("demos.web:demo_web", "Web pages, and agents that plan on them"),
+    "analyse metrics": Entry(
+        "demos.metric_analysis:MetricAnalysis", "Which metric gains by which reward"
+    ),
+    "analyse group-size": Entry(
+        "demos.group_size_analysis:GroupSizeAnalysis", "How much larger groups help"
+    ),
+    "analyse joint": Entry(
+        "demos.joint_analysis:JointAnalysis", "One model of several data sets, tuned on each"
+    ),
+    "analyse curves": Entry("evaluation.curves:curves", "Draw the learning curves of runs"),
+    "analyse gains": Entry("evaluation.gains:gains", "Draw what models gain on another one"),
+    "convert smollm2": Entry("language.smollm2:smollm2", "Write SmolLM2 for transformers"),
+    "convert rt1": Entry("video.published.command:rt1", "Convert published RT-1 models", True),
+}  # fmt: skip
 
-HARMLESS = (
-    "LightningCLI's args parameter is intended to run from within Python",
-    "Attribute '.*' is an instance of `nn.Module` and is already saved",
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
-    "The number of training batches .* is smaller than the logging interval",
-    "The '.*_dataloader' does not have many workers",
-    "Checkpoint directory .* exists and is not empty",
-)
-"""Warnings of Lightning that ask for nothing."""
+LIGHTNING = {"fit", "validate", "test", "predict"}
+
+ROOMS = ("modules", "nn", "rl", "callbacks", "evaluation", "video", "language", "text_game", "web")
+"""Packages whose classes configs name by their short names."""
+
+WITHOUT_PLUGS = {"sources", "sites", "browser", "published", "vllm"}
+"""Packages in the rooms that hold nothing for configs of training."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -91,55 +112,106 @@ def main(args: Sequence[str] | None = None) -> None:
         args: The command and its options; those of the process if not given.
     """
     args = list(sys.argv[1:] if args is None else args)
-    for message in HARMLESS:
-        warnings.filterwarnings("ignore", message)
-    if args and args[0] in {n[0] for n in COMMANDS if n[1:]} and tuple(args[:2]) not in COMMANDS:
-        choices = " | ".join(name[1] for name in COMMANDS if name[0] == args[0] and name[1:])
-        sys.exit(f"usage: rlvr-world {args[0]} {{{choices}}} [options]")
-    for name, component in COMMANDS.items():
-        if tuple(args[: len(name)]) == name:
-            run_command(" ".join(name), component, args[len(name) :])
-            return
-    LightningCLI(
-        LightningModule,
-        LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-        seed_everything_default=0,
-        save_config_kwargs={"overwrite": True},
-        parser_kwargs={"description": "Other commands: " + ", ".join(map(" ".join, COMMANDS))},
-        args=args,
-    )
+    name, rest = split_command(args)
+    rest = with_packaged_configs(rest)
+    for folder in (Path.cwd(), *(file.absolute().parent for file in config_files(rest))):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+    check_torch_pair()
+    entry = COMMANDS[name]
+    if name in LIGHTNING:
+        import_rooms()
+        load("command_line.training:TrainingCLI")([name, *rest])
+        return
+    component = load(entry.target)
+    if not set(entry.target.split(".")) & WITHOUT_PLUGS:
+        import_rooms()
+    load("command_line.command:run_command")(name, component, rest, main, entry.positional)
 
 
-def run_command(name: str, component: Callable[..., Any], args: Sequence[str]) -> None:
-    """Call a function, or let a recorder or an analysis run, as options and YAML say."""
-    description = (inspect.getdoc(component) or "").partition("\n\nArgs:")[0]
-    parser = ArgumentParser(prog=f"rlvr-world {name}", description=description)
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="A YAML file of options.")
-    is_class = inspect.isclass(component)
-    needs_command = is_class and hasattr(component, "run_all")
-    needs_command = needs_command or "command" in inspect.signature(component).parameters
-    given = {"command": main} if needs_command else {}
-    if is_class:
-        parser.add_class_arguments(
-            component, as_group=False, as_positional=not given, sub_configs=True, skip=set(given)
-        )
-    else:
-        parser.add_function_arguments(
-            component,
-            as_group=False,
-            as_positional=component in (bytesized32, webarena, demo_bytesized32, rt1),
-            skip=set(given),
-            sub_configs=True,
-        )
-    options = parser.instantiate(parser.parse_args(args))
-    options.pop("config")
-    options = options.as_dict() if hasattr(options, "as_dict") else options
-    result = component(**given, **options)
-    if is_class:
-        (result.run_all if given else result.record)()
+def split_command(args: Sequence[str]) -> tuple[str, list[str]]:
+    """The name of the command and its options; help, version and mistakes end here.
+
+    Raises:
+        SystemExit: There is nothing to run.
+    """
+    first, *rest = args or ["--help"]
+    if first in ("-h", "--help"):
+        finish(overview())
+    if first == "--version":
+        finish(f"{PROGRAM} {__version__}")
+    if first not in GROUPS:
+        known = [*GROUPS, *(name for name in COMMANDS if " " not in name)]
+        return (first, rest) if first in COMMANDS else mistake(f"command {first}", first, known)
+    if not rest or rest[0] in ("-h", "--help"):
+        finish(group_overview(first))
+    member = rest[0]
+    if f"{first} {member}" not in COMMANDS:
+        known = [name.partition(" ")[2] for name in COMMANDS if name.startswith(f"{first} ")]
+        mistake(f"command {first} {member}", member, known)
+    return f"{first} {member}", rest[1:]
+
+
+def finish(text: str) -> NoReturn:
+    """Write an answer and end."""
+    sys.stdout.write(f"{text}\n")
+    raise SystemExit(0)
+
+
+def mistake(what: str, name: str, known: Iterable[str]) -> NoReturn:
+    """Say that there is no such thing, and what is nearest."""
+    known = list(known)
+    matches = get_close_matches(name, known, 1)
+    hint = f"did you mean {matches[0]}?" if matches else f"there are {', '.join(known)}"
+    sys.stderr.write(f"{PROGRAM}: error: there is no {what}; {hint}\n")
+    raise SystemExit(2)
+
+
+def overview() -> str:
+    """Every command with its line of help, groups with their members."""
+    lines = [f"usage: {PROGRAM} COMMAND [options]", "", f"{ABOUT}.", ""]
+    singles = {name: entry.summary for name, entry in COMMANDS.items() if " " not in name}
+    lines += table(singles)
+    for group, summary in GROUPS.items():
+        lines += ["", f"{summary}: {PROGRAM} {group} ...", *members(group)]
+    return "\n".join([*lines, "", f"{PROGRAM} COMMAND --help explains the options of a command."])
+
+
+def group_overview(group: str) -> str:
+    """The members of a group with their lines of help."""
+    usage = f"usage: {PROGRAM} {group} COMMAND [options]"
+    return "\n".join([usage, "", f"{GROUPS[group]}.", "", *members(group)])
+
+
+def members(group: str) -> list[str]:
+    """A line of help for each command of a group."""
+    names = {name.partition(" ")[2]: entry.summary for name, entry in COMMANDS.items()
+             if name.startswith(f"{group} ")}  # fmt: skip
+    return table(names)
+
+
+def table(lines: dict[str, str]) -> list[str]:
+    """Names and summaries in two columns."""
+    return [f"  {name:<15}{summary}" for name, summary in lines.items()]
+
+
+def load(target: str) -> Callable[..., Any]:
+    """The function or class that ``module:name`` says, of this package."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(f"rlvr_world.{module}"), name)
+
+
+def import_rooms() -> None:
+    """Import what configs may name by its short name; packages of extras need not be there."""
+    for room in ROOMS:
+        package = import_module(f"rlvr_world.{room}")
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if WITHOUT_PLUGS.isdisjoint(module.name.split(".")):
+                try:
+                    import_module(module.name)
+                except ModuleNotFoundError as error:
+                    if (error.name or "").startswith("rlvr_world"):
+                        raise
 
 
 def console() -> None:
@@ -150,4 +222,4 @@ def console() -> None:
         origin = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
         if not origin.is_relative_to(Path(__file__).parent):
             raise
-        sys.exit(f"rlvr-world: error: {error}")
+        sys.exit(f"{PROGRAM}: error: {error}")

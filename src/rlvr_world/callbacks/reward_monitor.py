@@ -16,11 +16,27 @@ class RewardMonitor(Callback):
     their weighted sum; ``test/...`` in the test loop.
 
     Args:
-        rewards: Rewards by name.
+        rewards: Rewards by name; the module's own ``rewards`` if not given.
     """
 
-    def __init__(self, rewards: dict[str, Reward]) -> None:
-        self.rewards = RewardSet(rewards)
+    rewards: RewardSet
+
+    def __init__(self, rewards: dict[str, Reward] | None = None) -> None:
+        self.given = rewards
+
+    def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        """Take the module's rewards if none were given.
+
+        Raises:
+            ValueError: It has none either.
+        """
+        rewards = self.given or getattr(module, "rewards", None)
+        if not rewards:
+            raise ValueError(
+                f"RewardMonitor: {type(module).__name__} has no rewards; give `rewards` to one of "
+                "them, or leave the callback out"
+            )
+        self.rewards = rewards if isinstance(rewards, RewardSet) else RewardSet(rewards)
 
     def start(self, module: LightningModule) -> None:
         """Begin a new mean."""

@@ -64,6 +64,8 @@ class RLVRWorldModel(WorldModel):
             changes only as all weights do.
     """
 
+    monitor, monitor_mode = "val/reward", "max"
+
     def __init__(
         self,
         codec: Codec,

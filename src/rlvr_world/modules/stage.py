@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning import LightningModule
@@ -28,6 +28,12 @@ class Stage(LightningModule):
         weights: Checkpoint of the previous stage to start from. Read when ``fit`` starts; a resumed
             run takes its weights from its own checkpoint instead.
     """
+
+    monitor: ClassVar[str | None] = None
+    """The metric that chooses the best checkpoint; without one only the last is kept."""
+
+    monitor_mode: ClassVar[str] = "min"
+    """Whether a lower or a higher value is better: ``min`` or ``max``."""
 
     def __init__(
         self,

@@ -29,6 +29,8 @@ class WorldModel(Stage):
         seed: Seed of the sampled predictions in validation and of rollouts.
     """
 
+    monitor = "val/nll"
+
     def __init__(
         self,
         codec: Codec,

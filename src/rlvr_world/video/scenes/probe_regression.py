@@ -30,6 +30,8 @@ class StateProbeRegression(Stage):
             probe can also read pictures that a tokenizer has drawn.
     """
 
+    monitor = "val/error"
+
     def __init__(
         self,
         probe: StateProbe,

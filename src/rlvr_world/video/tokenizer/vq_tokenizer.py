@@ -57,6 +57,8 @@ class VQTokenizer(Stage):
         clip_norm: Largest norm of either gradient.
     """
 
+    monitor, monitor_mode = "val/psnr", "max"
+
     def __init__(
         self,
         model: VQModel,

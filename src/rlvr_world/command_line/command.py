@@ -1,0 +1,80 @@
+"""Runs a function, a recorder or an analysis with the options of the command line and YAML."""
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+
+from rlvr_world.command_line.errors import Parser
+from rlvr_world.runs import config_files, folder_of, with_artefacts
+
+OF_RUNS = {"models", "agents", "tokenizer", "checkpoint"}
+"""Arguments that may name a stage, so that the command has an option ``folder``."""
+
+OUTPUTS = {"models": "", "agents": "agent"}
+"""Where in that folder a command with such an argument writes, unless ``output`` is given."""
+
+
+def run_command(
+    name: str,
+    component: Callable[..., Any],
+    args: Sequence[str],
+    command: Callable[[Sequence[str]], None],
+    positional: bool = False,
+) -> None:
+    """Call a function, or make an object of a class and let it run.
+
+    A class has a method ``run_all`` or ``record``. An argument ``command`` is given the function
+    that runs command lines, and is no option.
+
+    Args:
+        name: The command, for its help.
+        component: The function or class, whose arguments become options.
+        args: The options.
+        command: Runs one command line of ``rlvr-world`` in this process.
+        positional: Whether arguments without a default are given by position.
+    """
+    parser = Parser(prog=f"rlvr-world {name}", description=summary(component))
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="A YAML file of options.")
+    is_class, parameters = inspect.isclass(component), set(inspect.signature(component).parameters)
+    chains = hasattr(component, "run_all") or "command" in parameters
+    given = {"command": command} if chains else {}
+    add = parser.add_class_arguments if is_class else parser.add_function_arguments
+    add(component, as_group=False, as_positional=positional, sub_configs=True, skip=set(given))
+    of_runs = bool(OF_RUNS & parameters) and "folder" not in parameters
+    outputs = {OUTPUTS[name] for name in OUTPUTS.keys() & parameters}
+    options = parse_of_runs(parser, args, outputs) if of_runs else parser.parse_args(list(args))
+    settings = parser.instantiate(options).as_dict()
+    settings.pop("config")
+    result = component(**given, **settings)
+    if is_class:
+        (result.run_all if chains else result.record)()
+
+
+def parse_of_runs(parser: ArgumentParser, args: Sequence[str], outputs: Iterable[str]) -> Namespace:
+    """The options of a command on runs, with checkpoints in the place of bare stage names.
+
+    Args:
+        parser: The command's parser, which gets an option ``folder``.
+        args: The options.
+        outputs: Where in that folder the command's ``output`` goes if it is not given: one name,
+            or none if it has no default.
+    """
+    folder = folder_of(next(iter(config_files(args)), None))
+    text = "Where bare names are stages; the runs of the preset of the first config if not given."
+    parser.add_argument("--folder", type=Path, default=folder, help=text)
+    for output in outputs:
+        parser.set_defaults({"output": folder / output})
+    options = parser.parse_args(list(args))
+    chosen = options.pop("folder")
+    for output in outputs:
+        if options.output == folder / output:
+            options.output = chosen / output
+    return with_artefacts(options, chosen)
+
+
+def summary(component: Callable[..., Any]) -> str:
+    """What a docstring says before its arguments."""
+    return (inspect.getdoc(component) or "").partition("\n\nArgs:")[0]
