@@ -1,7 +1,7 @@
 """Rewards of validation predictions, for every stage alike."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from lightning import Callback, LightningModule, Trainer
 
@@ -20,6 +20,7 @@ class RewardMonitor(Callback):
     """
 
     rewards: RewardSet
+    terms: dict[str, Reward]
 
     def __init__(self, rewards: dict[str, Reward] | None = None) -> None:
         self.given = rewards
@@ -37,22 +38,23 @@ class RewardMonitor(Callback):
                 "them, or leave the callback out"
             )
         self.rewards = rewards if isinstance(rewards, RewardSet) else RewardSet(rewards)
+        self.terms = cast("dict[str, Reward]", dict(self.rewards.items()))
 
     def start(self, module: LightningModule) -> None:
         """Begin a new mean."""
         self.rewards.to(module.device)
-        for reward in self.rewards.values():
+        for reward in self.terms.values():
             reward.reset()
 
     def add(self, outputs: Mapping[str, Any]) -> None:
         """Count the predictions of one batch."""
         scores = self.rewards.scores(outputs["prediction"], outputs["target"])
-        for name, reward in self.rewards.items():
+        for name, reward in self.terms.items():
             reward.update(scores[name])
 
     def report(self, module: LightningModule, prefix: str) -> None:
         """Log the means, and their weighted sum."""
-        means = {name: reward.compute() for name, reward in self.rewards.items()}
+        means = {name: reward.compute() for name, reward in self.terms.items()}
         for name, mean in means.items():
             module.log(f"{prefix}/reward/{name}", mean, sync_dist=True)
         module.log(f"{prefix}/reward", self.rewards.total(means), sync_dist=True, prog_bar=True)
@@ -62,7 +64,13 @@ class RewardMonitor(Callback):
         self.start(module)
 
     def on_validation_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Mapping[str, Any], *_: Any
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Count a validation batch."""
         self.add(outputs)
@@ -76,7 +84,13 @@ class RewardMonitor(Callback):
         self.start(module)
 
     def on_test_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Mapping[str, Any], *_: Any
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Count a test batch."""
         self.add(outputs)

@@ -38,13 +38,14 @@ def run_command(
     """
     parser = Parser(prog=f"rlvr-world {name}", description=summary(component))
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="A YAML file of options.")
-    is_class, parameters = inspect.isclass(component), set(inspect.signature(component).parameters)
-    chains = hasattr(component, "run_all") or "command" in parameters
+    is_class = inspect.isclass(component)
+    chains = hasattr(component, "run_all") or "command" in inspect.signature(component).parameters
     given = {"command": command} if chains else {}
     add = parser.add_class_arguments if is_class else parser.add_function_arguments
     add(component, as_group=False, as_positional=positional, sub_configs=True, skip=set(given))
-    of_runs = bool(OF_RUNS & parameters) and "folder" not in parameters
-    outputs = {OUTPUTS[name] for name in OUTPUTS.keys() & parameters}
+    names = {action.dest for action in parser._actions}
+    of_runs = OF_RUNS & names and "folder" not in names
+    outputs = [OUTPUTS[argument] for argument in OUTPUTS.keys() & names]
     options = parse_of_runs(parser, args, outputs) if of_runs else parser.parse_args(list(args))
     settings = parser.instantiate(options).as_dict()
     settings.pop("config")

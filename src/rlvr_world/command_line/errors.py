@@ -14,9 +14,10 @@ OPTION = re.compile(r"unrecognized arguments: --([^\s=]+)|does not accept option
 ARGUMENT = re.compile(r"given class_path '(\S+)':\s+Option '(\S+)' is not accepted")
 CLASS = re.compile(r"Expected a dot import path string: (\w+)")
 KEY = re.compile(r'Parser key "(\S+)":')
+GIVEN = re.compile(r"^\s*Given value: (.*)$", re.MULTILINE)
 NOISE = re.compile(
-    r"^(Parser key .*|Does not validate.*|Subtypes: .*|Errors:|Given value.*|Problem with given .*|"
-    r"(- )?Expected a <class 'NoneType'>.*)$"
+    r"|Does not validate against.*|Subtypes: .*|Errors:|Given value.*"
+    r"|Problem with given class_path.*|Expected a <class 'NoneType'>.*"
 )
 
 
@@ -56,24 +57,18 @@ def sentence(message: str, options: Iterable[str]) -> str:
     if match := OPTION.search(message):
         name = match[1] or match[2]
         return f"there is no option {name}{nearest(name, options)}"
-    if match := list(ARGUMENT.finditer(message)):
-        path, name = match[-1].groups()
+    if refused := ARGUMENT.findall(message):
+        path, name = refused[-1]
         known = nearest(name, argument_names(path))
         return f"{path.rpartition('.')[2]} has no argument {name}{known}"
     keys = ".".join(dict.fromkeys(KEY.findall(message)))
-    if match := list(CLASS.finditer(message)):
-        name = match[-1][1]
-        return f"{keys}: there is no class {name}{nearest(name, class_names())}"
-    lines = (line.strip() for line in message.splitlines())
-    reasons = dict.fromkeys(line.removeprefix("- ") for line in lines if not NOISE.match(line))
-    reason = "; ".join(filter(None, reasons))
-    value = re.findall(r"^\s*Given value: (.*)$", message, re.MULTILINE)
+    if unknown := CLASS.findall(message):
+        return f"{keys}: there is no class {unknown[-1]}{nearest(unknown[-1], class_names())}"
+    lines = (KEY.sub("", line).strip().removeprefix("- ") for line in message.splitlines())
+    reason = "; ".join(dict.fromkeys(line for line in lines if not NOISE.fullmatch(line)))
+    value = GIVEN.findall(message)
     given = f", got {value[-1]}" if value and len(value[-1]) < 80 else ""
-    return (
-        f"{keys}: {reason}{given}"
-        if keys and not message.startswith('Parser key "config')
-        else " ".join(message.split())
-    )
+    return f"{keys}: {reason}{given}" if keys else reason
 
 
 def option_names(parser: ArgumentParser) -> Iterator[str]:
@@ -87,9 +82,11 @@ def option_names(parser: ArgumentParser) -> Iterator[str]:
 def argument_names(class_path: str) -> Iterator[str]:
     """The arguments that a class and those above it take, by its import path."""
     module, _, name = class_path.rpartition(".")
-    for cls in inspect.getmro(getattr(import_module(module), name)):
-        if cls is not object:
-            yield from inspect.signature(cls.__init__).parameters
+    component = getattr(import_module(module), name)
+    for each in inspect.getmro(component) if inspect.isclass(component) else [component]:
+        function = vars(each).get("__init__") if inspect.isclass(each) else each
+        if function is not None:
+            yield from inspect.signature(function).parameters
 
 
 def class_names() -> Iterator[str]:
