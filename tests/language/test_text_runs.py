@@ -80,9 +80,9 @@ def test_the_best_of_several_answers(runs, monkeypatch):
     models = {"mle": "runs/mle/checkpoints/last.ckpt"}
     main(["best-of", "-c", "configs/best_of/textworld_demo.yaml", "--data.root", "data/lamps",
           "--models", json.dumps(models), "--draws.sizes", "[1, 4]", "--draws.samples", "4",
-          "--draws.clips", "5", "--output", "best_of"])  # fmt: skip
+          "--draws.limit", "5", "--output", "best_of"])  # fmt: skip
     table = json.loads((runs / "best_of/best_of.json").read_text())
-    assert table["clips"] == 5
+    assert table["examples"] == 5
     columns = {"task_specific", "reward", "overall", "valid_json"}
     assert columns <= set(table["rows"]["mle"])
     for one, four in table["rows"]["mle"].values():
