@@ -73,7 +73,9 @@ class Comparison(Analysis):
 
     def runs(self, variants: Mapping[str, Sequence[str]]) -> dict[str, Path]:
         """Train with the options of each variant; the checkpoints, that of MLE first."""
-        best = {name: self.reinforce(name, self.data, self.mle, *variants[name]) for name in variants}
+        best = {
+            name: self.reinforce(name, self.data, self.mle, *variants[name]) for name in variants
+        }
         return {"mle": self.mle, **best}
 
 

@@ -89,7 +89,12 @@ class Demo(Stages):
         self.make("data", *args, result=self.data / "manifest.json")
 
     def train(
-        self, run: str, config: str = "", overlay: str = "", data: Path | None = None, **options: Any
+        self,
+        run: str,
+        config: str = "",
+        overlay: str = "",
+        data: Path | None = None,
+        **options: Any,
     ) -> None:
         """Train a run.
 
@@ -126,7 +131,11 @@ class Demo(Stages):
         self.train("mle_equal_time", "world_model", data=data, **length)
 
     def table(
-        self, config: str = "evaluation", output: str = "", data: Path | None = None, split: str = ""
+        self,
+        config: str = "evaluation",
+        output: str = "",
+        data: Path | None = None,
+        split: str = "",
     ) -> None:
         """Score the models of a config of the preset, on another split if one is given."""
         if self.checking:
