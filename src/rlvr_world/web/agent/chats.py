@@ -1,10 +1,10 @@
-"""What language models are told, and how their replies are read."""
+"""The prompts of language models, and how their replies are read."""
 
 import re
 
 from rlvr_world.web.action import Action
+from rlvr_world.web.agent.components import Imagined, Situation
 from rlvr_world.web.agent.endpoint import Message
-from rlvr_world.web.agent.parts import Imagined, Situation
 from rlvr_world.web.prompt import ACTIONS
 
 UNTRUSTED = (
@@ -71,17 +71,17 @@ def judgement_chat(
 
 def read_action(text: str) -> Action | None:
     """The action at the end of a reply: between fences, or between ticks, or its last line."""
-    found = _FENCE.findall(text) or _TICKS.findall(text) or text.strip().splitlines()
+    said = _FENCE.findall(text) or _TICKS.findall(text) or text.strip().splitlines()
     try:
-        return Action.parse(found[-1]) if found else None
+        return Action.parse(said[-1]) if said else None
     except ValueError:
         return None
 
 
 def read_score(text: str) -> float | None:
     """The last score that a reply says."""
-    found = _SCORE.findall(text)
-    return float(found[-1]) if found else None
+    scores = _SCORE.findall(text)
+    return float(scores[-1]) if scores else None
 
 
 def cut_page(tree: str, longest: int) -> str:
@@ -96,10 +96,10 @@ def _chat(
 ) -> list[Message]:
     """An instruction, and what there is to see."""
     seen = situation.observation
-    parts = {"OBJECTIVE": seen.objective, "URL": seen.url}
+    given = {"OBJECTIVE": seen.objective, "URL": seen.url}
     if longest_page:
-        parts["PAGE"] = _page(cut_page(seen.tree, longest_page))
-    lines = [f"{title}: {text}" for title, text in (parts | about).items()]
+        given["PAGE"] = _page(cut_page(seen.tree, longest_page))
+    lines = [f"{title}: {text}" for title, text in (given | about).items()]
     return [
         {"role": "system", "content": instruction},
         {"role": "user", "content": "\n\n".join(lines)},

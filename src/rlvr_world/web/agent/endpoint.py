@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from rlvr_world.web.browser.origins import origin_of
+from rlvr_world.web.browser.chromium import origin_of
 
 T = TypeVar("T")
 Message = dict[str, str]

@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
-import importlib
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-from rlvr_world.web.browser.origins import host_of
+from rlvr_world.extras import require
+
+PORTS = {"http": 80, "https": 443}
+BLANK = "about:blank"
 
 NAMES = (
     "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome",
@@ -66,13 +69,38 @@ def find_chromium(path: str | None = None) -> str:
 
 
 def import_playwright() -> Any:
-    """Playwright's module with the asynchronous classes."""
+    """Playwright's module with the asynchronous classes.
+
+    Raises:
+        ModuleNotFoundError: It is not installed.
+    """
+    return require("playwright.async_api", "web", "a browser")
+
+
+def origin_of(url: str) -> str:
+    """The origin ``scheme://host:port`` of an address of the web, with its port; else empty.
+
+    A name or a password in front of the host makes it no address of the web.
+    """
     try:
-        return importlib.import_module("playwright.async_api")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"a browser needs the package {error.name}: pip install 'rlvr-world[web]'"
-        ) from error
+        parts = urlsplit(url)
+        port = parts.port or PORTS.get(parts.scheme, 0)
+    except ValueError:
+        return ""
+    if parts.scheme not in PORTS or not parts.hostname or "@" in parts.netloc or "\\" in url:
+        return ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port}"
+
+
+def is_allowed(url: str, origins: Collection[str]) -> bool:
+    """Whether an address belongs to one of the origins, which ``origin_of`` made."""
+    return origin_of(url) in origins
+
+
+def host_of(origin: str) -> str:
+    """The ``host`` of an origin, without its port."""
+    return origin.split("://", 1)[1].rsplit(":", 1)[0]
 
 
 class Chromium:
