@@ -89,26 +89,26 @@ class Endpoint:
             deadline: When to stop, on the clock of ``time.monotonic``.
 
         Raises:
-            EndpointLost: If it refuses, or if there was time and no request got a reply.
+            EndpointLost: It refuses, or there was time and no request got a reply.
         """
-        found: list[T] = []
+        values: list[T] = []
         asked = replies = 0
         with ThreadPoolExecutor(self.parallel) as pool:
-            while len(found) < count and asked < count + spare and time.monotonic() < deadline:
-                share = min(count - len(found), count + spare - asked)
+            while len(values) < count and asked < count + spare and time.monotonic() < deadline:
+                share = min(count - len(values), count + spare - asked)
                 texts = pool.map(lambda _: self.reply(messages, deadline), range(share))
                 said = [text for text in texts if text is not None]
-                found += [value for value in map(read, said) if value is not None]
+                values += [value for value in map(read, said) if value is not None]
                 asked, replies = asked + share, replies + len(said)
         if asked and not replies and time.monotonic() < deadline:
             raise EndpointLost(f"{self.url}: no reply to {asked} requests; is the server running?")
-        return found
+        return values
 
     def reply(self, messages: Sequence[Message], deadline: float = float("inf")) -> str | None:
         """One reply; None if there is none after all retries or in time.
 
         Raises:
-            EndpointLost: If the endpoint refuses the request itself.
+            EndpointLost: The endpoint refuses the request itself.
         """
         for attempt in range(self.retries + 1):
             left = deadline - time.monotonic()
@@ -136,33 +136,24 @@ class Endpoint:
         key = os.environ.get(self.key_variable, "") if self.key_variable else ""
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        document = {
-            "model": self.model,
-            "messages": list(messages),
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self.tokens,
-        }
+        sampling = {
+            "temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.tokens,
+        }  # fmt: skip
+        document = {"model": self.model, "messages": list(messages), **sampling}
         request = urllib.request.Request(
             f"{self.url}/chat/completions", json.dumps(document).encode(), headers
         )
-        end = time.monotonic() + seconds
+        end, body = time.monotonic() + seconds, b""
         with urllib.request.build_opener(_NoRedirects).open(request, timeout=seconds) as response:
-            return _text(_body(response, end))
-
-
-def _body(response: http.client.HTTPResponse, end: float) -> bytes:
-    """The body of a reply that is neither too large nor too slow."""
-    body = b""
-    while part := response.read1(1 << 16):
-        body += part
-        if len(body) > LARGEST_REPLY or time.monotonic() > end:
-            raise ValueError("the reply is too large or too slow")
-    return body
+            while chunk := response.read1(1 << 16):
+                body += chunk
+                if len(body) > LARGEST_REPLY or time.monotonic() > end:
+                    raise ValueError("the reply is too large or too slow")
+        return _text(body)
 
 
 def _text(body: bytes) -> str:
-    """The text in a completion."""
+    """The text in a completion; ``ValueError`` if there is none."""
     try:
         text = json.loads(body)["choices"][0]["message"]["content"]
     except (KeyError, IndexError, TypeError, RecursionError):

@@ -67,6 +67,7 @@ class Episode:
         return self.reward >= FULL
 
 
+@dataclass
 class Runner:
     """Runs an agent through episodes.
 
@@ -77,11 +78,10 @@ class Runner:
         with_pictures: Whether to keep pictures.
     """
 
-    def __init__(
-        self, agent: Agent, environment: WebEnvironment, limits: Limits, with_pictures: bool = False
-    ) -> None:
-        self.agent, self.environment, self.limits = agent, environment, limits
-        self.with_pictures = with_pictures
+    agent: Agent
+    environment: WebEnvironment
+    limits: Limits
+    with_pictures: bool = False
 
     def run(self, task: str, seed: int) -> Episode:
         """Run one episode; all choices of a step come from the task, the seed and its number.

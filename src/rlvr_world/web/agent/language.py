@@ -58,7 +58,9 @@ class LanguagePolicy(LanguageComponent, Proposer):
             action = chats.read_action(text)
             return action if action is not None and action.element in ids else None
 
-        messages = chats.proposal_chat(situation, self.longest_page)
+        past = (f"{done.action}{' (no effect)' * (not done.changed)}" for done in situation.history)
+        about = {"DONE SO FAR": "\n".join(past) or "nothing"}
+        messages = chats.chat(chats.PROPOSE, situation, about, self.longest_page)
         return self.endpoint.collect(messages, read, count, self.spare, situation.deadline)
 
 
@@ -107,7 +109,8 @@ class LanguageSummary(LanguageComponent, Summary):
 
     def sum_up(self, situation: Situation, action: Action, imagined: Imagined) -> str:
         """Ask once."""
-        messages = chats.summary_chat(situation, action, imagined, self.most)
+        about = {"ACTION": str(action), "CHANGES": chats.fenced(imagined.text)}
+        messages = chats.chat(chats.SUM_UP.format(most=self.most), situation, about)
         said = self.endpoint.collect(
             messages, lambda text: text.strip() or None, deadline=situation.deadline
         )
@@ -136,7 +139,8 @@ class LanguageValue(LanguageComponent, Value):
         self, situation: Situation, action: Action, imagined: Imagined, summary: str
     ) -> list[float]:
         """Ask ``count`` times."""
-        messages = chats.judgement_chat(situation, action, summary, self.longest_page)
+        about = {"ACTION": str(action), "PREDICTED EFFECT": chats.fenced(summary)}
+        messages = chats.chat(chats.JUDGE, situation, about, self.longest_page)
         return self.endpoint.collect(
             messages, chats.read_score, self.count, self.spare, situation.deadline
         )

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -52,16 +53,14 @@ def find_chromium(path: str | None = None) -> str:
     """The program, from a path or from PATH.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: There is none.
     """
     if path is not None:
         if not (Path(path).is_file() and os.access(path, os.X_OK)):
             raise FileNotFoundError(f"chromium {path} is not a program that can be run")
         return path
-    for name in NAMES:
-        found = shutil.which(name)
-        if found:
-            return found
+    for program in filter(None, map(shutil.which, NAMES)):
+        return program
     raise FileNotFoundError(
         "Chromium was not found on PATH: install it (Debian: apt install chromium), or name the "
         "program with the option chromium"
@@ -103,6 +102,7 @@ def host_of(origin: str) -> str:
     return origin.split("://", 1)[1].rsplit(":", 1)[0]
 
 
+@dataclass
 class Chromium:
     """A browser that runs.
 
@@ -110,12 +110,16 @@ class Chromium:
     proxy that does not exist, and only hosts of the origins have an address. It downloads nothing,
     asks for no permission and keeps its profile only as long as it runs. Its own sandbox is on
     unless the user is root, for whom Chromium has none.
+
+    Args:
+        driver: Playwright, which is started.
+        browser: Its browser.
+        process: The id of the browser's process.
     """
 
-    def __init__(self, driver: Any, browser: Any, process: int) -> None:
-        self.driver = driver
-        self.browser = browser
-        self.process = process
+    driver: Any
+    browser: Any
+    process: int
 
     @classmethod
     async def start(cls, program: str, origins: Sequence[str]) -> Self:
@@ -126,7 +130,7 @@ class Chromium:
             origins: The origins that pages may reach.
 
         Raises:
-            BrowserLost: If it does not start.
+            BrowserLost: It does not start.
         """
         playwright = import_playwright()
         driver = await playwright.async_playwright().start()

@@ -37,17 +37,8 @@ class Observation(NamedTuple):
         self, site: str, task: str, action: Action, after: "Observation | None" = None
     ) -> WebTransition:
         """The step from here; the page afterwards is empty while it is not known."""
-        return WebTransition(
-            site=site,
-            task=task,
-            url=self.url,
-            objective=self.objective,
-            previous_action=self.previous_action,
-            action=str(action),
-            tree=self.tree,
-            next_url=after.url if after else "",
-            next_tree=after.tree if after else "",
-        )
+        given = (site, task, self.url, self.objective, self.previous_action, str(action), self.tree)
+        return WebTransition(*given, *((after.url, after.tree) if after else ("", "")))
 
 
 class Session:
