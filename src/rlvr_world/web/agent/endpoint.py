@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rlvr_world.web.browser.chromium import origin_of
@@ -35,6 +36,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
+@dataclass
 class Endpoint:
     """Asks a language model for replies, several at a time.
 
@@ -50,26 +52,25 @@ class Endpoint:
         parallel: Requests at the same time.
     """
 
-    def __init__(
-        self,
-        url: str,
-        model: str,
-        key_variable: str = "OPENAI_API_KEY",
-        temperature: float = 1.0,
-        top_p: float = 0.95,
-        tokens: int = 2048,
-        timeout: float = 60.0,
-        retries: int = 3,
-        parallel: int = 8,
-    ) -> None:
-        if not origin_of(url):
-            raise ValueError(f"url: {url!r} must be an address such as http://127.0.0.1:8000/v1")
-        for name, value in {"timeout": timeout, "parallel": parallel, "tokens": tokens}.items():
-            if value <= 0:
-                raise ValueError(f"{name} must be above 0, got {value}")
-        self.url, self.model, self.key_variable = url.rstrip("/"), model, key_variable
-        self.temperature, self.top_p, self.tokens = temperature, top_p, tokens
-        self.timeout, self.retries, self.parallel = timeout, retries, parallel
+    url: str
+    model: str
+    key_variable: str = "OPENAI_API_KEY"
+    temperature: float = 1.0
+    top_p: float = 0.95
+    tokens: int = 2048
+    timeout: float = 60.0
+    retries: int = 3
+    parallel: int = 8
+
+    def __post_init__(self) -> None:
+        self.url = self.url.rstrip("/")
+        if not origin_of(self.url):
+            raise ValueError(
+                f"url: {self.url!r} must be an address such as http://127.0.0.1:8000/v1"
+            )
+        for name in ("timeout", "parallel", "tokens"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
 
     def collect(
         self,
