@@ -100,7 +100,7 @@ def scored_part(reward: TextGameReward, part: slice) -> int:
 
 def scored(reward: TextGameReward, steps: Sequence[Transition], texts: Sequence[str]) -> int:
     """Scores the answers to some steps of which, as in a new batch, nothing is known yet."""
-    return len(reward.group_score(texts, fresh(steps)))
+    return len(reward.scores(texts, fresh(steps), {}))
 
 
 def fresh(steps: Sequence[Transition]) -> list[Transition]:

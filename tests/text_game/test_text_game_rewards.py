@@ -29,7 +29,7 @@ def fresh(transition=LAMP):
 
 def scores(reward, texts=None, transition=LAMP) -> list[float]:
     texts = list(ANSWERS.values()) if texts is None else texts
-    return reward.group_score(texts, [fresh(transition)]).tolist()
+    return reward.scores(texts, [fresh(transition)], {}).tolist()
 
 
 def test_the_values_of_each_kind_of_answer():

@@ -28,7 +28,7 @@ class Scorer:
         rewards: Mapping[str, Reward],
         scene: SceneMetrics | None = None,
     ) -> None:
-        self.metrics = dict(metrics)
+        self.metrics = RewardSet(metrics)
         self.rewards = RewardSet(rewards)
         self.scene = scene
         own = {**self.metrics, NLL: None, REWARD: None}
@@ -53,8 +53,8 @@ class Scorer:
 
     def scores(self, prediction: Prediction, target: Prediction, batch: Batch) -> dict[str, Tensor]:
         """Every column but the NLL for B * G predictions of B transitions, [B * G] on the CPU."""
-        scores = {m: metric.group_score(prediction, target) for m, metric in self.metrics.items()}
-        scores[REWARD] = self.reward(prediction, target, scores)
+        scores = self.metrics.scores(prediction, target, batch)
+        scores[REWARD] = self.reward(prediction, target, batch, scores)
         for name, values in scores.items():
             if not values.isfinite().all():
                 raise ValueError(f"metrics: {name} is not finite for {batch['key'][0]} and on")
@@ -66,13 +66,14 @@ class Scorer:
         self,
         prediction: Prediction,
         target: Prediction,
+        batch: Batch,
         known: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """The training reward, [B * G]; ``known`` holds scores of metrics, which may be terms."""
         terms = {
             name: known[name]
             if known and name in known and same_metric(term, self.metrics[name])
-            else term.group_score(prediction, target)
+            else term.scores(prediction, target, batch)
             for name, term in self.rewards.items()
         }
         return self.rewards.total(terms)

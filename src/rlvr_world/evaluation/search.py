@@ -52,5 +52,5 @@ def mean_reward(row: ModelRow, batches: list[Batch], scorer: Scorer) -> float:
     for index, batch in enumerate(batches):
         codec, generator = row.model.codec, torch.Generator(row.model.device).manual_seed(index)
         prediction = row.predict(codec.template(batch), 1, generator)
-        rewards.append(scorer.reward(prediction, codec.target(batch)))
+        rewards.append(scorer.reward(prediction, codec.target(batch), batch))
     return torch.cat(rewards).mean().item()

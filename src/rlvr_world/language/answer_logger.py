@@ -45,9 +45,10 @@ class AnswerLogger(Callback):
         batch_idx: int,
     ) -> None:
         """Log the reasons of a rollout, where training samples any, and show the first answers."""
-        if "sequence" not in outputs:
+        if "rollout" not in outputs:
             return
-        answers, target = module.codec.decode(outputs["sequence"]), module.codec.target(batch)
+        sequence = outputs["rollout"].sequence
+        answers, target = module.codec.decode(sequence), module.codec.target(batch)
         self.log_shares(module, "train", Counter(self.reward.reasons(answers, target)))
         if trainer.fit_loop.total_batch_idx % self.every == 0:
             self.show(trainer, "train", answers, target)
