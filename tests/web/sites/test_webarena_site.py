@@ -6,7 +6,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from rlvr_world.web.agent.webarena import WebArenaTasks, entry, response
+from rlvr_world.web.sites.webarena import WebArenaTasks, entry, response
 
 URLS = {"shopping": "http://127.0.0.1:7770/", "reddit": "http://127.0.0.1:9999"}
 RETRIEVE = {"results_schema": {}, "expected": {"task_type": "retrieve"}}

@@ -5,7 +5,7 @@ import urllib.request
 
 import pytest
 
-from rlvr_world.web.sites.folder_server import FolderServer
+from rlvr_world.web.sites.folder_site import FolderServer
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a web agent is made of: who proposes, who imagines, who sums up, and who judges."""
+"""What a web agent is made of: a proposer, an imaginer, a summary and a value."""
 
 import random
 import time
@@ -10,16 +10,22 @@ from typing import Any, NamedTuple
 from rlvr_world.web.action import Action
 from rlvr_world.web.browser.session import Observation
 from rlvr_world.web.changes import Changes
+from rlvr_world.web.page import WebTransition
 from rlvr_world.web.sites.site import Site
 
 
 class Done(NamedTuple):
-    """An action of the episode so far, and whether it changed the page."""
+    """An action of the episode so far.
+
+    Args:
+        action: The action.
+        changed: Whether it changed the page.
+        page: The page before it, as text.
+    """
 
     action: Action
     changed: bool
     page: str
-    """The page that it was done on, as text."""
 
 
 @dataclass
@@ -49,15 +55,19 @@ class Situation:
         """The seconds until the deadline; 0 or less once it is over."""
         return self.deadline - time.monotonic()
 
+    def transition(self, action: Action) -> WebTransition:
+        """The step to predict, without the page after it."""
+        return self.observation.transition(self.site, self.task, action)
+
 
 class Imagined(NamedTuple):
     """What an action is imagined to lead to.
 
     Args:
-        changes: What changes on the page; None if there is no prediction that can be read.
+        changes: What changes on the page; None without a readable prediction.
         text: The prediction as it was written.
         error: Why there is none, in words.
-        reward: The reward, where the imagination knows the episode to be over; else None.
+        reward: The reward if the imaginer knows that the episode is over; else None.
     """
 
     changes: Changes | None = None
@@ -66,8 +76,8 @@ class Imagined(NamedTuple):
     reward: float | None = None
 
 
-class Part:
-    """A part of an agent; it is sent to other processes, so it opens what it needs late."""
+class Component:
+    """A component of an agent; it is sent to other processes, so it opens what it needs late."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -82,7 +92,7 @@ class Part:
         """Give back what ``open`` took."""
 
 
-class Proposer(Part, ABC):
+class Proposer(Component, ABC):
     """A policy that can be asked more than once."""
 
     @abstractmethod
@@ -90,7 +100,7 @@ class Proposer(Part, ABC):
         """At most ``count`` actions, drawn one by one; what cannot be read is left out."""
 
 
-class Imaginer(Part, ABC):
+class Imaginer(Component, ABC):
     """Foresees what actions change; a world model, or something that knows better."""
 
     @abstractmethod
@@ -98,15 +108,15 @@ class Imaginer(Part, ABC):
         """What each of some actions leads to."""
 
 
-class Summary(Part, ABC):
+class Summary(Component, ABC):
     """Says what an imagined outcome amounts to."""
 
     @abstractmethod
     def sum_up(self, situation: Situation, action: Action, imagined: Imagined) -> str:
-        """The key changes in words."""
+        """The key changes in words, for the value to read."""
 
 
-class Value(Part, ABC):
+class Value(Component, ABC):
     """Judges imagined outcomes."""
 
     @abstractmethod

@@ -5,11 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
-from rlvr_world.web.agent.episode import JudgedSite
-from rlvr_world.web.browser.origins import origin_of
+from rlvr_world.web.browser.chromium import origin_of
 from rlvr_world.web.browser.session import Session
+from rlvr_world.web.sites.site import Site
 
 PACKAGE = "webarena_verified"
 LONGEST_BODY = 1 << 20
@@ -30,13 +30,13 @@ class WebArenaTasks:
         """The tasks on these sites.
 
         Raises:
-            ModuleNotFoundError: If the package is not installed.
-            ValueError: If there are no addresses, or one is none of the web.
+            ModuleNotFoundError: The package is not installed.
+            ValueError: There are no addresses, or one is none of the web.
         """
         return WebArena(self.urls)
 
 
-class WebArena(JudgedSite):
+class WebArena(Site):
     """WebArena (Zhou et al., 2024) in the version of webarena-verified.
 
     The sites are not run here: their addresses have to be given, they have to be logged in where a
@@ -51,9 +51,8 @@ class WebArena(JudgedSite):
     """
 
     name = "webarena"
-    viewport: ClassVar[tuple[int, int]] = (1280, 720)
-    quiet: ClassVar[float] = 0.5
-    limit: ClassVar[float] = 5.0
+    quiet = 0.5
+    limit = 5.0
 
     def __init__(self, urls: Mapping[str, str]) -> None:
         if not urls:
@@ -68,8 +67,13 @@ class WebArena(JudgedSite):
             for task in _package_tasks()
             if set(task["sites"]) <= self.urls.keys()
         }
-        self.tasks = tuple(self.documents)
-        self.task, self.requests = "", []
+        self.task = ""
+        self.requests: list[dict[str, Any]] = []
+
+    @property
+    def tasks(self) -> Sequence[str]:
+        """The numbers of the tasks on the sites that are given."""
+        return tuple(self.documents)
 
     async def begin(self, session: Session, task: str, seed: int) -> str:
         """Open the start page of a task and note all requests from then on."""
@@ -87,9 +91,9 @@ class WebArena(JudgedSite):
         """1 if the package's evaluator is content, else 0."""
         package = importlib.import_module(PACKAGE)
         kinds = importlib.import_module(f"{PACKAGE}.types.config")
-        places = {f"__{site.upper()}__": {"urls": [url]} for site, url in self.urls.items()}
+        sites = {f"__{site.upper()}__": {"urls": [url]} for site, url in self.urls.items()}
         judge = package.WebArenaVerified(
-            config=kinds.WebArenaVerifiedConfig.model_validate({"environments": places})
+            config=kinds.WebArenaVerifiedConfig.model_validate({"environments": sites})
         )
         result = judge.evaluate_task(
             task_id=int(self.task),
@@ -99,14 +103,14 @@ class WebArena(JudgedSite):
         return float(result.score)
 
     def _filled(self, url: str) -> str:
-        """An address with the place of its site in it."""
-        for site, place in self.urls.items():
-            url = url.replace(f"__{site.upper()}__", place)
+        """An address with that of its site in it."""
+        for site, address in self.urls.items():
+            url = url.replace(f"__{site.upper()}__", address)
         return url
 
 
 def response(answer: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer as the evaluator wants it: a document, or what was found."""
+    """An answer as the evaluator wants it: a document with the retrieved data."""
     try:
         said = json.loads(answer)
     except ValueError:
@@ -114,8 +118,8 @@ def response(answer: str, document: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(said, dict) and "status" in said:
         return said
     expected = next(e["expected"] for e in document["eval"] if "results_schema" in e)
-    found = said if isinstance(said, list) else [said] if answer else None
-    return {"task_type": expected["task_type"], "status": "SUCCESS", "retrieved_data": found}
+    data = said if isinstance(said, list) else [said] if answer else None
+    return {"task_type": expected["task_type"], "status": "SUCCESS", "retrieved_data": data}
 
 
 async def entry(request: Any) -> dict[str, Any]:
@@ -138,8 +142,8 @@ def _pairs(headers: Mapping[str, str]) -> list[dict[str, str]]:
 def _package_tasks() -> Sequence[Mapping[str, Any]]:
     """The tasks in the package."""
     try:
-        found = importlib.import_module(PACKAGE)
-        return [task.model_dump(mode="json") for task in found.WebArenaVerified().get_tasks()]
+        package = importlib.import_module(PACKAGE)
+        return [task.model_dump(mode="json") for task in package.WebArenaVerified().get_tasks()]
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"webarena needs the package {error.name}: pip install webarena-verified"
