@@ -7,9 +7,9 @@ import pytest
 import torch
 from text_states import LAMP, NOTHING, TABLE, edited
 
-from rlvr_world.language import judge
-from rlvr_world.language.judgement import Judgement
 from rlvr_world.reward import RewardSet
+from rlvr_world.text_game import judge
+from rlvr_world.text_game.facts import Judgement
 from rlvr_world.text_game.rewards import StateMatch, TaskSpecific, ValidJSON
 
 REWARDS = [StateMatch, TaskSpecific, ValidJSON]

@@ -84,7 +84,8 @@ class LanguageDemo(Demo):
         if tokenizer == "source":
             self.make("source", "convert", "smollm2", *output, result=folder / "config.json")
         elif tokenizer == "tokenizer":
-            command = ("data", "bpe", "--root", str(self.data), *output)
+            data = ("--data", str(self.config("data")), "--data.root", str(self.data))
+            command = ("data", "bpe", *data, *output)
             self.make("tokenizer", *command, result=folder / "tokenizer.json")
         self.train("mle", "world_model")
         self.train("rlvr")
