@@ -17,16 +17,16 @@ help: ## List the commands
 	@touch $@
 
 demo: .venv/pusht.installed ## Record PushT, train tokenizer, MLE and RLVR, and print the table
-	$(BIN)/rlvr-world demo
+	$(BIN)/rlvr-world demo pusht
 
 demo-metaworld: .venv/metaworld.installed ## Record Meta-World, train on seven frames at a time, and print the tables
-	$(BIN)/rlvr-world demo-multi-step
+	$(BIN)/rlvr-world demo multi-step
 
 demo-text: .venv/textworld.installed ## Make text games, train MLE and RLVR, and print the table
-	$(BIN)/rlvr-world demo-text
+	$(BIN)/rlvr-world demo textworld
 
 demo-web: .venv/web.installed ## Record web pages, train MLE and RLVR, print the tables and let agents plan
-	$(BIN)/rlvr-world demo-web
+	$(BIN)/rlvr-world demo web
 
 test: .venv/dev.installed ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -15,7 +15,8 @@ def checkpoint(stage: str) -> Path:
 
 def fit(stage: str, *options: str) -> None:
     debug = ("-c", "configs/trainer/debug.yaml")
-    main(["fit", "-c", f"configs/{stage}/pusht_demo.yaml", *debug, *options])
+    run = ("--folder", str(DEMO), "--run", {"world_model": "mle"}.get(stage, stage))
+    main(["fit", "-c", f"configs/{stage}/pusht_demo.yaml", *debug, *run, *options])
 
 
 def run_stages() -> None:

@@ -9,12 +9,14 @@ import rlvr_world
 
 PACKAGE = Path(rlvr_world.__file__).parent
 EVERYTHING = None
-BASE = "files extras jobs"
+BASE = "files extras jobs runs"
 CORE = f"{BASE} types frozen codec reward nn rl modules data evaluation callbacks"
 MAY_IMPORT = {
     "files": "",
     "extras": "",
     "jobs": "",
+    "runs": "",
+    "torch_pair": "",
     "types": "",
     "frozen": "",
     "nn": BASE,
@@ -31,12 +33,13 @@ MAY_IMPORT = {
     "web": f"{CORE} language",
     "applications": f"{CORE} language video text_game web",
     "demos": CORE,
+    "command_line": CORE,
     "cli": EVERYTHING,
     "__main__": EVERYTHING,
     "__init__": EVERYTHING,
 }
 PENDING = {
-    "demos/web.py", "modules/saved.py",
+    "modules/saved.py",
 }  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,253 +1,115 @@
-"""The command line: Lightning's ``fit``, ``validate``, ``test`` and ``predict``, and a few more."""
+"""The table of commands. What a command needs is imported when it is asked for."""
 
-import inspect
+import pkgutil
 import sys
 import traceback
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple, NoReturn
 
-from jsonargparse import ActionConfigFile, ArgumentParser
-from lightning import LightningDataModule, LightningModule
-from lightning.pytorch.cli import LightningCLI
+from rlvr_world import __version__
+from rlvr_world.runs import config_files, with_packaged_configs
+from rlvr_world.torch_pair import check_torch_pair
 
-from rlvr_world.demos.bytesized32 import ByteSized32Demo
-from rlvr_world.demos.group_size_analysis import GroupSizeAnalysis
-from rlvr_world.demos.joint_analysis import JointAnalysis
-from rlvr_world.demos.metric_analysis import MetricAnalysis
-from rlvr_world.demos.multi_step import MultiStepDemo
-from rlvr_world.demos.pusht import PushTDemo
-from rlvr_world.demos.stages import Stages
-from rlvr_world.demos.text_game import TextGameDemo
-from rlvr_world.demos.web import AGENT_TASKS, TASKS, WebDemo
-from rlvr_world.evaluation.best_of import best_of
-from rlvr_world.evaluation.curves import curves
-from rlvr_world.evaluation.evaluate import evaluate
-from rlvr_world.evaluation.gains import gains
-from rlvr_world.language.bpe import learn_bpe
-from rlvr_world.language.smollm2 import smollm2
-from rlvr_world.modules.saved import export
-from rlvr_world.text_game.sources.bytesized32 import bytesized32
-from rlvr_world.text_game.sources.textworld import Games, TextWorldRecorder
-from rlvr_world.text_game.sources.textworld_game import Size
-from rlvr_world.video.data.tokens import tokens
-from rlvr_world.video.published.command import rt1
-from rlvr_world.video.sources.counterfactual import CounterfactualRecorder
-from rlvr_world.video.sources.dino_wm import DinoConverter
-from rlvr_world.video.sources.metaworld import MetaWorldRecorder
-from rlvr_world.video.sources.npz import NPZConverter
-from rlvr_world.video.sources.pusht import Episodes, PushTRecorder
-from rlvr_world.video.sources.rlds import RLDSConverter
-from rlvr_world.web.agent.command import web_agent
-from rlvr_world.web.sites.miniwob import missing_for_miniwob
-from rlvr_world.web.sources.recorder import TaskEpisodes, WebRecorder
-from rlvr_world.web.sources.webarena import webarena
+PROGRAM = "rlvr-world"
+ABOUT = "World models trained by likelihood, then by RL with verifiable rewards"
 
 
-def demo(
-    preset: str = "pusht_demo",
-    folder: Path = Path("checkpoints/demo/pusht"),
-    data: Path = Path("data/pusht"),
-    episodes: Episodes = Episodes(),  # noqa: B008
-    configs: Path = Path("configs"),
-    overlay: Path | None = None,
-) -> None:
-    """Run the whole path on PushT: record, tokenise, MLE, RLVR, and the table.
-
-    Recording, tokenizer and token shards of an earlier run are kept; an interrupted stage goes on
-    from its last checkpoint.
+class Entry(NamedTuple):
+    """A command of the table.
 
     Args:
-        preset: Which configs to run, ``{configs}/*/{preset}.yaml``.
-        folder: Where checkpoints, logs and the table go.
-        data: Folder of the recording; its tokens go to ``{data}_tokens``.
-        episodes: Episodes to record.
-        configs: The folder of configs.
-        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
+        target: Module and name of the function or class that runs; of Lightning's commands nothing.
+        summary: One line of help.
+        positional: Whether arguments without a default are given by position.
     """
-    PushTDemo(
-        "pusht", asdict(episodes), command=main, preset=preset, folder=folder, data=data,
-        configs=configs, overlay=overlay,
-    ).run_all()  # fmt: skip
+
+    target: str
+    summary: str
+    positional: bool = False
 
 
-def demo_multi_step(
-    preset: Literal["metaworld_demo", "pusht_multi_step"] = "metaworld_demo",
-    folder: Path | None = None,
-    data: Path | None = None,
-    episodes: Episodes | None = None,
-    configs: Path = Path("configs"),
-    overlay: Path | None = None,
-) -> None:
-    """Run the whole path on clips of which seven frames are predicted, and the tables.
-
-    Record, learn a compressive tokenizer, MLE, RLVR with and without a penalty on repetition, and
-    the same clips with other actions. Finished stages of an earlier run are kept; an interrupted
-    one goes on from its last checkpoint.
-
-    Args:
-        preset: Which configs to run, ``{configs}/*/{preset}.yaml``: Meta-World or PushT.
-        folder: Where checkpoints, logs and tables go; ``checkpoints/demo/metaworld`` or
-            ``checkpoints/demo/pusht_multi_step`` if not given.
-        data: Folder of the recording, ``data/metaworld`` or ``data/pusht_multi_step`` if not given;
-            tokens go to ``{data}_tokens``, clips with other actions to ``{data}_counterfactual``.
-        episodes: Episodes to record; as many as the recorder makes if not given.
-        configs: The folder of configs.
-        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
-    """
-    name = preset.removesuffix("_demo")
-    MultiStepDemo(
-        preset.partition("_")[0], episodes and asdict(episodes), command=main, preset=preset,
-        folder=folder or Path("checkpoints/demo", name), data=data or Path("data", name),
-        configs=configs, overlay=overlay,
-    ).run_all()  # fmt: skip
-
-
-def demo_text(
-    preset: str = "textworld_demo",
-    folder: Path = Path("checkpoints/demo/text_game"),
-    data: Path = Path("data/textworld"),
-    games: Games = Games(train=300),  # noqa: B008
-    size: Size = Size(rooms=2, objects=4, quest_length=2),  # noqa: B008
-    configs: Path = Path("configs"),
-    overlay: Path | None = None,
-) -> None:
-    """Run the whole path on text games: make them, learn a tokenizer, MLE, RLVR, and the table.
-
-    Games, tokenizer and MLE model of an earlier run are kept; an interrupted stage goes on from its
-    last checkpoint.
-
-    Args:
-        preset: Which configs to run, ``{configs}/*/{preset}.yaml``, and those of the two rewards.
-        folder: Where the tokenizer, checkpoints, logs and the table go.
-        data: Folder of the games.
-        games: Games to make.
-        size: How large a game is.
-        configs: The folder of configs.
-        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
-    """
-    TextGameDemo(
-        asdict(games), asdict(size), command=main, preset=preset, folder=folder, data=data,
-        configs=configs, overlay=overlay,
-    ).run_all()  # fmt: skip
-
-
-def demo_bytesized32(
-    source: Path,
-    preset: Literal["bytesized32_small", "bytesized32_smollm2"] = "bytesized32_small",
-    folder: Path | None = None,
-    data: Path = Path("data/bytesized32"),
-    configs: Path = Path("configs"),
-    overlay: Path | None = None,
-) -> None:
-    """Run the whole path on ByteSized32: convert the published files, MLE, RLVR, and the table.
-
-    Data, tokenizer and MLE model of an earlier run are kept; an interrupted stage goes on from its
-    last checkpoint.
-
-    Args:
-        source: Folder of the published files, see ``rlvr-world data bytesized32``.
-        preset: Which configs to run: a small model from random weights, or SmolLM2 with LoRA.
-        folder: Where the tokenizer, checkpoints, logs and the table go;
-            ``checkpoints/bytesized32/small`` or ``.../smollm2`` if not given.
-        data: Folder of the converted data.
-        configs: The folder of configs.
-        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
-    """
-    ByteSized32Demo(
-        source, pretrained=preset == "bytesized32_smollm2", command=main, preset=preset,
-        folder=folder or Path("checkpoints", *preset.split("_")), data=data, configs=configs,
-        overlay=overlay,
-    ).run_all()  # fmt: skip
-
-
-def demo_web(
-    preset: str = "web_demo",
-    folder: Path | None = None,
-    data: Path | None = None,
-    episodes: TaskEpisodes = TaskEpisodes(train=14, val=1, test=1, test_tasks=3),  # noqa: B008
-    tasks: Sequence[str] | None = TASKS,
-    agent_tasks: Sequence[str] = AGENT_TASKS,
-    agent_seeds: int = 2,
-    configs: Path = Path("configs"),
-    overlay: Path | None = None,
-) -> None:
-    """Run the whole path on web pages: record, MLE, RLVR, two tables, and agents that plan.
-
-    The pages are those of MiniWoB++ in headless Chromium. Without Playwright, MiniWoB++ or
-    Chromium, the demo says so and goes on with a small recording of pages of its own (forms, lists,
-    tabs, dialogs, a cart) that comes with the package, and no agent acts. Recording, tokenizer and
-    MLE model of an earlier run are kept; an interrupted stage goes on from its last checkpoint.
-
-    table.json is about tasks that training never shows, known_tasks/table.json about other pages of
-    known ones, agent/web_agent.json about agents.
-
-    Args:
-        preset: Which configs to run, ``{configs}/*/{preset}.yaml``.
-        folder: Where the tokenizer, checkpoints, logs and tables go; ``checkpoints/demo/web`` if
-            not given, and ``checkpoints/demo/web_pages`` without a browser.
-        data: Folder of the recording; ``data/web`` if not given, and ``data/web_pages`` without a
-            browser.
-        episodes: Episodes to record of each task.
-        tasks: Tasks to record; some that pages react to without drawing or timing if not given,
-            all if null.
-        agent_tasks: Tasks that the agents work on; none leaves the agents out.
-        agent_seeds: Pages of each of these tasks.
-        configs: The folder of configs.
-        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
-    """
-    missing = missing_for_miniwob()
-    name = "web_pages" if missing else "web"
-    WebDemo(
-        missing, asdict(episodes), tasks, agent_tasks, agent_seeds, command=main, preset=preset,
-        folder=folder or Path("checkpoints/demo", name), data=data or Path("data", name),
-        configs=configs, overlay=overlay,
-    ).run_all()  # fmt: skip
-
-
-COMMANDS: dict[tuple[str, ...], Callable[..., Any]] = {
-    ("data", "pusht"): PushTRecorder,
-    ("data", "rlds"): RLDSConverter,
-    ("data", "npz"): NPZConverter,
-    ("data", "dino"): DinoConverter,
-    ("data", "tokens"): tokens,
-    ("data", "textworld"): TextWorldRecorder,
-    ("data", "metaworld"): MetaWorldRecorder,
-    ("data", "counterfactual"): CounterfactualRecorder,
-    ("data", "bytesized32"): bytesized32,
-    ("data", "web"): WebRecorder,
-    ("data", "webarena"): webarena,
-    ("data", "bpe"): learn_bpe,
-    ("evaluate",): evaluate,
-    ("best-of",): best_of,
-    ("web-agent",): web_agent,
-    ("analyse", "metrics"): MetricAnalysis,
-    ("analyse", "group-size"): GroupSizeAnalysis,
-    ("analyse", "joint"): JointAnalysis,
-    ("analyse", "curves"): curves,
-    ("analyse", "gains"): gains,
-    ("export",): export,
-    ("convert", "smollm2"): smollm2,
-    ("convert", "rt1"): rt1,
-    ("demo-multi-step",): demo_multi_step,
-    ("demo-text",): demo_text,
-    ("demo-bytesized32",): demo_bytesized32,
-    ("demo-web",): demo_web,
-    ("demo",): demo,
+GROUPS = {
+    "data": "Record data, or convert it",
+    "demo": "Run a whole path: data, every stage of training, tables",
+    "analyse": "Repeat an analysis of the paper, or draw curves and gains",
+    "convert": "Convert published models",
 }
 
+COMMANDS = {
+    "fit": Entry("", "Train a stage: tokenizer, world model by likelihood, world model by RL"),
+    "validate": Entry("", "Validate a checkpoint of a stage"),
+    "test": Entry("", "Test a checkpoint of a stage"),
+    "predict": Entry("", "Predict with a checkpoint of a stage"),
+    "evaluate": Entry("evaluation.evaluate:evaluate", "Score checkpoints and baselines in a table"),
+    "best-of": Entry("evaluation.best_of:best_of", "Score the best of several samples"),
+    "web-agent": Entry("web.agent.command:web_agent", "Let agents that plan work on web pages"),
+    "export": Entry("modules.saved:export", "Write a checkpoint as the published ones are"),
+    "data pusht": Entry("video.sources.pusht:PushTRecorder", "Record the PushT simulator", True),
+    "data metaworld": Entry(
+        "video.sources.metaworld:MetaWorldRecorder", "Record the tasks of Meta-World", True
+    ),
+    "data counterfactual": Entry(
+        "video.sources.counterfactual:CounterfactualRecorder",
+        "Record how clips go on with other actions", True,
+    ),
+    "data rlds": Entry(
+        "video.sources.rlds:RLDSConverter", "Convert Open X-Embodiment TFRecords", True
+    ),
+    "data npz": Entry("video.sources.npz:NPZConverter", "Convert the original's episodes", True),
+    "data dino": Entry("video.sources.dino_wm:DinoConverter", "Convert data of DINO-WM", True),
+    "data tokens": Entry("video.data.tokens:tokens", "Write the tokens of a video recording"),
+    "data textworld": Entry(
+        "text_game.sources.textworld:TextWorldRecorder", "Make and record text games", True
+    ),
+    "data bytesized32": Entry(
+        "text_game.sources.bytesized32:bytesized32", "Convert ByteSized32-State-Prediction", True
+    ),
+    "data web": Entry("web.sources.recorder:WebRecorder", "Record web pages in a browser", True),
+    "data packaged-pages": Entry(
+        "web.recorded_pages:unpack_recorded_pages", "Unpack the web pages of the package"
+    ),
+    "data webarena": Entry(
+        "web.sources.webarena:webarena", "Convert published transitions of WebArena", True
+    ),
+    "data bpe": Entry("language.bpe:learn_bpe", "Learn a tokenizer from shards of text"),
+    "demo pusht": Entry("demos.presets:PushTDemo", "Robot video, one frame at a time"),
+    "demo metaworld": Entry(
+        "demos.presets:MetaWorldDemo", "Robot video of Meta-World, seven frames at a time"
+    ),
+    "demo pusht_multi_step": Entry(
+        "demos.presets:PushTMultiStepDemo", "Robot video of PushT, seven frames at a time"
+    ),
+    "demo textworld": Entry("demos.presets:TextWorldDemo", "Text games that are made on the spot"),
+    "demo bytesized32": Entry(
+        "demos.presets:ByteSized32Demo", "Text games of ByteSized32", True
+    ),
+    "demo web": Entry("demos.presets:WebDemo", "Web pages, and agents that plan on them"),
+    "demo shop": Entry("demos.presets:ShopDemo", "Pages of a shop that runs here"),
+    "analyse metrics": Entry(
+        "demos.analysis:MetricAnalysis", "Which metric gains by which reward"
+    ),
+    "analyse group-size": Entry(
+        "demos.analysis:GroupSizeAnalysis", "How much larger groups help"
+    ),
+    "analyse joint": Entry(
+        "demos.joint_analysis:JointAnalysis", "One model of several data sets, tuned on each"
+    ),
+    "analyse curves": Entry("evaluation.curves:curves", "Draw the learning curves of runs"),
+    "analyse gains": Entry("evaluation.gains:gains", "Draw what models gain on another one"),
+    "convert smollm2": Entry("language.smollm2:smollm2", "Write SmolLM2 for transformers"),
+    "convert rt1": Entry("video.published.command:rt1", "Convert published RT-1 models", True),
+}  # fmt: skip
 
-HARMLESS = (
-    "LightningCLI's args parameter is intended to run from within Python",
-    "Attribute '.*' is an instance of `nn.Module` and is already saved",
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
-    "The number of training batches .* is smaller than the logging interval",
-    "The '.*_dataloader' does not have many workers",
-    "Checkpoint directory .* exists and is not empty",
-)
-"""Warnings of Lightning that ask for nothing."""
+LIGHTNING = {"fit", "validate", "test", "predict"}
+
+ROOMS = ("modules", "nn", "rl", "callbacks", "evaluation", "video", "language", "text_game", "web")
+"""Packages whose classes configs name by their short names."""
+
+WITHOUT_PLUGS = {"sources", "sites", "browser", "published", "vllm"}
+"""Packages in the rooms that hold nothing for configs of training."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -257,54 +119,106 @@ def main(args: Sequence[str] | None = None) -> None:
         args: The command and its options; those of the process if not given.
     """
     args = list(sys.argv[1:] if args is None else args)
-    for message in HARMLESS:
-        warnings.filterwarnings("ignore", message)
-    if args and args[0] in {n[0] for n in COMMANDS if n[1:]} and tuple(args[:2]) not in COMMANDS:
-        choices = " | ".join(name[1] for name in COMMANDS if name[0] == args[0] and name[1:])
-        sys.exit(f"usage: rlvr-world {args[0]} {{{choices}}} [options]")
-    for name, component in COMMANDS.items():
-        if tuple(args[: len(name)]) == name:
-            run_command(" ".join(name), component, args[len(name) :])
-            return
-    LightningCLI(
-        LightningModule,
-        LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-        seed_everything_default=0,
-        save_config_kwargs={"overwrite": True},
-        parser_kwargs={"description": "Other commands: " + ", ".join(map(" ".join, COMMANDS))},
-        args=args,
-    )
+    name, rest = split_command(args)
+    rest = with_packaged_configs(rest)
+    for folder in (Path.cwd(), *(file.absolute().parent for file in config_files(rest))):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+    check_torch_pair()
+    entry = COMMANDS[name]
+    if name in LIGHTNING:
+        import_rooms()
+        load("command_line.training:TrainingCLI")([name, *rest])
+        return
+    component = load(entry.target)
+    if not set(entry.target.split(".")) & WITHOUT_PLUGS:
+        import_rooms()
+    load("command_line.command:run_command")(name, component, rest, main, entry.positional)
 
 
-def run_command(name: str, component: Callable[..., Any], args: Sequence[str]) -> None:
-    """Call a function, or let a recorder or an analysis run, as options and YAML say."""
-    description = (inspect.getdoc(component) or "").partition("\n\nArgs:")[0]
-    parser = ArgumentParser(prog=f"rlvr-world {name}", description=description)
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="A YAML file of options.")
-    is_class = inspect.isclass(component)
-    given = {"command": main} if is_class and issubclass(component, Stages) else {}
-    if is_class:
-        parser.add_class_arguments(
-            component, as_group=False, as_positional=not given, sub_configs=True, skip=set(given)
-        )
-    else:
-        parser.add_function_arguments(
-            component,
-            as_group=False,
-            as_positional=component in (bytesized32, webarena, demo_bytesized32, rt1),
-            sub_configs=True,
-        )
-    options = parser.instantiate(parser.parse_args(args))
-    options.pop("config")
-    options = options.as_dict() if hasattr(options, "as_dict") else options
-    result = component(**given, **options)
-    if given:
-        result.run_all()
-    elif is_class:
-        result.record()
+def split_command(args: Sequence[str]) -> tuple[str, list[str]]:
+    """The name of the command and its options; help, version and mistakes end here.
+
+    Raises:
+        SystemExit: There is nothing to run.
+    """
+    first, *rest = args or ["--help"]
+    if first in ("-h", "--help"):
+        finish(overview())
+    if first == "--version":
+        finish(f"{PROGRAM} {__version__}")
+    if first not in GROUPS:
+        known = [*GROUPS, *(name for name in COMMANDS if " " not in name)]
+        return (first, rest) if first in COMMANDS else mistake(f"command {first}", first, known)
+    if not rest or rest[0] in ("-h", "--help"):
+        finish(group_overview(first))
+    member = rest[0]
+    if f"{first} {member}" not in COMMANDS:
+        known = [name.partition(" ")[2] for name in COMMANDS if name.startswith(f"{first} ")]
+        mistake(f"command {first} {member}", member, known)
+    return f"{first} {member}", rest[1:]
+
+
+def finish(text: str) -> NoReturn:
+    """Write an answer and end."""
+    sys.stdout.write(f"{text}\n")
+    raise SystemExit(0)
+
+
+def mistake(what: str, name: str, known: Iterable[str]) -> NoReturn:
+    """Say that there is no such thing, and what is nearest."""
+    known = list(known)
+    matches = get_close_matches(name, known, 1)
+    hint = f"did you mean {matches[0]}?" if matches else f"there are {', '.join(known)}"
+    sys.stderr.write(f"{PROGRAM}: error: there is no {what}; {hint}\n")
+    raise SystemExit(2)
+
+
+def overview() -> str:
+    """Every command with its line of help, groups with their members."""
+    lines = [f"usage: {PROGRAM} COMMAND [options]", "", f"{ABOUT}.", ""]
+    singles = {name: entry.summary for name, entry in COMMANDS.items() if " " not in name}
+    lines += table(singles)
+    for group, summary in GROUPS.items():
+        lines += ["", f"{summary}: {PROGRAM} {group} ...", *members(group)]
+    return "\n".join([*lines, "", f"{PROGRAM} COMMAND --help explains the options of a command."])
+
+
+def group_overview(group: str) -> str:
+    """The members of a group with their lines of help."""
+    usage = f"usage: {PROGRAM} {group} COMMAND [options]"
+    return "\n".join([usage, "", f"{GROUPS[group]}.", "", *members(group)])
+
+
+def members(group: str) -> list[str]:
+    """A line of help for each command of a group."""
+    names = {name.partition(" ")[2]: entry.summary for name, entry in COMMANDS.items()
+             if name.startswith(f"{group} ")}  # fmt: skip
+    return table(names)
+
+
+def table(lines: dict[str, str]) -> list[str]:
+    """Names and summaries in two columns."""
+    return [f"  {name:<15}{summary}" for name, summary in lines.items()]
+
+
+def load(target: str) -> Callable[..., Any]:
+    """The function or class that ``module:name`` says, of this package."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(f"rlvr_world.{module}"), name)
+
+
+def import_rooms() -> None:
+    """Import what configs may name by its short name; packages of extras need not be there."""
+    for room in ROOMS:
+        package = import_module(f"rlvr_world.{room}")
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if WITHOUT_PLUGS.isdisjoint(module.name.split(".")):
+                try:
+                    import_module(module.name)
+                except ModuleNotFoundError as error:
+                    if (error.name or "").startswith("rlvr_world"):
+                        raise
 
 
 def console() -> None:
@@ -315,4 +229,4 @@ def console() -> None:
         origin = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
         if not origin.is_relative_to(Path(__file__).parent):
             raise
-        sys.exit(f"rlvr-world: error: {error}")
+        sys.exit(f"{PROGRAM}: error: {error}")

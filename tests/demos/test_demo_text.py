@@ -16,7 +16,7 @@ def test_demo_goes_from_nothing_to_the_table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     games = [f"--games.{split}=2" for split in ("train", "val", "test")]
-    main(["demo-text", "--overlay", "configs/trainer/debug.yaml", *games])
+    main(["demo", "textworld", "--overlay", "configs/trainer/debug.yaml", *games])
     table = json.loads((tmp_path / "checkpoints/demo/text_game/table.json").read_text())
     assert list(table["rows"]) == [
         "copy_last", "mle", "mle_tuned_sampling", "mle_equal_time", "rlvr_binary",

@@ -4,11 +4,11 @@ import json
 import shutil
 
 import pytest
+from rlvr_world.demos.web import AGENT_TASKS, TASKS, WebDemo
 from stages import ROOT
 
 from rlvr_world import cli
 from rlvr_world.cli import main
-from rlvr_world.demos.web import AGENT_TASKS, TASKS, WebDemo
 from rlvr_world.web.browser import chromium
 from rlvr_world.web.data import WebDataModule
 from rlvr_world.web.sites import miniwob
@@ -97,7 +97,7 @@ def test_the_command_looks_for_a_browser(browser, monkeypatch):
     monkeypatch.setattr(chromium.shutil, "which", lambda _: "/usr/bin/true" if browser else None)
     found = []
     monkeypatch.setattr(WebDemo, "run_all", lambda self: found.append(self))
-    main(["demo-web"])
+    main(["demo", "web"])
     name = "web" if browser else "web_pages"
     assert str(found[0].folder) == f"checkpoints/demo/{name}"
     assert str(found[0].data) == f"data/{name}"
@@ -109,7 +109,7 @@ def test_demo_goes_from_the_packaged_pages_to_the_tables(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     monkeypatch.setattr(cli, "missing_for_miniwob", lambda: "There is no browser")
-    main(["demo-web", "--overlay", "configs/trainer/debug.yaml"])
+    main(["demo", "web", "--overlay", "configs/trainer/debug.yaml"])
     folder = tmp_path / "checkpoints/demo/web_pages"
     samples = {}
     for split, place in {"test_tasks": folder, "test": folder / "known_tasks"}.items():

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import torch
 from lightning import LightningModule
@@ -30,11 +30,11 @@ class Stage(LightningModule):
             run takes its weights from its own checkpoint instead.
     """
 
-    monitor: str | None = None
-    """The logged metric by which the best checkpoint is chosen; none is if not given."""
+    monitor: ClassVar[str | None] = None
+    """The metric that chooses the best checkpoint; without one only the last is kept."""
 
-    monitor_mode: Literal["min", "max"] = "min"
-    """The good direction of ``monitor``."""
+    monitor_mode: ClassVar[str] = "min"
+    """Whether a lower or a higher value is better: ``min`` or ``max``."""
 
     def __init__(
         self,

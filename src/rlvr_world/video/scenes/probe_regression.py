@@ -25,6 +25,8 @@ class StateProbeRegression(Stage):
         **stage: See ``Stage``.
     """
 
+    monitor = "val/error"
+
     def __init__(self, probe: StateProbe, noise: float = 0.02, **stage: Any) -> None:
         super().__init__(**stage)
         self.save_hyperparameters()

@@ -59,6 +59,8 @@ class VQTokenizer(Stage):
         clip_norm: Largest norm of either gradient.
     """
 
+    monitor, monitor_mode = "val/psnr", "max"
+
     def __init__(
         self,
         model: VQModel,

@@ -1,0 +1,95 @@
+"""What runs beside every stage unless its config says otherwise."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning import Callback, LightningDataModule, LightningModule
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, Timer
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from rlvr_world.callbacks.gradient_norm import GradientNorm
+from rlvr_world.callbacks.reward_monitor import RewardMonitor
+from rlvr_world.callbacks.throughput import Throughput
+
+
+@dataclass(frozen=True)
+class KeptBest:
+    """The metric by which the best checkpoint is kept.
+
+    Args:
+        monitor: Its name in the logs.
+        mode: Whether lower or higher is better.
+    """
+
+    monitor: str
+    mode: Literal["min", "max"] = "min"
+
+
+def default_callbacks(
+    module: LightningModule,
+    data: LightningDataModule | None,
+    trainer: Mapping[str, Any],
+    checkpoints: Path,
+    kept: KeptBest | None = None,
+) -> list[Callback]:
+    """Checkpoints, learning rate, gradient norm, speed and, where there are rewards, their values.
+
+    Args:
+        module: What is trained. ``monitor`` and ``monitor_mode`` of its class choose the best
+            checkpoint; ``rewards`` are watched.
+        data: Its data module.
+        trainer: The arguments of the trainer; a callback among them replaces the default of the
+            same class.
+        checkpoints: Folder of best.ckpt and last.ckpt.
+        kept: What chooses the best checkpoint, instead of the module's attributes.
+    """
+    if trainer.get("barebones"):
+        return []
+    callbacks: list[Callback] = [GradientNorm(), Throughput()]
+    if getattr(module, "rewards", None):
+        callbacks.append(RewardMonitor())
+    if not trainer.get("max_time"):
+        callbacks.append(Timer())
+    if trainer.get("logger") is not False:
+        callbacks.append(LearningRateMonitor())
+    if trainer.get("enable_checkpointing") is not False:
+        monitored = validates(data, trainer) and (kept or kept_best(module))
+        callbacks += checkpoint_callbacks(checkpoints, monitored or None)
+    given = {type(callback) for callback in listed(trainer.get("callbacks"))}
+    return [callback for callback in callbacks if type(callback) not in given]
+
+
+def checkpoint_callbacks(folder: Path, kept: KeptBest | None) -> list[ModelCheckpoint]:
+    """What keeps best.ckpt and last.ckpt.
+
+    The last state has a callback of its own: ``save_last`` of the best one's writes nothing while
+    the monitored metric gets worse.
+    """
+    options: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False}
+    last = ModelCheckpoint(filename="last", **options)
+    if kept is None:
+        return [last]
+    best = ModelCheckpoint(filename="best", monitor=kept.monitor, mode=kept.mode, **options)
+    return [best, last]
+
+
+def kept_best(module: LightningModule) -> KeptBest | None:
+    """The metric that a module names in its attributes ``monitor`` and ``monitor_mode``."""
+    monitor = getattr(module, "monitor", None)
+    return monitor and KeptBest(monitor, getattr(module, "monitor_mode", "min"))
+
+
+def validates(data: LightningDataModule | None, trainer: Mapping[str, Any]) -> bool:
+    """Whether a run has validation batches, without which nothing is monitored."""
+    if trainer.get("limit_val_batches") == 0:
+        return False
+    return data is None or is_overridden("val_dataloader", data)
+
+
+def listed(callbacks: Callback | Sequence[Callback] | None) -> list[Callback]:
+    """The callbacks among a trainer's arguments."""
+    if callbacks is None:
+        return []
+    return [callbacks] if isinstance(callbacks, Callback) else list(callbacks)

@@ -1,0 +1,96 @@
+"""Mistakes on the command line and in configs, each answered by one sentence."""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser
+
+OPTION = re.compile(r"unrecognized arguments: --([^\s=]+)|does not accept option '(\S+)'")
+ARGUMENT = re.compile(r"given class_path '(\S+)':\s+Option '(\S+)' is not accepted")
+CLASS = re.compile(r"Expected a dot import path string: (\w+)")
+KEY = re.compile(r'Parser key "(\S+)":')
+GIVEN = re.compile(r"^\s*Given value: (.*)$", re.MULTILINE)
+NOISE = re.compile(
+    r"|Does not validate against.*|Subtypes: .*|Errors:|Given value.*"
+    r"|Problem with given class_path.*|Expected a <class 'NoneType'>.*"
+)
+
+
+class Parser(ArgumentParser):
+    """A parser without abbreviations, whose errors are one sentence with the nearest right name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False} | kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Write one sentence and exit with code 2."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        parser = getattr(ex, "subcommand_parser", None) or self
+        fail(sentence(message, option_names(parser)), parser.prog)
+
+
+def fail(message: str, program: str = "rlvr-world") -> NoReturn:
+    """Write an error to the terminal and exit with code 2."""
+    sys.stderr.write(f"{program.replace(' [options]', '')}: error: {message}\n")
+    raise SystemExit(2)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """``; did you mean ...?`` with the most similar of some names; empty if none is similar."""
+    matches = get_close_matches(name, list(names), 1)
+    return f"; did you mean {matches[0]}?" if matches else ""
+
+
+def sentence(message: str, options: Iterable[str]) -> str:
+    """What is wrong, from a message of jsonargparse.
+
+    Args:
+        message: The message, of many lines where types are nested.
+        options: The names of the options that the command has.
+    """
+    if match := OPTION.search(message):
+        name = match[1] or match[2]
+        return f"there is no option {name}{nearest(name, options)}"
+    if refused := ARGUMENT.findall(message):
+        path, name = refused[-1]
+        known = nearest(name, argument_names(path))
+        return f"{path.rpartition('.')[2]} has no argument {name}{known}"
+    keys = ".".join(dict.fromkeys(KEY.findall(message)))
+    if unknown := CLASS.findall(message):
+        return f"{keys}: there is no class {unknown[-1]}{nearest(unknown[-1], class_names())}"
+    lines = (KEY.sub("", line).strip().removeprefix("- ") for line in message.splitlines())
+    reason = "; ".join(dict.fromkeys(line for line in lines if not NOISE.fullmatch(line)))
+    value = GIVEN.findall(message)
+    given = f", got {value[-1]}" if value and len(value[-1]) < 80 else ""
+    return f"{keys}: {reason}{given}" if keys else reason
+
+
+def option_names(parser: ArgumentParser) -> Iterator[str]:
+    """The options of a parser and of its subcommands."""
+    for action in parser._actions:
+        yield action.dest
+        for inner in getattr(action, "_name_parser_map", {}).values():
+            yield from option_names(inner)
+
+
+def argument_names(class_path: str) -> Iterator[str]:
+    """The arguments that a class and those above it take, by its import path."""
+    module, _, name = class_path.rpartition(".")
+    component = getattr(import_module(module), name)
+    for each in inspect.getmro(component) if inspect.isclass(component) else [component]:
+        function = vars(each).get("__init__") if inspect.isclass(each) else each
+        if function is not None:
+            yield from inspect.signature(function).parameters
+
+
+def class_names() -> Iterator[str]:
+    """The classes of this package and of Lightning that are imported."""
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] in {"rlvr_world", "lightning"}:
+            yield from (key for key, value in vars(module).items() if isinstance(value, type))

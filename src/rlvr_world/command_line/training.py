@@ -1,0 +1,128 @@
+"""The commands ``fit``, ``validate``, ``test`` and ``predict``: Lightning's, with our defaults."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from rlvr_world.callbacks.defaults import KeptBest, default_callbacks, listed
+from rlvr_world.command_line.errors import Parser
+from rlvr_world.runs import config_files, folder_of, run_of, with_artefacts
+
+HARMLESS = (
+    "LightningCLI's args parameter is intended to run from within Python",
+    "Attribute '.*' is an instance of `nn.Module` and is already saved",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    "The number of training batches .* is smaller than the logging interval",
+    "The '.*_dataloader' does not have many workers",
+    "Checkpoint directory .* exists and is not empty",
+    "You are using `LearningRateMonitor` callback with models that have no learning rate",
+)
+"""Warnings of Lightning that ask for nothing."""
+
+
+class TrainingParser(Parser, LightningArgumentParser):
+    """Lightning's parser, with our errors."""
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes the settings of a training run to config.yaml in its folder, whatever its logger."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write them when ``fit`` starts."""
+        if stage == "fit":
+            path = Path(self.config.folder, self.config.run, "config.yaml")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.parser.save(self.config, path, skip_unset=False, overwrite=True)
+
+
+class TrainingCLI(LightningCLI):
+    """Trains or tests the module and the data that configs and options name.
+
+    Adds the options ``folder`` and ``run``, which say where checkpoints, logs and config.yaml go,
+    and ``checkpoint``, which chooses the best one; replaces the bare names of stages by their
+    checkpoints.
+
+    Args:
+        args: The command and its options.
+        run: Whether to run the command; if not, there is no command and objects are only made.
+    """
+
+    def __init__(self, args: Sequence[str], run: bool = True) -> None:
+        for message in HARMLESS:
+            warnings.filterwarnings("ignore", message)
+        logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_no_tip)
+        self.first_config = next(iter(config_files(args)), None)
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            seed_everything_default=0,
+            parser_kwargs={"prog": "rlvr-world", "description": __doc__},
+            parser_class=TrainingParser,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=list(args),
+            run=run,
+            auto_configure_optimizers=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--folder",
+            type=Path,
+            default=folder_of(self.first_config),
+            help="Where the preset's runs go; named like the folder of the first config.",
+        )
+        parser.add_argument(
+            "--run",
+            type=str,
+            default=run_of(self.first_config),
+            help="Name of the run, a folder in `folder`; named like the first config.",
+        )
+        parser.add_argument(
+            "--checkpoint",
+            type=KeptBest | None,
+            default=None,
+            help="What chooses best.ckpt; the module's own choice if not given.",
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        command = self.config.get("subcommand")
+        settings = self.config[command] if command else self.config
+        unread = () if command == "fit" else ("weights",)
+        resolved = with_artefacts(settings, Path(settings.folder), unread)
+        if command:
+            self.config[command] = resolved
+        else:
+            self.config = resolved
+
+    def _parse_ckpt_path(self) -> None:
+        """Configs and options count: a checkpoint does not change their settings."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        settings = dict(self._get(self.config_init, "trainer"))
+        folder, name = self._get(self.config_init, "folder"), self._get(self.config_init, "run")
+        defaults = default_callbacks(
+            self.model,
+            self.datamodule,
+            settings,
+            folder / name / "checkpoints",
+            self._get(self.config_init, "checkpoint"),
+        )
+        if settings["logger"] is None and not settings["barebones"]:
+            kwargs["logger"] = TensorBoardLogger(folder, name, "", default_hp_metric=False)
+        callbacks = [*listed(settings["callbacks"]), *defaults]
+        return super().instantiate_trainer(callbacks=callbacks, **kwargs)
+
+
+def is_no_tip(record: logging.LogRecord) -> bool:
+    """Whether a line of Lightning's log is about the run, not about other products."""
+    return "Tip:" not in record.getMessage()
