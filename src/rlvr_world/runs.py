@@ -66,11 +66,14 @@ def folder_of(config: Path | None) -> Path:
 
     ``checkpoints`` and the name of the folder that the config lies in; below a folder ``configs``,
     the whole path from there: ``configs/pusht/multi_step/rlvr.yaml`` has
-    ``checkpoints/pusht/multi_step``. Without a config it is ``checkpoints``.
+    ``checkpoints/pusht/multi_step``. The config.yaml that a run has left knows its folder by where
+    it lies. Without a config it is ``checkpoints``.
     """
     root = Path("checkpoints")
     if config is None:
         return root
+    if is_left_by_run(config):
+        return config.parent.parent
     parts = config.absolute().parent.parts
     below = parts[len(parts) - parts[::-1].index("configs") :] if "configs" in parts else parts[-1:]
     return root.joinpath(*below)
@@ -78,7 +81,14 @@ def folder_of(config: Path | None) -> Path:
 
 def run_of(config: Path | None) -> str:
     """The name of a config's run: its file name without the ending; ``run`` without a config."""
+    if config is not None and is_left_by_run(config):
+        return config.absolute().parent.name
     return "run" if config is None else config.stem
+
+
+def is_left_by_run(config: Path) -> bool:
+    """Whether a config is the config.yaml that a run has left beside its checkpoints."""
+    return config.name == "config.yaml" and (config.parent / "checkpoints").is_dir()
 
 
 def artefact(folder: Path, name: str) -> Path:
@@ -94,6 +104,28 @@ def artefact(folder: Path, name: str) -> Path:
     if not which and any(file.exists() for file in files):
         return folder / stage
     return folder / stage / "checkpoints" / f"{which or 'last'}.ckpt"
+
+
+def relocated(settings: Any, before: Path, now: Path, keys: tuple[str, ...] = ()) -> Any:
+    """Parsed settings of a run whose folder has moved, with its artefacts where they are now.
+
+    Args:
+        settings: Namespaces, dictionaries and lists in each other; they are not changed.
+        before: The preset's folder when the run was made.
+        now: Where it is now.
+        keys: The keys that lead to ``settings``.
+    """
+    if isinstance(settings, argparse.Namespace):
+        inner = {k: relocated(v, before, now, (*keys, k)) for k, v in vars(settings).items()}
+        return type(settings)(**inner)
+    if isinstance(settings, Mapping):
+        return {k: relocated(v, before, now, (*keys, k)) for k, v in settings.items()}
+    if not (isinstance(settings, str | Path) and keys and keys[-1] in {*ARTEFACTS, "source"}):
+        return settings
+    path = Path(settings)
+    if path.is_relative_to(before) and (now / path.relative_to(before)).exists():
+        return type(settings)(now / path.relative_to(before))
+    return settings
 
 
 def with_artefacts(settings: Any, folder: Path, unread: Sequence[str] = ()) -> Any:

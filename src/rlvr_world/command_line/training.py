@@ -6,13 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from rlvr_world.callbacks.defaults import KeptBest, default_callbacks, listed
 from rlvr_world.command_line.errors import Parser
-from rlvr_world.runs import config_files, folder_of, run_of, with_artefacts
+from rlvr_world.runs import (
+    config_files,
+    folder_of,
+    is_left_by_run,
+    relocated,
+    run_of,
+    with_artefacts,
+)
 
 HARMLESS = (
     "LightningCLI's args parameter is intended to run from within Python",
@@ -97,12 +105,30 @@ class TrainingCLI(LightningCLI):
         super().parse_arguments(parser, args)
         command = self.config.get("subcommand")
         settings = self.config[command] if command else self.config
+        settings = self.where_it_lies(settings, args)
         unread = () if command == "fit" else ("weights",)
         resolved = with_artefacts(settings, Path(settings.folder), unread)
         if command:
             self.config[command] = resolved
         else:
             self.config = resolved
+
+    def where_it_lies(self, settings: Namespace, args: Any) -> Namespace:
+        """The settings of a run by its own config.yaml, wherever its folder has been moved."""
+        config = self.first_config
+        if config is None or not is_left_by_run(config) or "--folder" in args:
+            return settings
+        settings = relocated(settings, Path(settings.folder), folder_of(config))
+        settings.folder, settings.run = folder_of(config), run_of(config)
+        codec, checkpoint = (
+            settings.get("model.init_args.codec.init_args"),
+            settings.get("ckpt_path"),
+        )
+        if codec and checkpoint and Path(checkpoint).is_file():
+            tokenizer = codec.get("tokenizer")
+            if tokenizer is not None and not Path(tokenizer).exists():
+                codec["tokenizer"] = type(tokenizer)(checkpoint)
+        return settings
 
     def _parse_ckpt_path(self) -> None:
         """Configs and options count: a checkpoint does not change their settings."""

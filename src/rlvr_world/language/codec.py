@@ -1,10 +1,12 @@
 """Prompt and answer in words as the tokens of a language model, whatever they are about."""
 
 import hashlib
+import pickle
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -57,6 +59,12 @@ class TextCodec(Codec):
         legal = torch.ones(self.vocab_size, dtype=torch.bool)
         legal[[token for token in tokenizer.all_special_ids if token != end]] = False
         self.register_buffer("legal", legal, persistent=False)
+
+    def packed(self) -> dict[str, Any]:
+        with TemporaryDirectory() as folder:
+            self.tokenizer.save_pretrained(folder)
+            files = {path.name: path.read_text() for path in sorted(Path(folder).iterdir())}
+        return {"tokenizer": files}
 
     @property
     @abstractmethod
@@ -165,11 +173,13 @@ class TextCodec(Codec):
 
 
 def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
-    """The tokenizer in a folder, or by its name on the hub.
+    """The tokenizer in a folder or in the checkpoint of a world model, or by its name on the hub.
 
     Raises:
         FileNotFoundError: There is none.
     """
+    if Path(path).is_file():
+        return packed_tokenizer(Path(path))
     try:
         return AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError) as error:
@@ -177,3 +187,21 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
             f"{path}: no tokenizer in transformers' form; learn one with `rlvr-world data bpe`, "
             "or correct the path"
         ) from error
+
+
+def packed_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer that a codec packed into a checkpoint.
+
+    Raises:
+        FileNotFoundError: The file holds none.
+    """
+    try:
+        files = torch.load(checkpoint, map_location="cpu", weights_only=True)["codec"]["tokenizer"]
+    except (KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
+        raise FileNotFoundError(
+            f"{checkpoint}: holds no language tokenizer; give the folder of one"
+        ) from error
+    with TemporaryDirectory() as folder:
+        for name, text in files.items():
+            Path(folder, Path(name).name).write_text(text)
+        return AutoTokenizer.from_pretrained(folder)
