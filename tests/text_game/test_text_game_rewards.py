@@ -84,7 +84,7 @@ def test_a_set_of_rewards_and_its_reasons_judge_each_different_answer_once(monke
     )
     targets = [fresh(), fresh(TABLE)]
     texts = ["a", "b", "a", "c", "c", "c"]
-    found = rewards.scores(texts, targets)
+    found = rewards.scores(texts, targets, {})
     assert rewards["match"].reasons(texts, targets) == ["right"] * 6
     assert calls == ["a", "b", "c"]
     assert found["task"].tolist() == pytest.approx([1.3] * 6)

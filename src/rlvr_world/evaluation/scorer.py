@@ -55,9 +55,6 @@ class Scorer:
         scores = self.metrics.scores(prediction, target, batch)
         if self.rewards:
             scores[REWARD] = self.reward(prediction, target, batch, scores)
-        for name, values in scores.items():
-            if not values.isfinite().all():
-                raise ValueError(f"metrics: {name} is not finite for {batch['key'][0]} and on")
         if self.scene is not None:
             scores |= self.scene.score(prediction, batch)
         return {name: values.cpu() for name, values in scores.items()}

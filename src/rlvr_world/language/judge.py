@@ -30,7 +30,7 @@ class BadAnswer(ValueError):
 
 @dataclass(frozen=True)
 class Judge(ABC, Generic[J]):
-    """Judges answers by one rule, each within limits, and remembers what it found.
+    """Judges answers by one rule, each within limits, and remembers the judgements.
 
     The cost of an answer grows with its length, so that the limit on characters bounds time and
     memory; the limit on time is on top of it and is looked at when an answer has been judged.
@@ -54,7 +54,7 @@ class Judge(ABC, Generic[J]):
 
     @abstractmethod
     def judgement(self, text: str, transition: Any) -> J:
-        """What the rule finds in a text, however long that takes."""
+        """What the rule says of a text, however long that takes."""
 
     @abstractmethod
     def unread(self, reason: Reason) -> J:

@@ -75,7 +75,7 @@ def has(facts: Facts, fact: Fact, value: Any) -> bool:
 
 
 class Judgement(NamedTuple):
-    """What a judge found.
+    """What a rule says of an answer.
 
     Args:
         reason: ``right``, or why not.

@@ -42,7 +42,6 @@ class StateMatch(TextGameReward):
     """1 if the next state is right, else 0: the paper's binary reward and its accuracy."""
 
     def value(self, judgement: Judgement) -> float:
-        """1 or 0."""
         return float(judgement.reason == "right")
 
 
@@ -50,7 +49,6 @@ class TaskSpecific(TextGameReward):
     """Equation 4 of the paper, which weighs what changes: in [0, 1.3], 0.3 if nothing changes."""
 
     def value(self, judgement: Judgement) -> float:
-        """The reward in [0, 1.3]."""
         return judgement.task_specific
 
 
@@ -58,5 +56,4 @@ class ValidJSON(TextGameReward):
     """1 if JSON was read, of whatever shape and with whatever repair the rule knows, else 0."""
 
     def value(self, judgement: Judgement) -> float:
-        """1 or 0."""
         return float(judgement.reason not in UNREADABLE)

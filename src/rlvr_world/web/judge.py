@@ -23,7 +23,7 @@ from rlvr_world.web.tree import Element, line_text
 
 
 class WebJudgement(NamedTuple):
-    """What a judge found.
+    """What a rule says of an answer.
 
     Args:
         reason: ``right``, or why not.

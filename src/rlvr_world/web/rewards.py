@@ -33,7 +33,6 @@ class ItemF1(WebPageReward):
     """The F1 of items over all sections: the paper's reward and its metric; in [0, 1]."""
 
     def value(self, judgement: WebJudgement) -> float:
-        """The F1 in [0, 1]."""
         return judgement.f1
 
 
@@ -41,7 +40,6 @@ class ItemPrecision(WebPageReward):
     """The share of an answer's items that are right; in [0, 1]."""
 
     def value(self, judgement: WebJudgement) -> float:
-        """The share in [0, 1]."""
         return judgement.precision
 
 
@@ -49,7 +47,6 @@ class ItemRecall(WebPageReward):
     """The share of the true items that an answer has; in [0, 1]."""
 
     def value(self, judgement: WebJudgement) -> float:
-        """The share in [0, 1]."""
         return judgement.recall
 
 
@@ -57,5 +54,4 @@ class PageMatch(WebPageReward):
     """1 if the answer has all true items and no other, else 0."""
 
     def value(self, judgement: WebJudgement) -> float:
-        """1 or 0."""
         return float(judgement.reason == "right")
