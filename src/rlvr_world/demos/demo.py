@@ -61,8 +61,9 @@ class Demo(Stages):
             self.steps()
 
     def config(self, name: str) -> Path:
-        """A config of the preset; the packaged one where the user has no file of that path."""
-        return config_path(self.preset / f"{name}.yaml")
+        """A config of the preset or of the folder above it; the packaged one if there is neither."""
+        own, shared = (config_path(at / f"{name}.yaml") for at in (self.preset, self.preset.parent))
+        return shared if shared.exists() and not own.exists() else own
 
     def arguments(self, name: str) -> dict[str, Any]:
         """The arguments of the class that a config of the preset names."""

@@ -41,9 +41,12 @@ class PushTMultiStepDemo(VideoDemo):
 
     default_preset = "configs/pusht/multi_step"
     source = "pusht"
+    has_probe = False
 
     def steps(self) -> None:
         self.record(self.source)
+        if self.has_probe:
+            self.train("state_probe")
         tokens = self.tokenize()
         self.train("mle", config="world_model", data=tokens)
         self.train("rlvr")
@@ -62,11 +65,7 @@ class MetaWorldDemo(PushTMultiStepDemo):
 
     default_preset = "configs/metaworld"
     source = "metaworld"
-
-    def steps(self) -> None:
-        self.record(self.source)
-        self.train("state_probe")
-        super().steps()
+    has_probe = True
 
 
 class LanguageDemo(Demo):
@@ -127,7 +126,7 @@ class ByteSized32Demo(LanguageDemo):
 
 
 class ShopDemo(LanguageDemo):
-    """Pages of a shop that runs here: record, tokenizer, MLE, RLVR, tables of new and known pages."""
+    """Pages of a shop that runs here: record, tokenizer, MLE, RLVR, and two tables."""
 
     default_preset = "configs/shop"
 
