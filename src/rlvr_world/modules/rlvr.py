@@ -17,7 +17,7 @@ from rlvr_world.nn.sequence_model import SequenceModel, without_dropout
 from rlvr_world.rl.budget import minibatches, sequence_parts
 from rlvr_world.rl.credit import Credit, per_token
 from rlvr_world.rl.grpo import GRPO
-from rlvr_world.rl.importance import importance_weights
+from rlvr_world.rl.losses import importance_weights
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.rl.temperature import OwnTemperature, WeightsTemperature
 from rlvr_world.rl.vllm.sampler import VLLMSampler

@@ -9,7 +9,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from rlvr_world.rl.advantages import spreadless_share
+from rlvr_world.rl.grpo import spreadless_share
 from rlvr_world.rl.losses import masked_mean
 from rlvr_world.types import Rollout
 

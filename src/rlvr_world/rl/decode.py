@@ -1,4 +1,4 @@
-"""The forward pass over one new token of every row, which a rollout repeats for each position."""
+"""One step of decoding, which a rollout repeats for each position: a forward pass, then a draw."""
 
 from collections.abc import Callable
 from functools import partial
@@ -79,3 +79,29 @@ class RecordedStep:
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             self.logits = self.step(self.ids)
+
+
+def draw(probs: Tensor, uniforms: Tensor) -> Tensor:
+    """One token per row by inverting the cumulated probabilities.
+
+    Args:
+        probs: Probabilities [N, V]; they need not add up to 1.
+        uniforms: Random numbers in [0, 1), [N] float64. One for each row is all it takes, and
+            the same number gives the same token in a batch of any size.
+    """
+    mass = probs.double().cumsum(-1)
+    threshold = uniforms[:, None] * mass[:, -1:]
+    tokens = torch.searchsorted(mass, threshold, right=True).squeeze(1)
+    return tokens.clamp(max=probs.shape[-1] - 1)
+
+
+def truncate(probs: Tensor, top_k: int | None, top_p: float | None) -> Tensor:
+    """Zero the tokens outside the k most likely and outside the nucleus of mass p, [N, V]."""
+    if top_k is not None and top_k < probs.shape[-1]:
+        threshold = probs.topk(top_k, dim=-1).values[..., -1:]
+        probs = probs.where(probs >= threshold, 0.0)
+    if top_p is not None and top_p < 1:
+        ordered, order = (probs / probs.sum(-1, keepdim=True)).sort(dim=-1, descending=True)
+        outside = (ordered.cumsum(-1) - ordered) >= top_p
+        probs = probs.masked_fill(outside.gather(-1, order.argsort(-1)), 0.0)
+    return probs
