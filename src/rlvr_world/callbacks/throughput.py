@@ -39,7 +39,7 @@ class Throughput(Callback):
     ) -> None:
         """Count a batch, and log where Lightning logs."""
         self.batches += 1
-        interval = trainer.log_every_n_steps
+        interval = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if not interval or (trainer.fit_loop.total_batch_idx + 1) % interval:
             return
         now = time.perf_counter()
@@ -47,7 +47,8 @@ class Throughput(Callback):
         self.start, self.batches = now, 0
         module.log("time/batches_per_second", rate)
         module.log("time/samples_per_second", rate * trainer.world_size * len(batch["key"]))
-        if hasattr(module, "codec") and module.automatic_optimization:
+        codec = getattr(module, "codec", None)
+        if codec is not None and module.automatic_optimization:
             with torch.no_grad():
-                tokens = module.codec.encode(batch).ids.numel()
+                tokens = codec.encode(batch).ids.numel()
             module.log("time/tokens_per_second", rate * trainer.world_size * tokens)

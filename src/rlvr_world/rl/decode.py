@@ -59,13 +59,12 @@ class RecordedStep:
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, ids: Tensor) -> Tensor:
-        if self.graph is None:
-            self.record(ids)
+        graph = self.graph or self.record(ids)
         self.ids.copy_(ids)
-        self.graph.replay()
+        graph.replay()
         return self.logits
 
-    def record(self, ids: Tensor) -> None:
+    def record(self, ids: Tensor) -> torch.cuda.CUDAGraph:
         """Try the step out on a side stream, as a recording needs it, then record it."""
         self.ids = ids.clone()
         position = self.cache.length.clone()
@@ -79,6 +78,7 @@ class RecordedStep:
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             self.logits = self.step(self.ids)
+        return self.graph
 
 
 def draw(probs: Tensor, uniforms: Tensor) -> Tensor:

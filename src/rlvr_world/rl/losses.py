@@ -44,9 +44,10 @@ def token_entropy(logits: Tensor, sequence: TokenSequence) -> Tensor:
         sequence: The filled sequences.
     """
     parts = logits.split(ENTROPY_TOKENS)
-    settings = {"use_reentrant": False, "preserve_rng_state": False}
-    values = torch.cat([checkpoint(entropy, part, **settings) for part in parts])
-    return at_targets(values, sequence)
+    values = [
+        checkpoint(entropy, part, use_reentrant=False, preserve_rng_state=False) for part in parts
+    ]
+    return at_targets(torch.cat(values), sequence)
 
 
 def entropy(logits: Tensor) -> Tensor:

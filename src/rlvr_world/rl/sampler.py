@@ -132,11 +132,9 @@ class Sampler:
         columns = predicted_columns(template)
         prompts, prompt_length = len(template.ids), columns[0]
         sequence = template.repeat(group_size)
-        place = {"device": sequence.ids.device}
-        uniforms = torch.rand(
-            len(sequence.ids), len(columns), generator=generator, dtype=torch.float64, **place
-        )
-        log_probs = torch.zeros(sequence.ids.shape, **place)
+        shape, device = (len(sequence.ids), len(columns)), sequence.ids.device
+        uniforms = torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
+        log_probs = torch.zeros(sequence.ids.shape, device=device)
         own = sequence.ids.shape[1] - prompt_length
         for part in split_groups(prompts, group_size, prompt_length, own, self.token_budget):
             rows = part.rows
