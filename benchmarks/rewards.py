@@ -17,8 +17,8 @@ from typing import Any
 
 from benchmarks.answers import GROUP, answers, generated, published, slow_answers
 from benchmarks.harness import Case, Contender, Work
-from rlvr_world.language.answer import PHRASES
 from rlvr_world.language.judge import Rule
+from rlvr_world.text_game.answer import PHRASES
 from rlvr_world.text_game.game_state import GameState
 from rlvr_world.text_game.rewards import StateMatch, TaskSpecific, TextGameReward
 from rlvr_world.text_game.transition import Transition, apply

@@ -1,10 +1,12 @@
 """What a modality is: a two-way map between batches and token sequences."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rlvr_world.types import Batch, Prediction, TokenSequence
@@ -65,6 +67,28 @@ class Codec(nn.Module, ABC):
         By the part that is cut, such as ``prompt``; empty for a codec without limits.
         """
         return {}
+
+    def picture(
+        self,
+        batch: Batch,
+        target: Prediction,
+        predictions: Mapping[str, Prediction],
+        rows: Sequence[int],
+        notes: Mapping[str, Sequence[str]] | None = None,
+    ) -> NDArray[np.uint8] | None:
+        """Draw predictions beside the truth; None for a modality that is read, not seen.
+
+        Args:
+            batch: B transitions.
+            target: Their true next states.
+            predictions: One prediction for each of them, by name.
+            rows: The transitions of the batch to draw.
+            notes: What to write beside a prediction: B texts by name, or none.
+
+        Returns:
+            The picture, [H, W, 3].
+        """
+        return None
 
     @abstractmethod
     def legal_tokens(self) -> Tensor:

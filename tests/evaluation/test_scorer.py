@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from rlvr_world.evaluation.scene import PushTBlock
 from rlvr_world.evaluation.scorer import Scorer
 from rlvr_world.reward import Reward
 from rlvr_world.video.rewards.frames import MAE, MSE, PSNR
+from rlvr_world.video.scenes.pusht_block import PushTBlock
 
 TARGET = torch.zeros(2, 1, 3, 16, 16)
 BATCH = {"key": ["a", "b"]}
@@ -53,6 +53,12 @@ def test_columns_are_in_order_with_labels():
     assert list(scorer.labels) == list(scorer.higher_is_better) == columns
     assert scorer.higher_is_better["reward"]
     assert not scorer.higher_is_better["mse"]
+
+
+def test_without_rewards_there_is_no_such_column():
+    scorer = Scorer({"mse": MSE()}, {})
+    assert list(scorer.labels) == list(scorer.higher_is_better) == ["mse", "nll"]
+    assert set(scorer.scores(TARGET, TARGET, BATCH)) == {"mse"}
 
 
 def test_names_of_columns_must_differ():

@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("qwen")
     steps = [step(n, action) for n in range(12) for action in ("switch 1", "wait")]
     write_root(root / "data", {"train": steps, "val": steps[:4]})
-    learn_bpe(str(root / "data"), root / "tokenizer", vocab_size=400)
+    learn_bpe(TextDataModule(str(root / "data")), root / "tokenizer", vocab_size=400)
     return root
 
 

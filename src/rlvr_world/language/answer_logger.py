@@ -2,13 +2,13 @@
 
 import html
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from rlvr_world.language.judgement import Reason
+from rlvr_world.language.judge import Reason
 from rlvr_world.language.rewards import AnswerReward
 from rlvr_world.types import Batch
 
@@ -39,8 +39,8 @@ class AnswerLogger(Callback):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        module: LightningModule,
-        outputs: Mapping[str, Any],
+        module: Any,
+        outputs: Any,
         batch: Batch,
         batch_idx: int,
     ) -> None:
@@ -61,7 +61,7 @@ class AnswerLogger(Callback):
         self,
         trainer: Trainer,
         module: LightningModule,
-        outputs: Mapping[str, Any],
+        outputs: Any,
         batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,

@@ -1,13 +1,13 @@
 """Rewards for answers in words, of which a judge says what they are worth and why."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rlvr_world.language.judgement import Reason
+from rlvr_world.language.judge import Judge, Reason
 from rlvr_world.reward import Reward, group_size, repeat
 from rlvr_world.types import Batch
 
@@ -18,11 +18,11 @@ class AnswerReward(Reward):
     Rewards with the same judge share what it finds, so that a set of them judges each answer once.
 
     Args:
-        judge: Judges a text as the answer to a transition; it has a ``rule``.
+        judge: Judges a text as the answer to a transition.
         weight: Factor in the total reward.
     """
 
-    def __init__(self, judge: Callable[[str, Any], Any], weight: float = 1.0) -> None:
+    def __init__(self, judge: Judge[Any], weight: float = 1.0) -> None:
         super().__init__(weight)
         self.judge = judge
 
