@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from rlvr_world.rl.vllm.rounds import predicted_runs
+from rlvr_world.rl.sampler import predicted_runs
 from rlvr_world.types import TokenSequence
 
 

@@ -140,8 +140,8 @@ def check_tokens(codec: Codec, sequence: TokenSequence, count: int) -> None:
             f"legal_tokens must return [{size}] bool, one for each token; it returned "
             f"{list(legal.shape)} {legal.dtype}"
         )
-    elif len(wrong := ids[mask & ~legal.to(ids.device)[ids]]):
-        fault = f"legal_tokens rules out the token {int(wrong[0])}, which encode has to predict"
+    elif len(ruled_out := ids[mask & ~legal.to(ids.device)[ids]]):
+        fault = f"legal_tokens rules out the token {int(ruled_out[0])}, which encode has to predict"
     if fault is not None:
         raise ValueError(f"{type(codec).__name__}.{fault}")
 

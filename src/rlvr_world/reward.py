@@ -1,8 +1,8 @@
 """What a reward is: a torchmetrics ``Metric`` with one score for each prediction."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sized
-from typing import Any
+from collections.abc import ItemsView, Mapping, Sized, ValuesView
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -102,6 +102,14 @@ class RewardSet(nn.ModuleDict):
 
     def __init__(self, rewards: Mapping[str, Reward] | None = None) -> None:
         super().__init__(dict(rewards or {}))
+
+    if TYPE_CHECKING:  # ModuleDict says Module
+
+        def __getitem__(self, name: str) -> Reward: ...
+
+        def items(self) -> ItemsView[str, Reward]: ...
+
+        def values(self) -> ValuesView[Reward]: ...
 
     def scores(
         self, prediction: Prediction, target: Prediction, given: Batch, detail: Detail = WHOLE

@@ -67,7 +67,8 @@ class TokenSequence(NamedTuple):
         return self.target_mask.shape[1] - int(self.target_mask.any(dim=0).flip(0).int().argmax())
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> "TokenSequence":
-        return TokenSequence(*(field if field is None else function(field) for field in self))
+        padding = None if self.padding is None else function(self.padding)
+        return TokenSequence(function(self.ids), function(self.target_mask), padding)
 
 
 class Rollout(NamedTuple):
@@ -87,8 +88,6 @@ class Rollout(NamedTuple):
 
     def select(self, rows: Tensor | slice) -> "Rollout":
         """The predictions at the given row indices."""
-        fields = self._asdict() | {
-            "sequence": self.sequence.select(rows),
-            "scores": {name: scores[rows] for name, scores in self.scores.items()},
-        }
-        return Rollout(**{n: f[rows] if isinstance(f, Tensor) else f for n, f in fields.items()})
+        tensors = {n: f[rows] for n, f in self._asdict().items() if isinstance(f, Tensor)}
+        scores = {name: values[rows] for name, values in self.scores.items()}
+        return self._replace(sequence=self.sequence.select(rows), scores=scores, **tensors)

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from rlvr_world.rl.grpo import GRPO, ended
+from rlvr_world.rl.grpo import GRPO, ended, group_relative, spreadless_share
 from rlvr_world.types import Rollout, TokenSequence
 
 PROMPT, GROUP, LENGTHS = 3, 3, [4, 2, 1, 3, 4, 2]
@@ -65,6 +65,14 @@ def by_hand(objective: GRPO, new: torch.Tensor, batch: Rollout) -> float:
     if objective.reduction == "sequence":
         return sum(s / max(k, 1) for s, k in zip(sums, kept, strict=True)) / 6
     return sum(sums) / (6 * 4)
+
+
+def test_advantages_by_hand():
+    rewards = torch.tensor([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]])
+    expected = torch.tensor([[-1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    torch.testing.assert_close(group_relative(rewards), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(group_relative(3 * rewards, normalize=False), 3 * expected)
+    assert float(spreadless_share(rewards)) == 0.5
 
 
 @pytest.mark.parametrize("reduction", ["token", "sequence", "constant"])

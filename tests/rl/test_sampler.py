@@ -3,7 +3,7 @@ import torch
 from torch.nn.functional import log_softmax
 
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.rl.draw import draw, truncate
+from rlvr_world.rl.decode import draw, truncate
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import TokenSequence
 

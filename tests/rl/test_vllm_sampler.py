@@ -235,7 +235,8 @@ def test_a_copy_makes_an_engine_of_its_own(model, folder):
 
 def test_missing_vllm_is_one_clear_sentence(model, folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(ValueError, match=r"not installed: pip install 'rlvr-world\[vllm\]'"):
+    said = r"VLLMSampler needs the package vllm: pip install 'rlvr-world\[vllm\]'"
+    with pytest.raises(ModuleNotFoundError, match=said):
         make(folder)(model, template("..__"), LEGAL)
 
 

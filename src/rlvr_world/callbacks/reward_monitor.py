@@ -1,9 +1,9 @@
 """Rewards of validation predictions, for every stage alike."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from rlvr_world.reward import Reward, RewardSet
 from rlvr_world.types import Batch
@@ -24,66 +24,56 @@ class RewardMonitor(Callback):
         self.given = rewards
         self.rewards = RewardSet(rewards)
 
-    def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the module's rewards if none were given."""
         if self.given is None:
-            self.rewards = getattr(module, "rewards", self.rewards)
+            self.rewards = getattr(pl_module, "rewards", self.rewards)
 
-    def start(self, module: LightningModule) -> None:
-        """Begin a new mean."""
-        self.rewards.to(module.device)
-        for reward in self.rewards.values():
-            reward.reset()
+    def add(self, outputs: STEP_OUTPUT, batch: Batch) -> None:
+        """Count the predictions of one batch.
 
-    def add(self, outputs: Mapping[str, Any], batch: Batch) -> None:
-        """Count the predictions of one batch."""
+        Raises:
+            ValueError: The module's step returned no predictions.
+        """
+        if not self.rewards:
+            return
+        if not isinstance(outputs, Mapping) or not {"prediction", "target"} <= outputs.keys():
+            raise ValueError(
+                "RewardMonitor: validation_step and test_step must return a dict with `prediction` "
+                "and `target`"
+            )
         scores = self.rewards.scores(outputs["prediction"], outputs["target"], batch)
         for name, reward in self.rewards.items():
             reward.update(scores[name])
 
-    def report(self, module: LightningModule, prefix: str) -> None:
-        """Log the means, and their weighted sum."""
-        if not self.rewards:
-            return
-        means = {name: reward.compute() for name, reward in self.rewards.items()}
-        for name, mean in means.items():
-            module.log(f"{prefix}/reward/{name}", mean, sync_dist=True)
-        module.log(f"{prefix}/reward", self.rewards.total(means), sync_dist=True, prog_bar=True)
-
-    def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Begin a new mean."""
-        self.start(module)
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin new means."""
+        self.rewards.to(pl_module.device)
+        for reward in self.rewards.values():
+            reward.reset()
 
     def on_validation_batch_end(
         self,
         trainer: Trainer,
-        module: LightningModule,
-        outputs: Mapping[str, Any],
+        pl_module: LightningModule,
+        outputs: STEP_OUTPUT,
         batch: Batch,
-        *_: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
-        """Count a validation batch."""
+        """Count a batch."""
         self.add(outputs, batch)
 
-    def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Log under ``val/``."""
-        self.report(module, "val")
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the means, and their weighted sum."""
+        if not self.rewards:
+            return
+        prefix = "test" if trainer.testing else "val"
+        means = {name: reward.compute() for name, reward in self.rewards.items()}
+        for name, mean in means.items():
+            pl_module.log(f"{prefix}/reward/{name}", mean, sync_dist=True)
+        pl_module.log(f"{prefix}/reward", self.rewards.total(means), sync_dist=True, prog_bar=True)
 
-    def on_test_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Begin a new mean."""
-        self.start(module)
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        module: LightningModule,
-        outputs: Mapping[str, Any],
-        batch: Batch,
-        *_: Any,
-    ) -> None:
-        """Count a test batch."""
-        self.add(outputs, batch)
-
-    def on_test_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Log under ``test/``."""
-        self.report(module, "test")
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_batch_end = on_validation_batch_end
+    on_test_epoch_end = on_validation_epoch_end

@@ -1,7 +1,6 @@
 """RLVR runs that differ in one setting, and tables and pictures of what they gain."""
 
 import json
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ class Analysis(Stages):
 
 
 class Comparison(Analysis):
-    """RLVR runs from one MLE checkpoint on one data set.
+    """RLVR runs from one MLE checkpoint on one data set, and what they gain on it.
 
     Args:
         mle: Checkpoint of the MLE stage.
@@ -68,23 +67,24 @@ class Comparison(Analysis):
         super().__init__(**analysis)
         self.mle, self.data = mle, data
 
-    @abstractmethod
-    def run_all(self) -> None: ...
-
-    def runs(self, variants: Mapping[str, Sequence[str]]) -> dict[str, Path]:
-        """Train with the options of each variant; the checkpoints, that of MLE first."""
-        best = {
-            name: self.reinforce(name, self.data, self.mle, *variants[name]) for name in variants
-        }
-        return {"mle": self.mle, **best}
+    def run_variants(
+        self, variants: Mapping[str, Sequence[str]], metrics: Mapping[str, Settings] | None = None
+    ) -> None:
+        """Train with the options of each variant, and compare by metrics or those of the config."""
+        models = {"mle": self.mle}
+        for name, options in variants.items():
+            models[name] = self.reinforce(name, self.data, self.mle, *options)
+        chosen = ("--metrics", json.dumps(metrics)) if metrics else ()
+        self.compare(self.data, self.folder, models, *chosen)
+        self.plot_gains({"": self.folder}, "mle", list(metrics or ()))
 
 
 class GroupSizeAnalysis(Comparison):
     """Train with groups of several sizes from one MLE checkpoint, for as many RL steps.
 
-    Writes the curves of the validation rewards in curves.json, curves.csv and curves.png, the table
-    of the test split in table.json and table.csv, and what the runs gain on MLE in gains.json,
-    gains.csv and gains.png. Runs that have finished are kept, an interrupted one goes on.
+    Writes the table of the test split (table.json, table.csv), the gains on MLE (gains.json,
+    gains.csv, gains.png) and the curves of validation rewards (curves.json, curves.csv,
+    curves.png).
 
     Args:
         sizes: Numbers of predictions for each prompt.
@@ -99,28 +99,23 @@ class GroupSizeAnalysis(Comparison):
 
     def run_all(self) -> None:
         groups = {f"group_{size}": ("--model.group_size", str(size)) for size in self.sizes}
-        models = self.runs(groups)
+        self.run_variants(groups)
         folders = json.dumps({name: str(self.folder / name) for name in groups})
         curves = ("analyse", "curves", "--runs", folders, "--axes", '["batches", "seconds"]')
         self.run("Curves", "curves", *curves, "--output", str(self.folder))
-        self.compare(self.data, self.folder, models)
-        self.plot_gains({"": self.folder}, "mle")
 
 
 class MetricAnalysis(Comparison):
     """Train with each of MAE, MSE, PSNR, SSIM and LPIPS as the reward, and score with all of them.
 
-    Each run starts from the same MLE checkpoint; its best checkpoint on validation by its own
-    reward counts. Writes table.json and table.csv, and, relative to MLE, gains.json, gains.csv and
-    gains.png. Runs that have finished are kept, an interrupted one goes on.
+    The best checkpoint of a run is chosen by its own reward. Writes the table of the test split
+    (table.json, table.csv) and the gains on MLE (gains.json, gains.csv, gains.png).
     """
 
     def run_all(self) -> None:
         settings = self.settings(*self.fit_command("", [self.rlvr]))
         metrics = metric_settings(settings["model"]["init_args"]["rewards"])
-        models = self.runs({name: reward_options(metrics, name) for name in metrics})
-        self.compare(self.data, self.folder, models, "--metrics", json.dumps(metrics))
-        self.plot_gains({"": self.folder}, "mle", list(metrics))
+        self.run_variants({name: reward_options(metrics, name) for name in metrics}, metrics)
 
 
 def metric_settings(rewards: Mapping[str, Settings]) -> dict[str, Settings]:

@@ -1,14 +1,16 @@
 """What a demo is: a preset of configs, a folder of data, and steps from nothing to the tables."""
 
+import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
 import yaml
 
-from rlvr_world.demos.stages import Command, Stages
+from rlvr_world.demos.stages import Stages
 from rlvr_world.runs import config_path, folder_of
 
 VALIDATIONS = 4
@@ -25,30 +27,27 @@ class Demo(Stages):
     earlier run has finished is kept, and an interrupted stage goes on from its last checkpoint.
 
     Args:
-        command: Runs one command line of ``rlvr-world`` in this process.
         preset: Folder of the configs; the demo's own if not given.
         folder: Where checkpoints, logs and tables go; the folder of the preset's runs, such as
             ``checkpoints/pusht``, if not given.
         data: Folder of the data set; the one that the preset's data.yaml names if not given.
-        overlay: YAML that is laid over the config of every stage, such as one of
-            ``configs/trainer/`` or other rewards; the option may be repeated.
         recording: Options of the command that makes the data set, over those of recording.yaml:
             ``--recording.episodes.train 100``.
+        **stages: See ``Stages``.
     """
 
     default_preset: ClassVar[str]
 
     def __init__(
         self,
-        command: Command,
         preset: Path | None = None,
         folder: Path | None = None,
         data: Path | None = None,
-        overlay: list[Path] | None = None,
         recording: dict[str, Any] | None = None,
+        **stages: Any,
     ) -> None:
         self.preset = preset or Path(self.default_preset)
-        super().__init__(command, folder or folder_of(self.config("data")), overlay)
+        super().__init__(folder=folder or folder_of(self.config("data")), **stages)
         self.data = data or Path(self.arguments("data")["root"])
         self.recording = [f"--{key}={value}" for key, value in flat(recording or {})]
         self.checking = False
@@ -62,8 +61,9 @@ class Demo(Stages):
             self.steps()
 
     def config(self, name: str) -> Path:
-        """A config of the preset; the packaged one where the user has no file of that path."""
-        return config_path(self.preset / f"{name}.yaml")
+        """A config of the preset or of the folder above it; the packaged one if there is neither."""
+        own, shared = (config_path(at / f"{name}.yaml") for at in (self.preset, self.preset.parent))
+        return shared if shared.exists() and not own.exists() else own
 
     def arguments(self, name: str) -> dict[str, Any]:
         """The arguments of the class that a config of the preset names."""
@@ -82,45 +82,40 @@ class Demo(Stages):
 
     def record(self, source: str) -> None:
         """Make the data set by a command of the group ``data``, unless it is whole."""
-        config = ("-c", str(self.config("recording")))
-        args = ("data", source, *config, "--root", str(self.data), *self.recording)
+        folder = ("-c", str(self.config("recording")), "--root", str(self.data))
+        args = ("data", source, *folder, *self.recording)
         if self.checking:
             self.settings(*args)
         self.make("data", *args, result=self.data / "manifest.json")
 
     def train(
-        self,
-        run: str,
-        config: str = "",
-        overlay: str = "",
-        data: Path | None = None,
-        **options: Any,
-    ) -> None:
+        self, run: str, *variant: str, config: str = "", data: Path | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         """Train a run.
 
         Args:
             run: Its name.
+            *variant: Overlay of its config in the preset.
             config: Its config in the preset; of the run's name if not given.
-            overlay: A variant of that config in the preset.
             data: Folder of its shards, if not that of the data set.
-            **options: Further options of ``fit`` by name.
+            options: Further options of ``fit``.
         """
-        configs = [self.config(name) for name in (config or run, overlay) if name]
+        configs = [self.config(name) for name in (config or run, *variant)]
         if self.checking:
             self.settings(*self.fit_command(run, configs))
         else:
-            choices = {"data.root": data or self.data, **options}
-            words = (word for name, value in choices.items() for word in (f"--{name}", str(value)))
-            self.fit(run, configs, *words)
+            named = {"data.root": data or self.data, **options}
+            self.fit(run, configs, *(f"--{name}={value}" for name, value in named.items()))
 
-    def control(self, like: str = "rlvr", data: Path | None = None, lr: float = 1e-3) -> None:
-        """Train MLE on for as long as a run took, from a learning rate, on a schedule that fits."""
+    def control(self, data: Path | None = None, lr: float = 1e-3) -> None:
+        """Train MLE on for as long as RLVR took, from a learning rate, on a schedule that fits."""
         batches = 2
         if not self.checking:
             steps = torch.load(self.checkpoint("mle"), weights_only=True)["global_step"]
-            share = self.trained_seconds(like) / self.trained_seconds("mle")
+            share = self.trained_seconds("rlvr") / self.trained_seconds("mle")
             batches = max(2, round(round(share * steps) / VALIDATIONS))
-        length = {
+        options = {
             "model.weights": "mle",
             "model.optimizer.lr": lr,
             "data.samples_per_epoch": ENDLESS,
@@ -128,7 +123,7 @@ class Demo(Stages):
             "trainer.max_steps": VALIDATIONS * batches,
             "trainer.limit_train_batches": batches,
         }
-        self.train("mle_equal_time", "world_model", data=data, **length)
+        self.train("mle_equal_time", config="world_model", data=data, options=options)
 
     def table(
         self,
@@ -141,13 +136,16 @@ class Demo(Stages):
         if self.checking:
             self.settings("evaluate", "-c", str(self.config(config)))
         else:
-            choice = ("--data.test_split", split) if split else ()
-            options = ("--folder", str(self.folder), *choice)
+            choice = (f"--data.test_split={split}",) if split else ()
+            options = (f"--folder={self.folder}", *choice)
             self.evaluate(self.config(config), data or self.data, self.folder / output, *options)
 
 
-def flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested options as names with dots and their values."""
+def flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested options as names with dots and values as the command line takes them."""
     for key, value in options.items():
         name = f"{prefix}{key}"
-        yield from flat(value, f"{name}.") if isinstance(value, Mapping) else [(name, value)]
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{name}.")
+        else:
+            yield name, value if isinstance(value, str) else json.dumps(value)

@@ -7,6 +7,8 @@ from typing import Any
 
 from rlvr_world.demos.demo import Demo
 
+AGENT_TASKS = ("click-checkboxes-transfer", "click-option", "login-user", "login-user-popup")
+
 
 class VideoDemo(Demo):
     """What the demos on video share: a tokenizer, and shards of tokens."""
@@ -28,27 +30,27 @@ class PushTDemo(VideoDemo):
     def steps(self) -> None:
         self.record("pusht")
         tokens = self.tokenize()
-        self.train("mle", "world_model", data=tokens)
+        self.train("mle", config="world_model", data=tokens)
         self.train("rlvr")
         self.control(data=tokens)
         self.table()
 
 
 class PushTMultiStepDemo(VideoDemo):
-    """Robot video of PushT, seven frames at a time: MLE, RLVR with two rewards, and the tables.
-
-    The second reward has a penalty on repetition. The same starts are scored with other actions.
-    """
+    """Robot video of PushT, seven frames at a time: RLVR with two rewards, and other actions."""
 
     default_preset = "configs/pusht/multi_step"
     source = "pusht"
+    has_probe = False
 
     def steps(self) -> None:
         self.record(self.source)
+        if self.has_probe:
+            self.train("state_probe")
         tokens = self.tokenize()
-        self.train("mle", "world_model", data=tokens)
+        self.train("mle", config="world_model", data=tokens)
         self.train("rlvr")
-        self.train("rlvr_repetition", "rlvr", "repetition")
+        self.train("rlvr_repetition", "repetition", config="rlvr")
         self.control(data=tokens, lr=3e-4)  # at 1e-3 MLE, near its best, loses what its decay won
         self.table()
         replayed = self.beside_data("counterfactual")
@@ -63,11 +65,7 @@ class MetaWorldDemo(PushTMultiStepDemo):
 
     default_preset = "configs/metaworld"
     source = "metaworld"
-
-    def steps(self) -> None:
-        self.record(self.source)
-        self.train("state_probe")
-        super().steps()
+    has_probe = True
 
 
 class LanguageDemo(Demo):
@@ -78,19 +76,17 @@ class LanguageDemo(Demo):
 
     def learn(self) -> None:
         """Go from the data set to the table."""
-        tokenizer = self.arguments("codec")["tokenizer"]
-        folder = self.folder / tokenizer
-        output = ("--output", str(folder))
-        if tokenizer == "source":
-            self.make("source", "convert", "smollm2", *output, result=folder / "config.json")
-        elif tokenizer == "tokenizer":
-            data = ("--data", str(self.config("data")), "--data.root", str(self.data))
-            command = ("data", "bpe", *data, *output)
-            self.make("tokenizer", *command, result=folder / "tokenizer.json")
-        self.train("mle", "world_model")
+        name = self.arguments("codec")["tokenizer"]
+        folder = self.folder / name
+        data = ("--data", str(self.config("data")), "--data.root", str(self.data))
+        commands = {"tokenizer": ("data", "bpe", *data), "source": ("convert", "smollm2")}
+        if name in commands:
+            output = ("--output", str(folder))
+            self.make(name, *commands[name], *output, result=folder / "tokenizer.json")
+        self.train("mle", config="world_model")
         self.train("rlvr")
         for overlay in self.overlays:
-            self.train(f"rlvr_{overlay}", "rlvr", overlay)
+            self.train(f"rlvr_{overlay}", overlay, config="rlvr")
         self.control()
         self.table()
 
@@ -130,10 +126,7 @@ class ByteSized32Demo(LanguageDemo):
 
 
 class ShopDemo(LanguageDemo):
-    """Pages of a shop that runs here: record, tokenizer, MLE, RLVR, and two tables.
-
-    table.json is about pages that training never shows, known_tasks/table.json about known ones.
-    """
+    """Pages of a shop that runs here: record, tokenizer, MLE, RLVR, and two tables."""
 
     default_preset = "configs/shop"
 
@@ -146,10 +139,9 @@ class ShopDemo(LanguageDemo):
 class WebDemo(ShopDemo):
     """Web pages of MiniWoB++: record, tokenizer, MLE, RLVR, two tables, and agents that plan.
 
-    Without Playwright, MiniWoB++ or Chromium the demo says so and goes on with a small recording of
-    forms, lists, tabs, dialogs and a cart that comes with the package, and no agent acts. table.json
-    is about tasks that training never shows, known_tasks/table.json about other pages of known
-    ones, agent/web_agent.json about agents.
+    table.json is about tasks that training never shows, known_tasks/table.json about other pages of
+    known ones, agent/web_agent.json about agents. Without Playwright, MiniWoB++ or Chromium a small
+    recording of forms, lists, dialogs and a cart takes the place of MiniWoB++, and no agent acts.
 
     Args:
         agent_tasks: Tasks that the agents work on, by default four, two of them held out; an empty
@@ -161,21 +153,16 @@ class WebDemo(ShopDemo):
     default_preset = "configs/miniwob"
 
     def __init__(
-        self,
-        agent_tasks: Sequence[str] = (
-            "click-checkboxes-transfer", "click-option", "login-user", "login-user-popup",
-        ),
-        agent_seeds: int = 2,
-        **demo: Any,
-    ) -> None:  # fmt: skip
+        self, agent_tasks: Sequence[str] = AGENT_TASKS, agent_seeds: int = 2, **demo: Any
+    ) -> None:
         super().__init__(**demo)
         self.agent_tasks, self.agent_seeds = agent_tasks, agent_seeds
 
     def steps(self) -> None:
         super().steps()
         pages = (f"--tasks={json.dumps(list(self.agent_tasks))}", f"--seeds={self.agent_seeds}")
-        folder = ("--folder", str(self.folder))
-        command = ("web-agent", "-c", str(self.config("agent")), *folder, *pages)
+        config = ("-c", str(self.config("agent")), "--folder", str(self.folder))
+        command = ("web-agent", *config, *pages)
         if self.checking:
             self.settings(*command)
         elif self.agent_tasks:

@@ -72,7 +72,7 @@ class Stages(ABC):
         return self.folder / run / "checkpoints" / f"{which}.ckpt"
 
     def fit_command(self, run: str, configs: Sequence[Path], *options: str) -> list[str]:
-        """The command line that trains a run by configs and the overlays, each over those before."""
+        """The command line that trains a run by its configs, with the overlays laid over them."""
         layers = [arg for path in (*configs, *self.overlay) for arg in ("-c", str(path))]
         return ["fit", *layers, "--folder", str(self.folder), "--run", run, *options]
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections import defaultdict
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning import Callback
@@ -17,7 +17,7 @@ from rlvr_world.nn.sequence_model import SequenceModel, without_dropout
 from rlvr_world.rl.budget import minibatches, sequence_parts
 from rlvr_world.rl.credit import Credit, per_token
 from rlvr_world.rl.grpo import GRPO
-from rlvr_world.rl.importance import importance_weights
+from rlvr_world.rl.losses import importance_weights
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.rl.temperature import OwnTemperature, WeightsTemperature
 from rlvr_world.rl.vllm.sampler import VLLMSampler
@@ -42,9 +42,8 @@ class RLVRWorldModel(WorldModel):
         objective: How rewards become a loss.
         credit: What predictions of several frames are worth, and which tokens that trains.
         clip_norm: Largest norm of the gradient.
-        temperature_lr: Learning rate of the logarithm of the policy's temperature, which is learned
-            as one more parameter and becomes part of the weights. Without it the temperature
-            changes only as all weights do.
+        temperature_lr: Learning rate of the logarithm of the policy's temperature as one more
+            parameter, which becomes part of the weights; without it only all weights change it.
         **options: See ``WorldModel``; ``rewards`` are needed, their weighted sum is maximised.
     """
 
@@ -80,7 +79,7 @@ class RLVRWorldModel(WorldModel):
         self.objective, self.credit = objective, credit
         self.detail = credit.detail(self.codec.patch_grid)
         self.temperature_lr, self.temperature = temperature_lr, WeightsTemperature()
-        self.observer = RolloutObserver()
+        self.observer: RolloutObserver = RolloutObserver()
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         rollout = self.rollout(batch)
@@ -115,7 +114,7 @@ class RLVRWorldModel(WorldModel):
 
     def improve(self, minibatch: Rollout) -> dict[str, Tensor]:
         """One optimizer step on the GRPO objective; the terms to log."""
-        optimizer, logged = self.optimizers(), defaultdict[str, Any](float)
+        optimizer, logged = cast(Optimizer, self.optimizers()), defaultdict[str, Any](float)
         optimizer.zero_grad()
         with self.observer.timed("update"):
             for part in sequence_parts(minibatch.sequence, self.group_size, self.token_budget):
@@ -128,7 +127,7 @@ class RLVRWorldModel(WorldModel):
                     logged[name] += term * share
             self.clip_gradients(optimizer, self.clip_norm, "norm")
             logged |= self.temperature.step(optimizer)
-        self.lr_schedulers().step()
+        cast(torch.optim.lr_scheduler.LRScheduler, self.lr_schedulers()).step()
         return dict(logged)
 
     def setup(self, stage: str) -> None:
@@ -147,4 +146,5 @@ class RLVRWorldModel(WorldModel):
         return optimizer
 
     def configure_callbacks(self) -> list[Callback]:
-        return [RolloutLogger()]
+        self.observer = logger = RolloutLogger()
+        return [logger]

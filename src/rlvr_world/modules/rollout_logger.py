@@ -4,14 +4,18 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from rlvr_world.rl.advantages import spreadless_share
+from rlvr_world.rl.grpo import spreadless_share
 from rlvr_world.rl.losses import masked_mean
 from rlvr_world.types import Rollout
+
+if TYPE_CHECKING:
+    from rlvr_world.modules.rlvr import RLVRWorldModel
 
 
 class RolloutObserver:
@@ -22,7 +26,7 @@ class RolloutObserver:
         return nullcontext()
 
     def observe(
-        self, module: LightningModule, rollout: Rollout, terms: Sequence[Mapping[str, Tensor]]
+        self, module: "RLVRWorldModel", rollout: Rollout, terms: Sequence[Mapping[str, Tensor]]
     ) -> None:
         """Take note of an RL step: its rollout, and the terms of each of its optimizer steps."""
 
@@ -41,9 +45,8 @@ class RolloutLogger(Callback, RolloutObserver):
         self.device = torch.device("cpu")
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Watch the module."""
+        """Read the clock on the device of the module."""
         self.device = module.device
-        module.observer = self
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -55,7 +58,7 @@ class RolloutLogger(Callback, RolloutObserver):
         self.seconds[name] += time.perf_counter() - start
 
     def observe(
-        self, module: LightningModule, rollout: Rollout, terms: Sequence[Mapping[str, Tensor]]
+        self, module: "RLVRWorldModel", rollout: Rollout, terms: Sequence[Mapping[str, Tensor]]
     ) -> None:
         """Log an RL step."""
         self.log_rollout(module, rollout)
@@ -65,7 +68,7 @@ class RolloutLogger(Callback, RolloutObserver):
             module.log(f"time/{name}", seconds)
         self.seconds.clear()
 
-    def log_rollout(self, module: LightningModule, rollout: Rollout) -> None:
+    def log_rollout(self, module: "RLVRWorldModel", rollout: Rollout) -> None:
         """Log what was sampled and what it was worth."""
         mask = rollout.sequence.target_mask
         groups = rollout.rewards.unflatten(0, (-1, module.group_size))

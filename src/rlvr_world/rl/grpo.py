@@ -1,4 +1,4 @@
-"""The objective of GRPO (Equation 5 of the paper) and its variants."""
+"""GRPO and its variants: advantages within groups, and the objective (Equation 5 of the paper)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,12 +6,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rlvr_world.rl.advantages import group_relative, has_spread
 from rlvr_world.rl.losses import (
     clipped_share,
     clipped_surrogate,
     kl_k3,
     masked_mean,
+    row_mean,
     token_entropy,
     token_log_probs,
 )
@@ -134,12 +134,33 @@ class GRPO:
         return len(part) / len(whole)
 
 
-def row_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean of each row [N] over the positions where ``mask`` holds; 0 without any."""
-    mask = mask.to(values.dtype)
-    return (values * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-
-
 def ended(sequence: TokenSequence, end_token: int) -> Tensor:
     """Which rows drew their end token, [N] bool."""
     return ((sequence.ids == end_token) & sequence.target_mask).any(dim=1)
+
+
+def group_relative(rewards: Tensor, normalize: bool = True, eps: float = 1e-6) -> Tensor:
+    """GRPO's advantages: rewards [B, G, ...] minus their group mean, over the group's std.
+
+    A group without spread has advantages of zero.
+
+    Args:
+        rewards: Rewards of the G members of B groups.
+        normalize: Divide by the (unbiased) standard deviation of the group; False gives the form
+            of Dr. GRPO.
+        eps: Added to the standard deviation.
+    """
+    centred = rewards - rewards.mean(dim=1, keepdim=True)
+    if not normalize:
+        return centred
+    return centred / (rewards.std(dim=1, keepdim=True) + eps)
+
+
+def has_spread(rewards: Tensor, eps: float = 1e-6) -> Tensor:
+    """Which groups [B, G] have members with different rewards, so teach something, [B] bool."""
+    return rewards.std(dim=1) >= eps
+
+
+def spreadless_share(rewards: Tensor) -> Tensor:
+    """The share of groups [B, G] whose members all have the same reward, so teach nothing."""
+    return 1 - has_spread(rewards).float().mean()

@@ -17,6 +17,12 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
+def row_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of each row [N] over the positions where ``mask`` holds; 0 without any."""
+    mask = mask.to(values.dtype)
+    return (values * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
 def token_log_probs(logits: Tensor, sequence: TokenSequence) -> Tensor:
     """The log-probability of each predicted token, [N, T], 0 at given positions.
 
@@ -38,9 +44,10 @@ def token_entropy(logits: Tensor, sequence: TokenSequence) -> Tensor:
         sequence: The filled sequences.
     """
     parts = logits.split(ENTROPY_TOKENS)
-    settings = {"use_reentrant": False, "preserve_rng_state": False}
-    values = torch.cat([checkpoint(entropy, part, **settings) for part in parts])
-    return at_targets(values, sequence)
+    values = [
+        checkpoint(entropy, part, use_reentrant=False, preserve_rng_state=False) for part in parts
+    ]
+    return at_targets(torch.cat(values), sequence)
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -93,3 +100,32 @@ def kl_k3(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:
     """Schulman's low-variance estimate of KL(policy || reference) at each sampled token."""
     difference = reference_log_probs - log_probs
     return difference.exp() - difference - 1
+
+
+def importance_weights(
+    log_probs: Tensor, sampled_log_probs: Tensor, mask: Tensor, limit: float = 2.0
+) -> Tensor:
+    """Truncated importance weight of each token: min(policy / sampling engine, limit).
+
+    An inference engine gives the same weights slightly other probabilities than the network that
+    learns, so what it samples is off-policy. The weight multiplies the surrogate loss of each
+    token; no gradient flows through it. Source: Yao, Liu et al., "Your Efficient RL Framework
+    Secretly Brings You Off-Policy RL Training" (2025, fengyao.notion.site/off-policy-rl);
+    truncation goes back to Ionides, "Truncated Importance Sampling" (2008).
+
+    Args:
+        log_probs: Log-probabilities [N, T] under the policy, with the weights that sampled.
+        sampled_log_probs: Log-probabilities [N, T] that the engine reported.
+        mask: Predicted positions, [N, T] bool.
+        limit: Largest weight, at least 1.
+
+    Returns:
+        Weights [N, T] in [0, limit]; 1 where ``mask`` does not hold.
+
+    Raises:
+        ValueError: The limit is below 1.
+    """
+    if limit < 1:
+        raise ValueError(f"the limit of importance weights must be at least 1, got {limit}")
+    ratio = (log_probs - sampled_log_probs).detach().exp().clamp(max=limit)
+    return torch.where(mask, ratio, 1.0)

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from rlvr_world.nn.sequence_model import SequenceModel
-from rlvr_world.rl.sampler import Sampler
-from rlvr_world.rl.vllm.rounds import predicted_runs
+from rlvr_world.rl.sampler import Sampler, predicted_runs
 from rlvr_world.types import TokenSequence
 
 

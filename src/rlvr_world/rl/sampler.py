@@ -7,8 +7,7 @@ from torch import Tensor
 
 from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.rl.budget import split_groups
-from rlvr_world.rl.decode_step import decode_step, next_logits
-from rlvr_world.rl.draw import draw, truncate
+from rlvr_world.rl.decode import decode_step, draw, next_logits, truncate
 from rlvr_world.types import TokenSequence
 
 LOOK_FOR_END_EVERY = 8
@@ -133,11 +132,9 @@ class Sampler:
         columns = predicted_columns(template)
         prompts, prompt_length = len(template.ids), columns[0]
         sequence = template.repeat(group_size)
-        place = {"device": sequence.ids.device}
-        uniforms = torch.rand(
-            len(sequence.ids), len(columns), generator=generator, dtype=torch.float64, **place
-        )
-        log_probs = torch.zeros(sequence.ids.shape, **place)
+        shape, device = (len(sequence.ids), len(columns)), sequence.ids.device
+        uniforms = torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
+        log_probs = torch.zeros(sequence.ids.shape, device=device)
         own = sequence.ids.shape[1] - prompt_length
         for part in split_groups(prompts, group_size, prompt_length, own, self.token_budget):
             rows = part.rows
@@ -190,3 +187,12 @@ def predicted_columns(template: TokenSequence) -> list[int]:
     if not columns or columns[0] == 0:
         raise ValueError("a template needs a given position and a predicted one after it")
     return columns
+
+
+def predicted_runs(template: TokenSequence) -> list[tuple[int, int]]:
+    """First and past-the-last position of each stretch of predicted positions."""
+    columns = predicted_columns(template)
+    known = set(columns)
+    starts = [column for column in columns if column - 1 not in known]
+    stops = [column + 1 for column in columns if column + 1 not in known]
+    return list(zip(starts, stops, strict=True))

@@ -51,6 +51,7 @@ class OwnTemperature(WeightsTemperature):
     @torch.no_grad()
     def step(self, optimizer: Steps) -> dict[str, Tensor]:
         """Step the optimizer and move the factor into the gains; the factor, to be logged."""
+        assert self.gains.grad is not None
         self.log.grad = (self.gains.grad * self.gains).sum()  # the gains' gradient along the gains
         optimizer.step()
         factor = self.log.exp()

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from rlvr_world.extras import require
 from rlvr_world.nn.sequence_model import SequenceModel
 
 BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -97,16 +98,9 @@ def import_vllm() -> ModuleType:
     """The module ``vllm``.
 
     Raises:
-        ValueError: It is not installed.
+        ModuleNotFoundError: It is not installed.
     """
-    try:
-        import vllm
-    except ImportError as error:
-        raise ValueError(
-            "VLLMSampler needs vLLM, which is not installed: pip install 'rlvr-world[vllm]', "
-            "or choose rlvr_world.rl.sampler.Sampler"
-        ) from error
-    return vllm
+    return require("vllm", "vllm", "VLLMSampler")
 
 
 def make_llm(arguments: dict[str, Any]) -> Any:

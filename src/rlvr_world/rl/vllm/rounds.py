@@ -2,7 +2,6 @@
 
 import torch
 
-from rlvr_world.rl.sampler import predicted_columns
 from rlvr_world.types import TokenSequence
 
 
@@ -55,12 +54,3 @@ class OpenRows:
         return self.sequence._replace(
             ids=self.ids.to(device), target_mask=self.target_mask.to(device)
         )
-
-
-def predicted_runs(template: TokenSequence) -> list[tuple[int, int]]:
-    """First and past-the-last position of each stretch of predicted positions."""
-    columns = predicted_columns(template)
-    known = set(columns)
-    starts = [column for column in columns if column - 1 not in known]
-    stops = [column + 1 for column in columns if column + 1 not in known]
-    return list(zip(starts, stops, strict=True))

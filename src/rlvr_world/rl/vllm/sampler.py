@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from rlvr_world.nn.sequence_model import SequenceModel
+from rlvr_world.rl.sampler import predicted_runs
 from rlvr_world.rl.vllm.engine import VLLMEngine
-from rlvr_world.rl.vllm.rounds import OpenRows, predicted_runs
+from rlvr_world.rl.vllm.rounds import OpenRows
 from rlvr_world.types import TokenSequence
 
 
@@ -17,7 +18,7 @@ class VLLMSampler:
 
     The engine takes the weights of the model before it samples, if they have changed. Its
     log-probabilities differ slightly from the model's own, so training corrects for the mismatch
-    (``rl.importance``). It needs vLLM, the extra ``vllm``.
+    (``rl.losses.importance_weights``). It needs vLLM, the extra ``vllm``.
 
     Args:
         model: The folder of the model in ``transformers``' form, or its name on the hub. Its
@@ -104,7 +105,8 @@ class VLLMSampler:
             log-probabilities of the drawn tokens under the engine, [B * G, T], 0 elsewhere.
 
         Raises:
-            ValueError: vLLM is not installed, or its model does not fit this one or the sequences.
+            ModuleNotFoundError: vLLM is not installed.
+            ValueError: Its model does not fit this one or the sequences.
         """
         runs = predicted_runs(template)
         self.engine.load(model)
