@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rlvr_world import __version__
 from rlvr_world.cli import console, main
-from rlvr_world.video.tokenizer.vq_model import load_vq_model
+from rlvr_world.video.tokenizer.vq_model import VQModel
 
 
 def logged(folder):
@@ -46,8 +46,8 @@ def test_tensorboard_shows_what_the_stages_do(workplace):
 
 def test_evaluate_writes_the_table(workplace):
     models = json.dumps({name: str(checkpoint(name)) for name in ("mle", "rlvr")})
-    options = ("--models", models, "--seeds", "2", "--search.clips", "2")
-    main(["evaluate", "-c", "configs/evaluation/pusht_demo.yaml", "--output", "table", *options])
+    options = ("--models", models, "--seeds", "2", "--search.limit", "2")
+    main(["evaluate", "-c", "configs/pusht/evaluation.yaml", "--output", "table", *options])
     table = json.loads((workplace / "table/table.json").read_text())
     assert list(table["rows"]) == [
         "copy_last", "reconstruction", "mle", "mle_tuned_sampling", "rlvr",
@@ -61,7 +61,7 @@ def test_evaluate_writes_the_table(workplace):
     assert table["rows"]["mle"]["nll"][0] > 0
     assert table["seeds"] == 2
     assert table["samples"] == 16
-    assert (workplace / "table/filmstrip.png").stat().st_size > 1000
+    assert (workplace / "table/predictions.png").stat().st_size > 1000
     assert (workplace / "table/table.csv").exists()
 
 
@@ -99,7 +99,7 @@ def test_switches_for_speed_and_the_objective_are_options(workplace):
         "--model.sampler", "rlvr_world.rl.sampler.Sampler", "--model.sampler.token_budget", "900",
         "--model.token_budget", "900", "--model.backbone.checkpointing", "true",
         "--model.objective.clip_high", "0.28", "--model.objective.spreadless", "drop",
-        "--model.objective.level", "sequence", "--trainer.logger.name", "switches")  # fmt: skip
+        "--model.objective.level", "sequence", "--run", "switches")  # fmt: skip
     settings = torch.load(checkpoint("switches"), weights_only=True)["hyper_parameters"]
     assert settings["sampler"]["init_args"]["token_budget"] == 900
     assert settings["objective"]["clip_high"] == 0.28
@@ -107,7 +107,7 @@ def test_switches_for_speed_and_the_objective_are_options(workplace):
 
 
 def test_validate_and_test_read_a_checkpoint(workplace, capsys):
-    options = ("-c", "configs/rlvr/pusht_demo.yaml", "-c", "configs/trainer/debug.yaml")
+    options = ("-c", "configs/pusht/rlvr.yaml", "-c", "configs/trainer/debug.yaml")
     for command in ("validate", "test"):
         main([command, *options, "--ckpt_path", str(checkpoint("rlvr"))])
     assert "val/reward" in capsys.readouterr().out
@@ -115,12 +115,12 @@ def test_validate_and_test_read_a_checkpoint(workplace, capsys):
 
 def test_resumed_stage_goes_on_where_it_stopped(workplace):
     fit("world_model", "--trainer.max_steps", "6", "--ckpt_path", str(checkpoint("mle")),
-        "--trainer.logger.name", "longer")  # fmt: skip
+        "--run", "longer")  # fmt: skip
     assert torch.load(checkpoint("longer"), weights_only=True)["global_step"] == 6
 
 
 def test_a_checkpoint_of_another_tokenizer_is_named(workplace):
-    fit("tokenizer", "--seed_everything", "1", "--trainer.logger.name", "another")
+    fit("tokenizer", "--seed_everything", "1", "--run", "another")
     other = ("--model.codec.tokenizer", str(checkpoint("another")))
     weights = ("--model.weights", str(checkpoint("mle")))
     with pytest.raises(ValueError, match=r"mle.*last\.ckpt: trained on the tokens of FrameCodec"):
@@ -130,12 +130,12 @@ def test_a_checkpoint_of_another_tokenizer_is_named(workplace):
 
 
 def test_token_shards_of_another_tokenizer_are_not_mixed(workplace, tmp_path):
-    load_vq_model(checkpoint("tokenizer")).export(tmp_path / "tokenizer")
+    VQModel.load(checkpoint("tokenizer")).export(tmp_path / "tokenizer")
     settings = tmp_path / "tokens/settings.json"
     settings.parent.mkdir()
     settings.write_text('{"tokenizer": "older", "source": "other"}')
     folders = ("--source", "data/pusht", "--root", str(settings.parent))
-    with pytest.raises(ValueError, match="tokens of another tokenizer or another recording"):
+    with pytest.raises(ValueError, match="was made with tokenizer older, not"):
         main(["data", "tokens", "--tokenizer", str(tmp_path / "tokenizer"), *folders])
 
 

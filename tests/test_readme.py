@@ -30,7 +30,7 @@ def test_readme_has_the_examples():
 
 def test_add_a_reward(examples, workplace):
     fit("rlvr", "-c", str(examples / "edges.yaml"), "--model.group_size", "4",
-        "--model.weights", str(checkpoint("mle")), "--trainer.logger.name", "edges")  # fmt: skip
+        "--model.weights", str(checkpoint("mle")), "--run", "edges")  # fmt: skip
     settings = torch.load(checkpoint("edges"), weights_only=True)["hyper_parameters"]
     assert set(settings["rewards"]) == {"mae", "edges"}
 

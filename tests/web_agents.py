@@ -8,7 +8,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from rlvr_world.web.action import Action
-from rlvr_world.web.agent.parts import (
+from rlvr_world.web.agent.components import (
     Imagined,
     Imaginer,
     Proposer,

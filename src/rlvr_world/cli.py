@@ -68,24 +68,31 @@ COMMANDS = {
         "text_game.sources.bytesized32:bytesized32", "Convert ByteSized32-State-Prediction", True
     ),
     "data web": Entry("web.sources.recorder:WebRecorder", "Record web pages in a browser", True),
+    "data packaged-pages": Entry(
+        "web.recorded_pages:unpack_recorded_pages", "Unpack the web pages of the package"
+    ),
     "data webarena": Entry(
         "web.sources.webarena:webarena", "Convert published transitions of WebArena", True
     ),
     "data bpe": Entry("language.bpe:learn_bpe", "Learn a tokenizer from shards of text"),
-    "demo pusht": Entry("demos.pusht:demo_pusht", "Robot video, one frame at a time"),
-    "demo multi-step": Entry(
-        "demos.multi_step:demo_multi_step", "Robot video, seven frames at a time"
+    "demo pusht": Entry("demos.presets:PushTDemo", "Robot video, one frame at a time"),
+    "demo metaworld": Entry(
+        "demos.presets:MetaWorldDemo", "Robot video of Meta-World, seven frames at a time"
     ),
-    "demo textworld": Entry("demos.text_game:demo_text", "Text games that are made on the spot"),
+    "demo pusht_multi_step": Entry(
+        "demos.presets:PushTMultiStepDemo", "Robot video of PushT, seven frames at a time"
+    ),
+    "demo textworld": Entry("demos.presets:TextWorldDemo", "Text games that are made on the spot"),
     "demo bytesized32": Entry(
-        "demos.bytesized32:demo_bytesized32", "Text games of ByteSized32", True
+        "demos.presets:ByteSized32Demo", "Text games of ByteSized32", True
     ),
-    "demo web": Entry("demos.web:demo_web", "Web pages, and agents that plan on them"),
+    "demo web": Entry("demos.presets:WebDemo", "Web pages, and agents that plan on them"),
+    "demo shop": Entry("demos.presets:ShopDemo", "Pages of a shop that runs here"),
     "analyse metrics": Entry(
-        "demos.metric_analysis:MetricAnalysis", "Which metric gains by which reward"
+        "demos.analysis:MetricAnalysis", "Which metric gains by which reward"
     ),
     "analyse group-size": Entry(
-        "demos.group_size_analysis:GroupSizeAnalysis", "How much larger groups help"
+        "demos.analysis:GroupSizeAnalysis", "How much larger groups help"
     ),
     "analyse joint": Entry(
         "demos.joint_analysis:JointAnalysis", "One model of several data sets, tuned on each"

@@ -100,7 +100,7 @@ def with_artefacts(settings: Any, folder: Path, unread: Sequence[str] = ()) -> A
     """Parsed settings, in which paths stand for the bare names of stages.
 
     A bare name has no slash and no dot: ``weights: world_model``. It is replaced under the keys
-    ``ARTEFACTS``, for ``source`` of a backbone, and in ``models``.
+    ``ARTEFACTS``, for ``source`` of a backbone, ``model`` of a sampler, and in ``models``.
 
     Args:
         settings: Namespaces, dictionaries and lists in each other; they are not changed.
@@ -139,5 +139,5 @@ def names_stage(keys: tuple[str, ...], value: str) -> bool:
         return False
     if keys[-1] == "ckpt_path":
         return value not in OF_LIGHTNING
-    of_backbone = keys[-1] == "source" and "backbone" in keys
-    return keys[-1] in ARTEFACTS or of_backbone or keys[-2:-1] == ("models",)
+    of_network = {"source": "backbone", "model": "sampler"}.get(keys[-1]) in keys
+    return keys[-1] in ARTEFACTS or of_network or keys[-2:-1] == ("models",)

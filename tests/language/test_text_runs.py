@@ -12,17 +12,17 @@ from stages import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rlvr_world.cli import main
-from rlvr_world.language.judgement import Reason
+from rlvr_world.language.judge import Reason
 
 ACTIONS = ("switch 1", "switch 7", "wait")
 SMALL = ("--model.codec.answer_length", "8", "--model.codec.prompt_length", "60",
          "--data.root", "data/lamps", "--data.batch_size", "4", "--data.eval_batch_size", "6",
-         "--trainer.logger.save_dir", "runs")  # fmt: skip
+         "--folder", "runs")  # fmt: skip
 
 
-def fit(config: str, *options: str) -> None:
-    debug = ("-c", "configs/trainer/debug.yaml")
-    main(["fit", "-c", f"configs/{config}.yaml", *debug, *SMALL, *options])
+def fit(stage: str, *options: str) -> None:
+    debug = ("-c", "configs/trainer/debug.yaml", "--model.codec.tokenizer", "./tokenizer")
+    main(["fit", "-c", f"configs/textworld/{stage}.yaml", *debug, *SMALL, *options])
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +35,13 @@ def runs(tmp_path_factory):
         splits = {"train": range(30), "val": range(30, 34), "test": range(34, 38)}
         steps = {name: [step(n, a) for n in on for a in ACTIONS] for name, on in splits.items()}
         write_root(folder / "data/lamps", steps)
-        main(
-            ["data", "bpe", "--root", "data/lamps", "--output", "tokenizer", "--vocab_size", "400"]
-        )
+        main(["data", "bpe", "--data=rlvr_world.text_game.data.TextDataModule",
+              "--data.root", "data/lamps", "--output", "tokenizer",
+              "--vocab_size", "400"])  # fmt: skip
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "a .* is cut to")
-            fit("world_model/textworld_demo", "--model.codec.tokenizer", "tokenizer")
-            fit("rlvr/textworld_demo_task_specific", "--model.codec.tokenizer", "tokenizer",
-                "--model.weights", "runs/mle/checkpoints/last.ckpt", "--model.group_size", "3",
+            fit("world_model")
+            fit("rlvr", "-c", "configs/textworld/task_specific.yaml", "--model.group_size", "3",
                 "--model.num_minibatches", "2")  # fmt: skip
     return folder
 
@@ -52,7 +51,7 @@ def test_the_table_compares_them_with_nothing_changes(runs, monkeypatch):
     monkeypatch.chdir(runs)
     stages = {"mle": "mle", "rlvr": "rlvr_task_specific"}
     models = {name: f"runs/{stage}/checkpoints/last.ckpt" for name, stage in stages.items()}
-    main(["evaluate", "-c", "configs/evaluation/textworld_demo.yaml", "--data.root", "data/lamps",
+    main(["evaluate", "-c", "configs/textworld/evaluation.yaml", "--data.root", "data/lamps",
           "--models", json.dumps(models), "--tune", "{}", "--output", "table"])  # fmt: skip
     table = json.loads((runs / "table/table.json").read_text())
     assert list(table["rows"]) == ["copy_last", "mle", "rlvr"]
@@ -78,11 +77,11 @@ def test_the_best_of_several_answers(runs, monkeypatch):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     monkeypatch.chdir(runs)
     models = {"mle": "runs/mle/checkpoints/last.ckpt"}
-    main(["best-of", "-c", "configs/best_of/textworld_demo.yaml", "--data.root", "data/lamps",
+    main(["best-of", "-c", "configs/textworld/best_of.yaml", "--data.root", "data/lamps",
           "--models", json.dumps(models), "--draws.sizes", "[1, 4]", "--draws.samples", "4",
-          "--draws.clips", "5", "--output", "best_of"])  # fmt: skip
+          "--draws.limit", "5", "--output", "best_of"])  # fmt: skip
     table = json.loads((runs / "best_of/best_of.json").read_text())
-    assert table["clips"] == 5
+    assert table["examples"] == 5
     columns = {"task_specific", "reward", "overall", "valid_json"}
     assert columns <= set(table["rows"]["mle"])
     for one, four in table["rows"]["mle"].values():

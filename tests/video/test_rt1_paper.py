@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from lightning import LightningDataModule, LightningModule
-from lightning.pytorch.cli import LightningCLI
+from lightning import LightningDataModule
 from stages import ROOT
 from torch import nn
 from torch.utils.data import DataLoader
 
+from rlvr_world.cli import import_rooms
+from rlvr_world.command_line.training import TrainingCLI
 from rlvr_world.video.lpips.trunks import BACKBONES
 from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
 from rlvr_world.video.tokenizer.vq_model import VQModel
@@ -15,8 +16,8 @@ from rlvr_world.video.tokenizer.vq_model import VQModel
 pytestmark = pytest.mark.slow
 
 LAYOUTS = {  # frames, vocabulary, length, predicted tokens, prompt, millions of parameters
-    "rt1_single_step": (5, 4633, 1654, 320, 1333, 120.38),
-    "rt1_multi_step": (8, 9008, 2024, 560, 1373, 127.10),
+    "rt1": (5, 4633, 1654, 320, 1333, 120.38),
+    "rt1/multi_step": (8, 9008, 2024, 560, 1373, 127.10),
 }
 
 
@@ -45,18 +46,18 @@ def tokenizers(tmp_path_factory):
     """Untrained tokenizers with the paper's codes, but few weights, so that the rest fits."""
     folder = tmp_path_factory.mktemp("tokenizers")
     options = {"latent_channels": 8, "layers": 1}
-    VQModel(channels=[8], stem=16, **options).export(folder / "rt1_single_step")
-    CompressiveVQModel(channels=[8], stem=8, **options).export(folder / "rt1_multi_step")
+    VQModel(channels=[8], stem=16, **options).export(folder / "rt1")
+    CompressiveVQModel(channels=[8], stem=8, **options).export(folder / "rt1/multi_step")
     return folder
 
 
 def command_line(stage, name, *options):
     """The config with a clip of noise in the place of its data, on the CPU in float32."""
     torch.manual_seed(0)
-    return LightningCLI(
-        LightningModule, LightningDataModule, subclass_mode_model=True, subclass_mode_data=True,
-        auto_configure_optimizers=False, save_config_callback=None, run=False,
-        args=["-c", str(ROOT / f"configs/{stage}/{name}.yaml"), "--data", "test_rt1_paper.OneClip",
+    import_rooms()
+    return TrainingCLI(
+        run=False,
+        args=["-c", str(ROOT / f"configs/{name}/{stage}.yaml"), "--data", "test_rt1_paper.OneClip",
               "--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.logger", "false",
               "--trainer.callbacks", "null", "--trainer.strategy", "auto",
               "--trainer.precision", "32-true", "--trainer.max_steps", "1",
@@ -79,16 +80,16 @@ def one_step(cli):
     return cli.trainer.callback_metrics
 
 
-@pytest.mark.parametrize(("name", "size"), [("rt1_frame", 104.41), ("rt1_compressive", 129.45)])
+@pytest.mark.parametrize(("name", "size"), [("rt1", 104.41), ("rt1/multi_step", 129.45)])
 def test_a_tokenizer_takes_a_step(name, size):
-    frames = "2" if name == "rt1_compressive" else "1"
+    frames = "2" if name == "rt1/multi_step" else "1"
     options = ["--data.frames", frames, "--model.perceptual", "st-alex"]
     options += ["--model.adversarial_start", "0", "--model.warmup_steps", "0"]
     cli = command_line("tokenizer", name, *options)
     assert millions(cli.model.model) == pytest.approx(size, abs=0.01)
     metrics = one_step(cli)
     assert metrics["train/discriminator"] > 0
-    assert ("train/context_l1" in metrics) == (name == "rt1_compressive")
+    assert ("train/context_l1" in metrics) == (name == "rt1/multi_step")
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -8,7 +8,7 @@ import pytest
 from rlvr_world.web.changes import apply, content
 from rlvr_world.web.data import WebDataModule
 from rlvr_world.web.recorded_pages import ARCHIVE, unpack_recorded_pages
-from rlvr_world.web.sites.own_pages import OwnPages
+from rlvr_world.web.sites.folder_site import OwnPages
 
 SPLITS = ("train", "val", "test", "test_tasks")
 

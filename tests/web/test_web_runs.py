@@ -12,15 +12,15 @@ from stages import ROOT
 from rlvr_world.cli import main
 
 ACTIONS = ("click [1]", "click [3]", "hover [2]")
-SMALL = ("--model.codec.tokenizer", "tokenizer", "--model.codec.answer_length", "8",
+SMALL = ("--model.codec.tokenizer", "./tokenizer", "--model.codec.answer_length", "8",
          "--model.codec.prompt_length", "200", "--data.root", "data/boxes",
          "--data.batch_size", "4", "--data.eval_batch_size", "6",
-         "--trainer.logger.save_dir", "runs")  # fmt: skip
+         "--folder", "runs")  # fmt: skip
 
 
 def fit(stage: str, *options: str) -> None:
     debug = ("-c", "configs/trainer/debug.yaml")
-    main(["fit", "-c", f"configs/{stage}/web_demo.yaml", *debug, *SMALL, *options])
+    main(["fit", "-c", f"configs/miniwob/{stage}.yaml", *debug, *SMALL, *options])
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,8 @@ def runs(tmp_path_factory):
             for name, on in splits.items()
         }
         write_pages(folder / "data/boxes", steps)
-        main(["data", "bpe", "--root", "data/boxes", "--output", "tokenizer",
+        main(["data", "bpe", "--data=rlvr_world.web.data.WebDataModule",
+              "--data.root", "data/boxes", "--output", "tokenizer",
               "--vocab_size", "400"])  # fmt: skip
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "a .* is cut to")
@@ -50,7 +51,7 @@ def runs(tmp_path_factory):
 def test_the_table_compares_them_with_nothing_changes(runs, monkeypatch):
     monkeypatch.chdir(runs)
     models = {name: f"runs/{name}/checkpoints/last.ckpt" for name in ("mle", "rlvr")}
-    main(["evaluate", "-c", "configs/evaluation/web_demo.yaml", "--data.root", "data/boxes",
+    main(["evaluate", "-c", "configs/miniwob/evaluation.yaml", "--data.root", "data/boxes",
           "--models", json.dumps(models), "--tune", "{}", "--output", "table"])  # fmt: skip
     table = json.loads((runs / "table/table.json").read_text())
     assert list(table["rows"]) == ["copy_last", "mle", "rlvr"]

@@ -1,11 +1,12 @@
 """Rewards of validation predictions, for every stage alike."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
 from rlvr_world.reward import Reward, RewardSet
+from rlvr_world.types import Batch
 
 
 class RewardMonitor(Callback):
@@ -13,48 +14,38 @@ class RewardMonitor(Callback):
 
     Reads ``prediction`` and ``target`` from what ``validation_step`` and ``test_step`` return.
     Logs ``val/reward/<name>``, the mean of each over all samples of all ranks, and ``val/reward``,
-    their weighted sum; ``test/...`` in the test loop.
+    their weighted sum; ``test/...`` in the test loop. Does nothing without rewards.
 
     Args:
-        rewards: Rewards by name; the module's own ``rewards`` if not given.
+        rewards: Rewards by name; those of the module, ``module.rewards``, if not given.
     """
-
-    rewards: RewardSet
-    terms: dict[str, Reward]
 
     def __init__(self, rewards: dict[str, Reward] | None = None) -> None:
         self.given = rewards
+        self.rewards = RewardSet(rewards)
 
     def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        """Take the module's rewards if none were given.
-
-        Raises:
-            ValueError: It has none either.
-        """
-        rewards = self.given or getattr(module, "rewards", None)
-        if not rewards:
-            raise ValueError(
-                f"RewardMonitor: {type(module).__name__} has no rewards; give `rewards` to one of "
-                "them, or leave the callback out"
-            )
-        self.rewards = rewards if isinstance(rewards, RewardSet) else RewardSet(rewards)
-        self.terms = cast("dict[str, Reward]", dict(self.rewards.items()))
+        """Take the module's rewards if none were given."""
+        if self.given is None:
+            self.rewards = getattr(module, "rewards", self.rewards)
 
     def start(self, module: LightningModule) -> None:
         """Begin a new mean."""
         self.rewards.to(module.device)
-        for reward in self.terms.values():
+        for reward in self.rewards.values():
             reward.reset()
 
-    def add(self, outputs: Mapping[str, Any]) -> None:
+    def add(self, outputs: Mapping[str, Any], batch: Batch) -> None:
         """Count the predictions of one batch."""
-        scores = self.rewards.scores(outputs["prediction"], outputs["target"])
-        for name, reward in self.terms.items():
+        scores = self.rewards.scores(outputs["prediction"], outputs["target"], batch)
+        for name, reward in self.rewards.items():
             reward.update(scores[name])
 
     def report(self, module: LightningModule, prefix: str) -> None:
         """Log the means, and their weighted sum."""
-        means = {name: reward.compute() for name, reward in self.terms.items()}
+        if not self.rewards:
+            return
+        means = {name: reward.compute() for name, reward in self.rewards.items()}
         for name, mean in means.items():
             module.log(f"{prefix}/reward/{name}", mean, sync_dist=True)
         module.log(f"{prefix}/reward", self.rewards.total(means), sync_dist=True, prog_bar=True)
@@ -67,13 +58,12 @@ class RewardMonitor(Callback):
         self,
         trainer: Trainer,
         module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        outputs: Mapping[str, Any],
+        batch: Batch,
+        *_: Any,
     ) -> None:
         """Count a validation batch."""
-        self.add(outputs)
+        self.add(outputs, batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Log under ``val/``."""
@@ -87,13 +77,12 @@ class RewardMonitor(Callback):
         self,
         trainer: Trainer,
         module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        outputs: Mapping[str, Any],
+        batch: Batch,
+        *_: Any,
     ) -> None:
         """Count a test batch."""
-        self.add(outputs)
+        self.add(outputs, batch)
 
     def on_test_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Log under ``test/``."""

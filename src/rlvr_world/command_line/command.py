@@ -1,20 +1,24 @@
 """Runs a function, a recorder or an analysis with the options of the command line and YAML."""
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
 from rlvr_world.command_line.errors import Parser
-from rlvr_world.runs import config_files, folder_of, with_artefacts
+from rlvr_world.runs import config_files, folder_of, run_of, with_artefacts
 
 OF_RUNS = {"models", "agents", "tokenizer", "checkpoint"}
 """Arguments that may name a stage, so that the command has an option ``folder``."""
 
-OUTPUTS = {"models": "", "agents": "agent"}
-"""Where in that folder a command with such an argument writes, unless ``output`` is given."""
+WRITING = {"models", "agents"}
+"""Arguments of commands whose ``output`` is, if not given, a folder named like the config."""
+
+REPEATED = "--overlay"
+"""An option that adds to its list each time that it is given."""
 
 
 def run_command(
@@ -45,8 +49,9 @@ def run_command(
     add(component, as_group=False, as_positional=positional, sub_configs=True, skip=set(given))
     names = {action.dest for action in parser._actions}
     of_runs = OF_RUNS & names and "folder" not in names
-    outputs = [OUTPUTS[argument] for argument in OUTPUTS.keys() & names]
-    options = parse_of_runs(parser, args, outputs) if of_runs else parser.parse_args(list(args))
+    args = [re.sub(f"^{REPEATED}(?==|$)", f"{REPEATED}+", arg) for arg in args]
+    writes = bool(WRITING & names)
+    options = parse_of_runs(parser, args, writes) if of_runs else parser.parse_args(args)
     settings = parser.instantiate(options).as_dict()
     settings.pop("config")
     result = component(**given, **settings)
@@ -54,25 +59,24 @@ def run_command(
         (result.run_all if chains else result.record)()
 
 
-def parse_of_runs(parser: ArgumentParser, args: Sequence[str], outputs: Iterable[str]) -> Namespace:
+def parse_of_runs(parser: ArgumentParser, args: Sequence[str], writes: bool) -> Namespace:
     """The options of a command on runs, with checkpoints in the place of bare stage names.
 
     Args:
         parser: The command's parser, which gets an option ``folder``.
         args: The options.
-        outputs: Where in that folder the command's ``output`` goes if it is not given: one name,
-            or none if it has no default.
+        writes: Whether ``output``, if not given, is a folder of the first config's name in there.
     """
-    folder = folder_of(next(iter(config_files(args)), None))
+    config = next(iter(config_files(args)), None)
+    folder, name = folder_of(config), run_of(config) if config else ""
     text = "Where bare names are stages; the runs of the preset of the first config if not given."
     parser.add_argument("--folder", type=Path, default=folder, help=text)
-    for output in outputs:
-        parser.set_defaults({"output": folder / output})
+    if writes:
+        parser.set_defaults({"output": folder / name})
     options = parser.parse_args(list(args))
     chosen = options.pop("folder")
-    for output in outputs:
-        if options.output == folder / output:
-            options.output = chosen / output
+    if writes and options.output == folder / name:
+        options.output = chosen / name
     return with_artefacts(options, chosen)
 
 

@@ -1,13 +1,18 @@
-"""What the analyses share: RLVR runs that differ in one setting, and tables of them."""
+"""RLVR runs that differ in one setting, and tables and pictures of what they gain."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from rlvr_world.demos.stages import Stages
+from rlvr_world.modules.stage import load_checkpoint
+
+METRICS = {name.lower(): f"rlvr_world.video.rewards.frames.{name}"
+           for name in ("MAE", "MSE", "PSNR", "SSIM", "LPIPS")}  # fmt: skip
+"""The classes of the metrics, by their names in tables."""
+
+Settings = dict[str, Any]
 
 
 class Analysis(Stages):
@@ -30,29 +35,107 @@ class Analysis(Stages):
     def reinforce(self, name: str, data: Path, mle: Path, *options: str) -> Path:
         """Run RLVR on a data set from a checkpoint; the run's best checkpoint."""
         start = ("--model.weights", str(mle), "--model.codec.tokenizer", tokenizer_of(mle))
-        choices = ("--data.root", str(data), *start, *self.length, *options)
-        self.fit(f"RLVR: {name}", name, str(self.rlvr), *choices, keep=True)
+        self.fit(name, [self.rlvr], "--data.root", str(data), *start, *self.length, *options)
         return self.checkpoint(name, "best")
 
-    def compare(self, data: Path, folder: Path, models: Mapping[str, Path], *options: str) -> None:
+    def compare(self, data: Path, output: Path, models: Mapping[str, Path], *options: str) -> None:
         """Score checkpoints, each with its own distribution, without the config's other rows."""
-        plain = ("--tune", "null", "--samplers", "null", *options)
-        self.tabulate(str(self.evaluation), data, folder, models, *plain)
+        rows = ("--models", json.dumps({name: str(path) for name, path in models.items()}))
+        plain = ("--tune", "null", "--samplers", "null")
+        self.evaluate(self.evaluation, data, output, *rows, *plain, *options)
 
     def plot_gains(
         self, tables: Mapping[str, Path], base: str, metrics: Sequence[str] = ()
     ) -> None:
         """Write how much better the rows of tables, by the name of each, are than one row."""
         paths = json.dumps({name: str(folder / "table.json") for name, folder in tables.items()})
-        options = ("--metrics", json.dumps(list(metrics))) if metrics else ()
-        command = ("analyse", "gains", "--tables", paths, "--base", base, *options)
+        chosen = ("--metrics", json.dumps(list(metrics))) if metrics else ()
+        command = ("analyse", "gains", "--tables", paths, "--base", base, *chosen)
         self.run("Gains", "gains", *command, "--output", str(self.folder))
 
-    def plot_curves(self, runs: Sequence[str]) -> None:
-        """Write the curves of validation rewards of runs by RL step."""
-        folders = json.dumps({name: str(self.folder / name) for name in runs})
-        command = ("analyse", "curves", "--runs", folders, "--axes", '["batches", "seconds"]')
-        self.run("Curves", "curves", *command, "--output", str(self.folder))
+
+class Comparison(Analysis):
+    """RLVR runs from one MLE checkpoint on one data set, and what they gain on it.
+
+    Args:
+        mle: Checkpoint of the MLE stage.
+        data: Folder of the shards.
+        **analysis: See ``Analysis``.
+    """
+
+    def __init__(self, mle: Path, data: Path, **analysis: Any) -> None:
+        super().__init__(**analysis)
+        self.mle, self.data = mle, data
+
+    def run_variants(
+        self, variants: Mapping[str, Sequence[str]], metrics: Mapping[str, Settings] | None = None
+    ) -> None:
+        """Train with the options of each variant, and compare by metrics or those of the config."""
+        models = {"mle": self.mle}
+        for name, options in variants.items():
+            models[name] = self.reinforce(name, self.data, self.mle, *options)
+        chosen = ("--metrics", json.dumps(metrics)) if metrics else ()
+        self.compare(self.data, self.folder, models, *chosen)
+        self.plot_gains({"": self.folder}, "mle", list(metrics or ()))
+
+
+class GroupSizeAnalysis(Comparison):
+    """Train with groups of several sizes from one MLE checkpoint, for as many RL steps.
+
+    Writes the table of the test split (table.json, table.csv), the gains on MLE (gains.json,
+    gains.csv, gains.png) and the curves of validation rewards (curves.json, curves.csv,
+    curves.png).
+
+    Args:
+        sizes: Numbers of predictions for each prompt.
+        **comparison: See ``Comparison``.
+    """
+
+    def __init__(self, sizes: Sequence[int] = (4, 8, 16, 32), **comparison: Any) -> None:
+        super().__init__(**comparison)
+        if not sizes or min(sizes) < 2:
+            raise ValueError(f"sizes must be at least 2 to compare members, got {list(sizes)}")
+        self.sizes = sizes
+
+    def run_all(self) -> None:
+        groups = {f"group_{size}": ("--model.group_size", str(size)) for size in self.sizes}
+        self.run_variants(groups)
+        folders = json.dumps({name: str(self.folder / name) for name in groups})
+        curves = ("analyse", "curves", "--runs", folders, "--axes", '["batches", "seconds"]')
+        self.run("Curves", "curves", *curves, "--output", str(self.folder))
+
+
+class MetricAnalysis(Comparison):
+    """Train with each of MAE, MSE, PSNR, SSIM and LPIPS as the reward, and score with all of them.
+
+    The best checkpoint of a run is chosen by its own reward. Writes the table of the test split
+    (table.json, table.csv) and the gains on MLE (gains.json, gains.csv, gains.png).
+    """
+
+    def run_all(self) -> None:
+        settings = self.settings(*self.fit_command("", [self.rlvr]))
+        metrics = metric_settings(settings["model"]["init_args"]["rewards"])
+        self.run_variants({name: reward_options(metrics, name) for name in metrics}, metrics)
+
+
+def metric_settings(rewards: Mapping[str, Settings]) -> dict[str, Settings]:
+    """Each metric as a reward of weight 1, with the other settings that a run gives its class."""
+    given = {each["class_path"]: each.get("init_args", {}) for each in rewards.values()}
+    return {
+        name: {"class_path": path, "init_args": {**given.get(path, {}), "weight": 1.0}}
+        for name, path in METRICS.items()
+    }
+
+
+def reward_options(metrics: Mapping[str, Settings], reward: str) -> tuple[str, ...]:
+    """Options of a run that is rewarded and chosen by one metric, and watches every one."""
+    watched = {
+        name: each | {"init_args": each["init_args"] | {"weight": float(name == reward)}}
+        for name, each in metrics.items()
+    }
+    monitor = {"class_path": "RewardMonitor", "init_args": {"rewards": watched}}
+    rewards = ("--model.rewards", json.dumps({reward: metrics[reward]}))
+    return (*rewards, "--trainer.callbacks+", json.dumps(monitor))
 
 
 def tokenizer_of(checkpoint: Path) -> str:
@@ -62,11 +145,8 @@ def tokenizer_of(checkpoint: Path) -> str:
         FileNotFoundError: There is no such checkpoint.
         ValueError: It does not name its tokenizer.
     """
-    if not checkpoint.is_file():
-        raise FileNotFoundError(f"{checkpoint}: no such checkpoint; train it, or correct the path")
-    settings = torch.load(checkpoint, map_location="cpu", weights_only=True)
     try:
-        return settings["hyper_parameters"]["codec"]["init_args"]["tokenizer"]
+        return load_checkpoint(checkpoint)["hyper_parameters"]["codec"]["init_args"]["tokenizer"]
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"{checkpoint}: names no tokenizer; give a checkpoint that rlvr-world fit wrote"

@@ -1,11 +1,17 @@
-"""What the demos share: configs of one preset, the control of equal time, and the table."""
+"""What a demo is: a preset of configs, a folder of data, and steps from nothing to the tables."""
 
-from collections.abc import Mapping
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
+import yaml
 
-from rlvr_world.demos.stages import Command, Stages
+from rlvr_world.demos.stages import Stages
+from rlvr_world.runs import config_path, folder_of
 
 VALIDATIONS = 4
 """Validations of the control, among whose checkpoints the best is taken, as for RLVR."""
@@ -15,58 +21,131 @@ ENDLESS = 10**9
 
 
 class Demo(Stages):
-    """Runs the stages of one demo in order.
+    """Makes data, trains every stage and writes the tables.
+
+    The steps are gone through twice: first every config is checked, then they are run. What an
+    earlier run has finished is kept, and an interrupted stage goes on from its last checkpoint.
 
     Args:
-        command: Runs one command line of ``rlvr-world`` in this process.
-        preset: Which configs to run, ``{configs}/*/{preset}.yaml``.
-        folder: Where checkpoints, logs and tables go.
-        data: Folder of the recording.
-        configs: The folder of configs.
-        overlay: YAML that says where and how every stage trains.
+        preset: Folder of the configs; the demo's own if not given.
+        folder: Where checkpoints, logs and tables go; the folder of the preset's runs, such as
+            ``checkpoints/pusht``, if not given.
+        data: Folder of the data set; the one that the preset's data.yaml names if not given.
+        recording: Options of the command that makes the data set, over those of recording.yaml:
+            ``--recording.episodes.train 100``.
+        **stages: See ``Stages``.
     """
 
-    control_lr = 1e-3
-    """Where the learning rate of the control starts."""
+    default_preset: ClassVar[str]
 
     def __init__(
         self,
-        command: Command,
-        preset: str,
-        folder: Path,
-        data: Path,
-        configs: Path,
-        overlay: Path | None = None,
+        preset: Path | None = None,
+        folder: Path | None = None,
+        data: Path | None = None,
+        recording: dict[str, Any] | None = None,
+        **stages: Any,
     ) -> None:
-        super().__init__(command, folder, overlay)
-        self.preset = preset
-        self.data = data
-        self.configs = configs
+        self.preset = preset or Path(self.default_preset)
+        super().__init__(folder=folder or folder_of(self.config("data")), **stages)
+        self.data = data or Path(self.arguments("data")["root"])
+        self.recording = [f"--{key}={value}" for key, value in flat(recording or {})]
+        self.checking = False
 
-    def config(self, stage: str, variant: str = "") -> str:
-        """The path of this demo's config for a stage, or for a variant of it."""
-        return str(self.configs / stage / f"{self.preset}{variant}.yaml")
+    @abstractmethod
+    def steps(self) -> None:
+        """Go through the steps in order."""
 
-    def equal_time(self, stage: str) -> tuple[str, ...]:
-        """Options that make MLE train for as long as a stage did, on a schedule that fits."""
-        seconds = self.trained_seconds(stage)
-        checkpoint = torch.load(self.checkpoint("mle"), weights_only=True)
-        steps = round(seconds * checkpoint["global_step"] / self.trained_seconds("mle"))
-        batches = max(2, round(steps / VALIDATIONS))
+    def run_all(self) -> None:
+        for self.checking in (True, False):
+            self.steps()
+
+    def config(self, name: str) -> Path:
+        """A config of the preset or of the folder above it; the packaged one if there is neither."""
+        own, shared = (config_path(at / f"{name}.yaml") for at in (self.preset, self.preset.parent))
+        return shared if shared.exists() and not own.exists() else own
+
+    def arguments(self, name: str) -> dict[str, Any]:
+        """The arguments of the class that a config of the preset names."""
+        if not self.config(name).exists():
+            raise FileNotFoundError(f"{self.config(name)}: no such config; correct --preset")
+        return yaml.safe_load(self.config(name).read_text())["init_args"]
+
+    def beside_data(self, ending: str) -> Path:
+        """A folder named like that of the data set, with an ending."""
+        return self.data.with_name(f"{self.data.name}_{ending}")
+
+    def make(self, name: str, *args: str, result: Path | None = None) -> None:
+        """Run a command, noting its seconds under ``name``, unless it has left its result."""
+        if not (self.checking or (result and result.exists())):
+            self.run(" ".join(args[:2]), name, *args)
+
+    def record(self, source: str) -> None:
+        """Make the data set by a command of the group ``data``, unless it is whole."""
+        folder = ("-c", str(self.config("recording")), "--root", str(self.data))
+        args = ("data", source, *folder, *self.recording)
+        if self.checking:
+            self.settings(*args)
+        self.make("data", *args, result=self.data / "manifest.json")
+
+    def train(
+        self, run: str, *variant: str, config: str = "", data: Path | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        """Train a run.
+
+        Args:
+            run: Its name.
+            *variant: Overlay of its config in the preset.
+            config: Its config in the preset; of the run's name if not given.
+            data: Folder of its shards, if not that of the data set.
+            options: Further options of ``fit``.
+        """
+        configs = [self.config(name) for name in (config or run, *variant)]
+        if self.checking:
+            self.settings(*self.fit_command(run, configs))
+        else:
+            named = {"data.root": data or self.data, **options}
+            self.fit(run, configs, *(f"--{name}={value}" for name, value in named.items()))
+
+    def control(self, data: Path | None = None, lr: float = 1e-3) -> None:
+        """Train MLE on for as long as RLVR took, from a learning rate, on a schedule that fits."""
+        batches = 2
+        if not self.checking:
+            steps = torch.load(self.checkpoint("mle"), weights_only=True)["global_step"]
+            share = self.trained_seconds("rlvr") / self.trained_seconds("mle")
+            batches = max(2, round(round(share * steps) / VALIDATIONS))
         options = {
-            "--trainer.max_epochs": VALIDATIONS,
-            "--trainer.max_steps": VALIDATIONS * batches,
-            "--trainer.limit_train_batches": batches,
-            "--data.samples_per_epoch": ENDLESS,
-            "--model.optimizer.lr": self.control_lr,
+            "model.weights": "mle",
+            "model.optimizer.lr": lr,
+            "data.samples_per_epoch": ENDLESS,
+            "trainer.max_epochs": VALIDATIONS,
+            "trainer.max_steps": VALIDATIONS * batches,
+            "trainer.limit_train_batches": batches,
         }
-        return tuple(str(part) for option in options.items() for part in option)
+        self.train("mle_equal_time", config="world_model", data=data, options=options)
 
-    def checkpoints(self, models: Mapping[str, str]) -> dict[str, Path]:
-        """Checkpoints by stage, each ``last`` or ``best``."""
-        return {name: self.checkpoint(name, which) for name, which in models.items()}
+    def table(
+        self,
+        config: str = "evaluation",
+        output: str = "",
+        data: Path | None = None,
+        split: str = "",
+    ) -> None:
+        """Score the models of a config of the preset, on another split if one is given."""
+        if self.checking:
+            self.settings("evaluate", "-c", str(self.config(config)))
+        else:
+            choice = (f"--data.test_split={split}",) if split else ()
+            options = (f"--folder={self.folder}", *choice)
+            self.evaluate(self.config(config), data or self.data, self.folder / output, *options)
 
-    def evaluate(self, models: Mapping[str, str]) -> None:
-        """Score checkpoints on the test split, by stage, each ``last`` or ``best``."""
-        paths = self.checkpoints(models)
-        self.tabulate(self.config("evaluation"), self.data, self.folder, paths)
+
+def flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested options as names with dots and values as the command line takes them."""
+    for key, value in options.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{name}.")
+        else:
+            yield name, value if isinstance(value, str) else json.dumps(value)

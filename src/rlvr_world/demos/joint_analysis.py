@@ -33,33 +33,29 @@ class JointAnalysis(Analysis):
         super().__init__(**analysis)
         if len(data) < 2:
             raise ValueError(f"data: joint training needs two data sets or more, got {len(data)}")
-        self.data, self.source, self.world_model = data, tokenizer, world_model
+        self.data, self.tokenizer, self.world_model = data, tokenizer, world_model
         self.mle_length = () if mle_steps is None else ("--trainer.max_steps", str(mle_steps))
 
     def run_all(self) -> None:
-        tokenizer = self.tokenizer()
+        tokenizer = self.tokenizer
+        if tokenizer.suffix in (".yaml", ".yml"):
+            self.fit("tokenizer", [tokenizer], *roots(self.data))
+            tokenizer = self.checkpoint("tokenizer")
         tokens = {name: self.folder / "tokens" / name for name in self.data}
         for name, root in self.data.items():
-            command = ("data", "tokens", "--tokenizer", tokenizer, "--source", str(root))
-            self.run(f"Writing tokens of {name}", "tokens", *command, "--root", str(tokens[name]))
-        codec = ("--model.codec.tokenizer", tokenizer)
-        options = (*roots(tokens), *codec, *self.mle_length)
-        self.fit("Joint MLE", "joint_mle", str(self.world_model), *options, keep=True)
+            folders = ("--source", str(root), "--root", str(tokens[name]))
+            command = ("data", "tokens", "--tokenizer", str(tokenizer), *folders)
+            self.run(f"Writing tokens of {name}", "tokens", *command)
+        codec = ("--model.codec.tokenizer", str(tokenizer))
+        self.fit("joint_mle", [self.world_model], *roots(tokens), *codec, *self.mle_length)
         models = {"joint_mle": self.checkpoint("joint_mle")}
         for name, root in self.data.items():
             run = f"rlvr_{name}"
-            models[run] = self.reinforce(run, root, self.checkpoint("joint_mle"))
+            models[run] = self.reinforce(run, root, models["joint_mle"])
         tables = {name: self.folder / name for name in self.data}
         for name, root in self.data.items():
             self.compare(root, tables[name], models)
         self.plot_gains(tables, "joint_mle")
-
-    def tokenizer(self) -> str:
-        """The checkpoint of the tokenizer, which is trained if a config is given."""
-        if self.source.suffix not in (".yaml", ".yml"):
-            return str(self.source)
-        self.fit("Tokenizer", "tokenizer", str(self.source), *roots(self.data), keep=True)
-        return str(self.checkpoint("tokenizer"))
 
 
 def roots(folders: dict[str, Path]) -> tuple[str, ...]:

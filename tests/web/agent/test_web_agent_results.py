@@ -4,15 +4,17 @@ import csv
 import json
 import re
 from html.parser import HTMLParser
+from io import StringIO
 
 import numpy as np
+import pandas as pd
 import pytest
+from rich.console import Console
 
-from rlvr_world.web.agent.agent_table import AgentTable
 from rlvr_world.web.agent.episode import Episode
-from rlvr_world.web.agent.intervals import bootstrap, wilson
 from rlvr_world.web.agent.report import report
 from rlvr_world.web.agent.results import EpisodeJournal, Job, Result
+from rlvr_world.web.agent.table import AgentTable, bootstrap, measures
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>'\"&\ud800\u202e</pre>"
 
@@ -42,9 +44,9 @@ def test_rows_may_come_but_not_change(tmp_path):
     EpisodeJournal(tmp_path).begin(settings(a=1))
     EpisodeJournal(tmp_path).begin(settings(b=1))
     EpisodeJournal(tmp_path).begin(settings(a=1, b=1))
-    with pytest.raises(ValueError, match=r"another setting of agents\.a: use another output"):
+    with pytest.raises(ValueError, match=r"was made with agents\.a .*: use another folder"):
         EpisodeJournal(tmp_path).begin(settings(a=2))
-    with pytest.raises(ValueError, match="another setting of source"):
+    with pytest.raises(ValueError, match="was made with source here, not there"):
         EpisodeJournal(tmp_path).begin(settings(a=1) | {"source": "there"})
 
 
@@ -54,11 +56,13 @@ def test_a_journal_without_settings_is_not_taken(tmp_path):
         EpisodeJournal(tmp_path).begin(settings(a=1))
 
 
-def test_wilson_intervals():
-    assert wilson(0, 10) == pytest.approx((0, 0.2775), abs=1e-4)
-    assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
-    assert wilson(10, 10)[1] == pytest.approx(1)
-    assert wilson(0, 0) == (0, 1)
+@pytest.mark.parametrize(
+    ("successes", "low", "high"), [(0, 0, 27.75), (5, 23.66, 76.34), (10, 72.25, 100)]
+)
+def test_success_has_wilsons_interval(successes, low, high):
+    episodes = [result(seed=seed, reward=float(seed < successes)) for seed in range(10)]
+    cells = measures(pd.DataFrame(episodes), ["row"]).loc["a"]
+    assert (cells.low, cells.high) == pytest.approx((low, high), abs=1e-2)
 
 
 def test_bootstrap_intervals_cover_the_mean_and_keep_tasks_apart():
@@ -79,21 +83,35 @@ def test_the_table_has_the_numbers_of_all_rows_and_tasks(tmp_path):
     results[lost] = result(*lost, reward=0.0, reason="lost", steps=0)
     results[Job("b", "other", 9)] = result("b", "other", 9, -1.0)
     table = AgentTable.of(results, jobs, {"seeds": 5})
-    assert table.rows["a"].success == 40
-    assert table.rows["b"].success == 90
-    assert table.rows["b"].difference == 50
-    low, high = table.rows["b"].difference_interval
-    assert 10 <= low < 50 < high <= 90
-    assert table.rows["a"].difference is None
-    assert table.rows["b"].lost == 1
-    assert table.rows["a"].reward == pytest.approx(-0.2)
-    assert table.rows["a"].seconds_per_step == 0.5
-    assert table.tasks["y"]["b"].success == 80
+    first, second = table.rows.loc["a"], table.rows.loc["b"]
+    assert first.success == 40
+    assert second.success == 90
+    assert second.difference == 50
+    assert 10 <= second.difference_low < 50 < second.difference_high <= 90
+    assert pd.isna(first.difference)
+    assert second.lost == 1
+    assert first.reward == pytest.approx(-0.2)
+    assert first.seconds_per_step == 0.5
+    assert table.tasks.loc[("y", "b")].success == 80
     table.save(tmp_path)
-    assert json.loads((tmp_path / "web_agent.json").read_text())["rows"]["b"]["success"] == 90
+    saved = json.loads((tmp_path / "web_agent.json").read_text())
+    assert saved["rows"]["b"]["success"] == 90
+    assert saved["rows"]["b"]["episodes"] == 10
+    assert saved["rows"]["a"]["difference"] is None
+    assert saved["tasks"]["y"]["b"]["lost"] == 1
     lines = list(csv.DictReader((tmp_path / "web_agent.csv").open()))
     assert [line["task"] for line in lines] == ["all", "all", "x", "x", "y", "y"]
-    assert float(lines[1]["low"]) == pytest.approx(100 * wilson(9, 10)[0])
+    assert float(lines[1]["low"]) == pytest.approx(second.low)
+
+
+def test_one_page_and_one_row_make_a_table():
+    jobs = [Job("a", "t", 0)]
+    table = AgentTable.of({jobs[0]: result()}, jobs, {})
+    assert table.rows.loc["a"].success == 100
+    assert Console(file=StringIO()).print(table.rendered()) is None
+    jobs.append(Job("b", "t", 0))
+    table = AgentTable.of({job: result(*job) for job in jobs}, jobs, {})
+    assert table.rows.loc["b"].difference_low == table.rows.loc["b"].difference_high == 0
 
 
 class Tags(HTMLParser):

@@ -6,9 +6,9 @@ import pytest
 from web_agents import FORM, situation
 
 from rlvr_world.web.action import Action
+from rlvr_world.web.agent.components import Done, Imagined
 from rlvr_world.web.agent.local_policy import WordPolicy
 from rlvr_world.web.agent.local_value import WordValue
-from rlvr_world.web.agent.parts import Done, Imagined
 from rlvr_world.web.agent.words import facts, overlap, wanted_texts
 from rlvr_world.web.changes import Changes, extract
 from rlvr_world.web.tree import Element, parse_tree

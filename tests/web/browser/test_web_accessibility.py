@@ -9,7 +9,7 @@ from rlvr_world.web.browser.accessibility import (
     Numbering,
     shown_nodes,
 )
-from rlvr_world.web.browser.origins import is_allowed, origin_of
+from rlvr_world.web.browser.chromium import is_allowed, origin_of
 from rlvr_world.web.sites.site import AnySite
 from rlvr_world.web.tree import Element, tree_text
 

@@ -2,14 +2,15 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from rlvr_world.codec import Codec
 from rlvr_world.frozen import Frozen
-from rlvr_world.types import Batch, TokenSequence
+from rlvr_world.types import Batch, Prediction, TokenSequence
+from rlvr_world.video.filmstrip import Pixels, draw_clips
 from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
 
 TIMED = ("frames", "tokens")
@@ -52,7 +53,7 @@ class VideoCodec(Codec):
         self.tokenizer_fingerprint = tokenizer.fingerprint
         self.num_codes = tokenizer.num_codes
         self.frame_size = tuple(frame_size)
-        self.grid = tuple(grid)
+        self.grid = self.patch_grid = (grid[0], grid[1])
         self.tokens_per_frame = grid[0] * grid[1]
         self.window = window
         self.action_bins = action_bins
@@ -112,6 +113,17 @@ class VideoCodec(Codec):
         """The last given frame, [B, F, 3, H, W] in [0, 1]."""
         frames = batch["frames"].float() / 255
         return frames[:, self.window - 1 : self.window].expand_as(frames[:, self.window :])
+
+    def picture(
+        self,
+        batch: Batch,
+        target: Prediction,
+        predictions: Mapping[str, Prediction],
+        rows: Sequence[int],
+        notes: Mapping[str, Sequence[str]] | None = None,
+    ) -> Pixels:
+        """A filmstrip of the given frames, the true ones and the predicted ones."""
+        return draw_clips(self.given_frames(batch), target, predictions, rows, notes)
 
     def legal_tokens(self) -> Tensor:
         return torch.arange(self.vocab_size, device=self.action_low.device) < self.num_codes

@@ -1,9 +1,10 @@
 """Published RT-1 checkpoints as those of our stages."""
 
 from pathlib import Path
+from typing import Any
 
 from lightning import LightningDataModule, LightningModule
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.stage import file_digest
@@ -40,7 +41,7 @@ def rt1(
         source: Folder with ``config.json`` and safetensors.
         output: Folder to write; ``checkpoints/published/`` and the name of ``source`` if not given.
         stage: Config of the MLE stage of the transformer, such as
-            ``configs/world_model/rt1_single_step.yaml``.
+            ``configs/rt1/world_model.yaml``.
         tokenizer: Converted tokenizer that the transformer goes with.
 
     Raises:
@@ -65,6 +66,14 @@ def rt1(
         write_published(model, output)
 
 
+class StageCLI(LightningCLI):
+    """Reads the config of a stage, whose folder and names do not matter here."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        for option in ("--folder", "--run", "--checkpoint"):
+            parser.add_argument(option, type=Any, default=None)
+
+
 def write_checkpoint(
     model: Transformer, source: Path, output: Path, stage: Path, tokenizer: Path
 ) -> None:
@@ -73,7 +82,7 @@ def write_checkpoint(
     Raises:
         ValueError: The config is that of another stage or of another transformer.
     """
-    cli = LightningCLI(
+    cli = StageCLI(
         LightningModule,
         LightningDataModule,
         subclass_mode_model=True,

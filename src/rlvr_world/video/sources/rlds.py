@@ -92,7 +92,7 @@ class RLDSConverter(EpisodeConverter):
 
     Args:
         source: Folder with the ``*.tfrecord*`` files.
-        features: Which features are read; ``configs/recording/`` has those of RT-1 and Bridge.
+        features: Which features are read; ``recording.yaml`` of ``configs/rt1`` and ``configs/bridge``.
         root: Folder for the shards and their manifest.
         **conversion: See ``EpisodeConverter``.
     """
@@ -109,7 +109,7 @@ class RLDSConverter(EpisodeConverter):
         if features is None or not features.actions:
             raise ValueError(
                 "features must name the image and the actions of the data set: give "
-                "--config configs/recording/rt1.yaml, or a file like it"
+                "--config configs/rt1/recording.yaml, or a file like it"
             )
         super().__init__(source, root, **conversion)
         self.features = features

@@ -83,7 +83,7 @@ def read_tokenizer(path: str | Path) -> SavedTokenizer:
     if not path.exists():
         raise FileNotFoundError(
             f"{path}: no such tokenizer; the tokenizer stage makes it: "
-            "rlvr-world fit -c configs/tokenizer/<name>.yaml"
+            "rlvr-world fit -c configs/<preset>/tokenizer.yaml"
         )
     try:
         return _read_folder(path) if path.is_dir() else _read_checkpoint(path)

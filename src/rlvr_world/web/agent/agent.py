@@ -8,18 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rlvr_world.web.action import Action
-from rlvr_world.web.agent.local_policy import WordPolicy
-from rlvr_world.web.agent.local_value import WordValue
-from rlvr_world.web.agent.parts import (
+from rlvr_world.web.agent.components import (
+    Component,
     Imagined,
     Imaginer,
-    Part,
     Proposer,
     Situation,
     Summary,
     Value,
 )
-from rlvr_world.web.agent.summaries import KeyChanges
+from rlvr_world.web.agent.local_policy import WordPolicy
+from rlvr_world.web.agent.local_value import KeyChanges, WordValue
 from rlvr_world.web.sites.site import Site
 
 UNSCORED = float("-inf")
@@ -48,6 +47,21 @@ class Candidate:
         """The mean of its scores; None without scores."""
         return sum(self.scores) / len(self.scores) if self.scores else None
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """It as plain data."""
+        about = {"action": str(self.action), "frequency": self.frequency}
+        if self.imagined is None:
+            return about
+        return about | {
+            "prediction": self.imagined.text,
+            "prediction_error": self.imagined.error,
+            "known_reward": self.imagined.reward,
+            "summary": self.summary,
+            "scores": self.scores,
+            "value": self.value,
+        }
+
 
 @dataclass
 class Decision:
@@ -66,6 +80,12 @@ class Decision:
         """The action to do."""
         return self.candidates[self.chosen].action if self.candidates else None
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """It as plain data."""
+        chosen = self.chosen if self.candidates else None
+        return {"candidates": [one.record for one in self.candidates], "chosen": chosen}
+
 
 class Agent:
     """Model-predictive control one step ahead (RLVR-World, Wu et al., 2025).
@@ -77,10 +97,10 @@ class Agent:
     ``stop``; one that does and is the most frequent is done without imagining anything.
 
     Args:
-        policy: Who proposes actions.
-        imaginer: Who foresees what they change; nobody if not given: the policy alone.
-        summary: Who sums up what is imagined.
-        value: Who scores it.
+        policy: Proposes actions.
+        imaginer: Foresees what they change; if not given, the policy decides alone.
+        summary: Sums up what is imagined.
+        value: Scores it.
         samples: How often the policy is asked in each step.
         top: How many different actions are considered.
     """
@@ -103,29 +123,29 @@ class Agent:
         self.samples, self.top = samples, top
 
     @property
-    def parts(self) -> dict[str, Part]:
-        """Its parts by name, without those that it does not use."""
-        parts: dict[str, Part] = {"policy": self.policy}
+    def components(self) -> dict[str, Component]:
+        """Its components by name, without those that it does not use."""
+        used: dict[str, Component] = {"policy": self.policy}
         if self.imaginer is not None:
-            parts |= {"imaginer": self.imaginer, "summary": self.summary, "value": self.value}
-        return parts
+            used |= {"imaginer": self.imaginer, "summary": self.summary, "value": self.value}
+        return used
 
     @property
     def settings(self) -> dict[str, Any]:
         """What it is made of, as plain data."""
-        parts = {name: part.settings for name, part in self.parts.items()}
-        return parts | {"samples": self.samples, "top": self.top}
+        used = {name: component.settings for name, component in self.components.items()}
+        return used | {"samples": self.samples, "top": self.top}
 
     @contextmanager
     def opened(self, site: Site, chromium: str) -> Iterator["Agent"]:
-        """Ready for episodes on a site, of which each part gets a copy of its own."""
+        """Ready for episodes on a site, of which each component gets a copy of its own."""
         try:
-            for part in self.parts.values():
-                part.open(deepcopy(site), chromium)
+            for component in self.components.values():
+                component.open(deepcopy(site), chromium)
             yield self
         finally:
-            for part in self.parts.values():
-                part.close()
+            for component in self.components.values():
+                component.close()
 
     def decide(self, situation: Situation) -> Decision:
         """Consider what could be done."""

@@ -1,10 +1,11 @@
-"""What language models are told, and how their replies are read."""
+"""The prompts of language models, and how their replies are read."""
 
 import re
+from collections.abc import Mapping
 
 from rlvr_world.web.action import Action
+from rlvr_world.web.agent.components import Situation
 from rlvr_world.web.agent.endpoint import Message
-from rlvr_world.web.agent.parts import Imagined, Situation
 from rlvr_world.web.prompt import ACTIONS
 
 UNTRUSTED = (
@@ -46,42 +47,47 @@ _FENCE = re.compile(r"```([^`]*)```")
 _TICKS = re.compile(r"`([^`\n]+)`")
 
 
-def proposal_chat(situation: Situation, longest_page: int) -> list[Message]:
-    """The request for an action."""
-    effects = {True: "", False: " (no effect)"}
-    past = [f"{done.action}{effects[done.changed]}" for done in situation.history]
-    return _chat(PROPOSE, situation, longest_page, {"DONE SO FAR": "\n".join(past) or "nothing"})
-
-
-def summary_chat(
-    situation: Situation, action: Action, imagined: Imagined, most: int
+def chat(
+    instruction: str, situation: Situation, about: Mapping[str, str], longest_page: int = 0
 ) -> list[Message]:
-    """The request for the key changes."""
-    about = {"ACTION": str(action), "CHANGES": _page(imagined.text)}
-    return _chat(SUM_UP.format(most=most), situation, 0, about)
+    """A request to a language model.
+
+    Args:
+        instruction: What to do.
+        situation: Gives the objective, the address and the page.
+        about: Further sections by title; what a site wrote must be ``fenced``.
+        longest_page: Characters of the page, at most; 0 leaves it out.
+    """
+    seen = situation.observation
+    given = {"OBJECTIVE": seen.objective, "URL": seen.url}
+    if longest_page:
+        given["PAGE"] = fenced(cut_page(seen.tree, longest_page))
+    lines = [f"{title}: {text}" for title, text in {**given, **about}.items()]
+    return [
+        {"role": "system", "content": instruction},
+        {"role": "user", "content": "\n\n".join(lines)},
+    ]
 
 
-def judgement_chat(
-    situation: Situation, action: Action, summary: str, longest_page: int
-) -> list[Message]:
-    """The request for a score."""
-    about = {"ACTION": str(action), "PREDICTED EFFECT": _page(summary)}
-    return _chat(JUDGE, situation, longest_page, about)
+def fenced(text: str) -> str:
+    """What a site wrote, between marks that it cannot close itself."""
+    text = re.sub(r"</?page>", "(page)", text, flags=re.IGNORECASE)
+    return f"\n<page>\n{text}\n</page>"
 
 
 def read_action(text: str) -> Action | None:
     """The action at the end of a reply: between fences, or between ticks, or its last line."""
-    found = _FENCE.findall(text) or _TICKS.findall(text) or text.strip().splitlines()
+    said = _FENCE.findall(text) or _TICKS.findall(text) or text.strip().splitlines()
     try:
-        return Action.parse(found[-1]) if found else None
+        return Action.parse(said[-1]) if said else None
     except ValueError:
         return None
 
 
 def read_score(text: str) -> float | None:
     """The last score that a reply says."""
-    found = _SCORE.findall(text)
-    return float(found[-1]) if found else None
+    scores = _SCORE.findall(text)
+    return float(scores[-1]) if scores else None
 
 
 def cut_page(tree: str, longest: int) -> str:
@@ -89,24 +95,3 @@ def cut_page(tree: str, longest: int) -> str:
     if len(tree) <= longest:
         return tree
     return tree[: tree.rfind("\n", 0, longest) + 1] + "(the rest of the page is left out)"
-
-
-def _chat(
-    instruction: str, situation: Situation, longest_page: int, about: dict[str, str]
-) -> list[Message]:
-    """An instruction, and what there is to see."""
-    seen = situation.observation
-    parts = {"OBJECTIVE": seen.objective, "URL": seen.url}
-    if longest_page:
-        parts["PAGE"] = _page(cut_page(seen.tree, longest_page))
-    lines = [f"{title}: {text}" for title, text in (parts | about).items()]
-    return [
-        {"role": "system", "content": instruction},
-        {"role": "user", "content": "\n\n".join(lines)},
-    ]
-
-
-def _page(text: str) -> str:
-    """What a site wrote, between its marks, which it cannot close itself."""
-    text = re.sub(r"</?page>", "(page)", text, flags=re.IGNORECASE)
-    return f"\n<page>\n{text}\n</page>"

@@ -1,23 +1,22 @@
 """The command ``web-agent``: agents that plan with a world model, on the same pages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 
-from rlvr_world.evaluation.evaluate import progress_bar
+from rlvr_world.jobs import progress_bar
 from rlvr_world.modules.stage import code_commit
 from rlvr_world.web.agent.agent import Agent
-from rlvr_world.web.agent.agent_table import AgentTable
 from rlvr_world.web.agent.episode import Limits
 from rlvr_world.web.agent.results import EpisodeJournal, Job
 from rlvr_world.web.agent.running import Plan, run_all
-from rlvr_world.web.agent.webarena import WebArenaTasks
+from rlvr_world.web.agent.table import AgentTable
 from rlvr_world.web.browser.chromium import find_chromium, import_playwright
-from rlvr_world.web.sites.site import Site, names_of
+from rlvr_world.web.sites.webarena import WebArenaTasks
 from rlvr_world.web.sources.recorder import Start, make_site
 
 FIRST_SEED = 5_000_000
@@ -48,7 +47,7 @@ def web_agent(
     page, with a bootstrap interval over the pages of each task.
 
     Args:
-        agents: The agents by the name of their row; the first one is what others are compared with.
+        agents: The agents by the name of their row; the others are compared with the first one.
         output: Folder for the table, the journal and the traces.
         source: ``miniwob`` (MiniWoB++), ``shop`` (a shop and its dashboard, run here), ``site``
             (any site; it gives no reward) or ``webarena`` (sites of WebArena that you run).
@@ -58,20 +57,26 @@ def web_agent(
         limits: When an episode ends although it is not over.
         start: Where the source ``site`` starts.
         shop_folder: Where the shop keeps its files; they are made if they are not there.
-        webarena: Where the source ``webarena`` finds its sites.
-        chromium: The browser's program; found on PATH if not given.
+        webarena: The addresses of the sites of the source ``webarena``.
+        chromium: The browser's program; looked for on PATH if not given.
         reports: Pages of each task whose episodes get a report with pictures, in HTML.
         processes: Browsers at the same time; an agent with the true simulator has a second one.
 
     Returns:
         The table.
     """
-    check(agents, {"seeds": seeds, "processes": processes})
+    check(agents, seeds, processes)
     import_playwright()
     site = webarena.site() if source == "webarena" else make_site(source, start, shop_folder)
-    jobs = all_jobs(site, agents, tasks, range(first_seed, first_seed + seeds))
-    about = settings(site, agents, limits, start)
-    output = Path(output)
+    pages = range(first_seed, first_seed + seeds)
+    chosen = site.chosen_tasks(tasks)
+    jobs = [Job(row, task, seed) for task in chosen for row in agents for seed in pages]
+    about = {
+        "source": site.name,
+        "start": asdict(start),
+        "limits": asdict(limits),
+        "agents": {row: agent.settings for row, agent in agents.items()},
+    }
     journal = EpisodeJournal(output)
     finished = journal.begin(about)
     shown = frozenset(range(first_seed, first_seed + reports))
@@ -92,30 +97,10 @@ def web_agent(
     return table
 
 
-def check(agents: Mapping[str, Agent], numbers: Mapping[str, int]) -> None:
+def check(agents: dict[str, Agent], seeds: int, processes: int) -> None:
     """Raise ``ValueError`` if there are no agents, or a number is not above 0."""
     if not agents:
         raise ValueError("agents: at least one is needed")
-    for name, value in numbers.items():
+    for name, value in {"seeds": seeds, "processes": processes}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-
-
-def all_jobs(
-    site: Site, agents: Mapping[str, Agent], tasks: Sequence[str] | None, seeds: range
-) -> list[Job]:
-    """All episodes, those of one task and one row together."""
-    chosen = list(site.tasks) if tasks is None else names_of(site.tasks, tasks, "tasks")
-    return [Job(row, task, seed) for task in chosen for row in agents for seed in seeds]
-
-
-def settings(
-    site: Site, agents: Mapping[str, Agent], limits: Limits, start: Start
-) -> dict[str, Any]:
-    """What episodes depend on besides their task and seed, as plain data."""
-    return {
-        "source": site.name,
-        "start": asdict(start) | {"origins": list(start.origins)},
-        "limits": asdict(limits),
-        "agents": {row: agent.settings for row, agent in agents.items()},
-    }

@@ -8,9 +8,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from rlvr_world.web.browser.origins import origin_of
+from rlvr_world.web.browser.chromium import origin_of
 
 T = TypeVar("T")
 Message = dict[str, str]
@@ -35,6 +36,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
+@dataclass
 class Endpoint:
     """Asks a language model for replies, several at a time.
 
@@ -50,26 +52,25 @@ class Endpoint:
         parallel: Requests at the same time.
     """
 
-    def __init__(
-        self,
-        url: str,
-        model: str,
-        key_variable: str = "OPENAI_API_KEY",
-        temperature: float = 1.0,
-        top_p: float = 0.95,
-        tokens: int = 2048,
-        timeout: float = 60.0,
-        retries: int = 3,
-        parallel: int = 8,
-    ) -> None:
-        if not origin_of(url):
-            raise ValueError(f"url: {url!r} must be an address such as http://127.0.0.1:8000/v1")
-        for name, value in {"timeout": timeout, "parallel": parallel, "tokens": tokens}.items():
-            if value <= 0:
-                raise ValueError(f"{name} must be above 0, got {value}")
-        self.url, self.model, self.key_variable = url.rstrip("/"), model, key_variable
-        self.temperature, self.top_p, self.tokens = temperature, top_p, tokens
-        self.timeout, self.retries, self.parallel = timeout, retries, parallel
+    url: str
+    model: str
+    key_variable: str = "OPENAI_API_KEY"
+    temperature: float = 1.0
+    top_p: float = 0.95
+    tokens: int = 2048
+    timeout: float = 60.0
+    retries: int = 3
+    parallel: int = 8
+
+    def __post_init__(self) -> None:
+        self.url = self.url.rstrip("/")
+        if not origin_of(self.url):
+            raise ValueError(
+                f"url: {self.url!r} must be an address such as http://127.0.0.1:8000/v1"
+            )
+        for name in ("timeout", "parallel", "tokens"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
 
     def collect(
         self,
@@ -89,26 +90,26 @@ class Endpoint:
             deadline: When to stop, on the clock of ``time.monotonic``.
 
         Raises:
-            EndpointLost: If it refuses, or if there was time and no request got a reply.
+            EndpointLost: It refuses, or there was time and no request got a reply.
         """
-        found: list[T] = []
+        values: list[T] = []
         asked = replies = 0
         with ThreadPoolExecutor(self.parallel) as pool:
-            while len(found) < count and asked < count + spare and time.monotonic() < deadline:
-                share = min(count - len(found), count + spare - asked)
+            while len(values) < count and asked < count + spare and time.monotonic() < deadline:
+                share = min(count - len(values), count + spare - asked)
                 texts = pool.map(lambda _: self.reply(messages, deadline), range(share))
                 said = [text for text in texts if text is not None]
-                found += [value for value in map(read, said) if value is not None]
+                values += [value for value in map(read, said) if value is not None]
                 asked, replies = asked + share, replies + len(said)
         if asked and not replies and time.monotonic() < deadline:
             raise EndpointLost(f"{self.url}: no reply to {asked} requests; is the server running?")
-        return found
+        return values
 
     def reply(self, messages: Sequence[Message], deadline: float = float("inf")) -> str | None:
         """One reply; None if there is none after all retries or in time.
 
         Raises:
-            EndpointLost: If the endpoint refuses the request itself.
+            EndpointLost: The endpoint refuses the request itself.
         """
         for attempt in range(self.retries + 1):
             left = deadline - time.monotonic()
@@ -136,33 +137,24 @@ class Endpoint:
         key = os.environ.get(self.key_variable, "") if self.key_variable else ""
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        document = {
-            "model": self.model,
-            "messages": list(messages),
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self.tokens,
-        }
+        sampling = {
+            "temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.tokens,
+        }  # fmt: skip
+        document = {"model": self.model, "messages": list(messages), **sampling}
         request = urllib.request.Request(
             f"{self.url}/chat/completions", json.dumps(document).encode(), headers
         )
-        end = time.monotonic() + seconds
+        end, body = time.monotonic() + seconds, b""
         with urllib.request.build_opener(_NoRedirects).open(request, timeout=seconds) as response:
-            return _text(_body(response, end))
-
-
-def _body(response: http.client.HTTPResponse, end: float) -> bytes:
-    """The body of a reply that is neither too large nor too slow."""
-    body = b""
-    while part := response.read1(1 << 16):
-        body += part
-        if len(body) > LARGEST_REPLY or time.monotonic() > end:
-            raise ValueError("the reply is too large or too slow")
-    return body
+            while chunk := response.read1(1 << 16):
+                body += chunk
+                if len(body) > LARGEST_REPLY or time.monotonic() > end:
+                    raise ValueError("the reply is too large or too slow")
+        return _text(body)
 
 
 def _text(body: bytes) -> str:
-    """The text in a completion."""
+    """The text in a completion; ``ValueError`` if there is none."""
     try:
         text = json.loads(body)["choices"][0]["message"]["content"]
     except (KeyError, IndexError, TypeError, RecursionError):

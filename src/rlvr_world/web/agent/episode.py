@@ -2,27 +2,19 @@
 
 import random
 import time
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rlvr_world.web.agent.agent import Agent
-from rlvr_world.web.agent.parts import Done, Situation
-from rlvr_world.web.agent.trace import described, outcome
-from rlvr_world.web.browser.environment import WebEnvironment
-from rlvr_world.web.sites.site import Site
+from rlvr_world.web.agent.components import Done, Situation
+from rlvr_world.web.answer import changes_text
+from rlvr_world.web.browser.environment import Step, WebEnvironment
+from rlvr_world.web.browser.session import Observation
+from rlvr_world.web.changes import extract
 
 FULL = 1.0 - 1e-6
 """The reward from which on an episode counts as a success."""
-
-
-class JudgedSite(Site):
-    """A site that says only at the end of an episode what it was worth."""
-
-    @abstractmethod
-    def judgement(self, answer: str) -> float:
-        """The reward of the episode, given the answer with which the agent stopped."""
 
 
 @dataclass
@@ -75,6 +67,7 @@ class Episode:
         return self.reward >= FULL
 
 
+@dataclass
 class Runner:
     """Runs an agent through episodes.
 
@@ -85,17 +78,16 @@ class Runner:
         with_pictures: Whether to keep pictures.
     """
 
-    def __init__(
-        self, agent: Agent, environment: WebEnvironment, limits: Limits, with_pictures: bool = False
-    ) -> None:
-        self.agent, self.environment, self.limits = agent, environment, limits
-        self.with_pictures = with_pictures
+    agent: Agent
+    environment: WebEnvironment
+    limits: Limits
+    with_pictures: bool = False
 
     def run(self, task: str, seed: int) -> Episode:
         """Run one episode; all choices of a step come from the task, the seed and its number.
 
         Raises:
-            BrowserLost: If the page or the browser dies.
+            BrowserLost: The page or the browser dies.
         """
         start = time.monotonic()
         history: list[Done] = []
@@ -114,18 +106,19 @@ class Runner:
     def _step(self, episode: Episode, here: Situation, history: list[Done]) -> None:
         """Decide and act once."""
         start, seen = time.monotonic(), here.observation
+        judgement = self.environment.site.judgement
         decision = self.agent.decide(here)
-        record = {"url": seen.url, "page": seen.tree, **described(decision)}
+        record = {"url": seen.url, "page": seen.tree, **decision.record}
         record["seconds_to_decide"] = time.monotonic() - start
         episode.steps.append(record)
         action = decision.action
         if action is None:
             record["error"] = "nothing that was proposed is an action"
         elif action.kind == "stop":
-            episode.reason, episode.reward = "stop", self._judgement(action.text)
+            episode.reason, episode.reward = "stop", judgement(action.text)
         else:
             step = self.environment.step(action)
-            record |= outcome(seen, step)
+            record |= _outcome(seen, step)
             history.append(Done(action, seen.tree != step.observation.tree, seen.tree))
             episode.reward, episode.reason = step.reward, "over" if step.done else ""
             here.observation = step.observation
@@ -133,12 +126,7 @@ class Runner:
         if not episode.reason:
             episode.reason = self._ended(episode.steps, history)
             if episode.reason:
-                episode.reward = self._judgement("")
-
-    def _judgement(self, answer: str) -> float:
-        """The reward where the site does not say that the episode is over."""
-        site = self.environment.site
-        return site.judgement(answer) if isinstance(site, JudgedSite) else 0.0
+                episode.reward = judgement("")
 
     def _ended(self, steps: Sequence[dict[str, Any]], history: Sequence[Done]) -> str:
         """The limit that is reached; empty if there is none."""
@@ -154,3 +142,9 @@ class Runner:
     def _picture(self, episode: Episode) -> None:
         if self.with_pictures:
             episode.pictures.append(self.environment.screenshot())
+
+
+def _outcome(seen: Observation, step: Step) -> dict[str, Any]:
+    """What an action really led to, as plain data."""
+    true = changes_text(extract(seen.elements, step.observation.elements), "long")
+    return {"true_changes": true, "reward": step.reward, "done": step.done} | step.info

@@ -1,24 +1,23 @@
-"""Who foresees what actions change: a world model in a checkpoint, or the true simulator."""
+"""What foresees the changes of actions: a world model in a checkpoint, or the true simulator."""
 
 import contextlib
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rlvr_world.language.answer import BadAnswer
+from rlvr_world.files import sha256
+from rlvr_world.language.judge import BadAnswer
 from rlvr_world.modules.saved import load_world_model
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.web.action import Action
-from rlvr_world.web.agent.parts import Imagined, Imaginer, Situation
+from rlvr_world.web.agent.components import Imagined, Imaginer, Situation
 from rlvr_world.web.answer import changes_text, read_changes
 from rlvr_world.web.browser.chromium import BrowserLost
 from rlvr_world.web.browser.environment import WebEnvironment
 from rlvr_world.web.changes import extract
-from rlvr_world.web.page import WebTransition
 from rlvr_world.web.sites.site import AnySite, Site
 
 LONGEST_ANSWER = 65_536
@@ -48,25 +47,24 @@ class WorldModelImaginer(Imaginer):
         if attempts < 1:
             raise ValueError(f"attempts must be at least 1, got {attempts}")
         Sampler(temperature)
-        self.checkpoint = checkpoint
+        self.checkpoint = Path(checkpoint)
         self.temperature, self.attempts, self.device = temperature, attempts, device
         self._model: WorldModel | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Those of any part, and the hash of the checkpoint."""
-        if not Path(self.checkpoint).is_file():
+        """Those of any component, and the hash of the checkpoint."""
+        if not self.checkpoint.is_file():
             raise FileNotFoundError(
                 f"{self.checkpoint}: no such checkpoint; train the stage that writes it first, or "
                 "correct the path"
             )
-        with Path(self.checkpoint).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256(self.checkpoint)
         return super().settings | {"checkpoint": str(self.checkpoint), "sha256": digest}
 
     def open(self, site: Site, chromium: str) -> None:
         """Load the model."""
-        self._model = load_world_model(Path(self.checkpoint), self.device)
+        self._model = load_world_model(self.checkpoint, self.device)
 
     def close(self) -> None:
         """Forget the model."""
@@ -75,20 +73,20 @@ class WorldModelImaginer(Imaginer):
     def imagine(self, situation: Situation, actions: Sequence[Action]) -> list[Imagined]:
         """Predict the changes of each action."""
         assert self._model is not None, "the imaginer is not open"
-        found = [Imagined(error="there was no time for a prediction") for _ in actions]
+        outcomes = [Imagined(error="there was no time for a prediction") for _ in actions]
         generator = torch.Generator(self._model.device)
         for attempt in range(self.attempts):
-            left = [n for n, imagined in enumerate(found) if imagined.changes is None]
+            left = [n for n, imagined in enumerate(outcomes) if imagined.changes is None]
             if not left or situation.seconds_left <= 0:
                 break
             sampler = Sampler(self.temperature if attempt == 0 else self.temperature or 1.0)
             generator.manual_seed(situation.rng.getrandbits(63))
-            steps = [as_transition(situation, actions[n]) for n in left]
+            steps = [situation.transition(actions[n]) for n in left]
             batch = {"transition": steps, "key": [step.action for step in steps]}
             texts = self._model.predict(batch, sampler, generator)
             for n, text in zip(left, texts, strict=True):
-                found[n] = read_prediction(text)
-        return found
+                outcomes[n] = read_prediction(text)
+        return outcomes
 
 
 class TrueSimulator(Imaginer):
@@ -106,7 +104,7 @@ class TrueSimulator(Imaginer):
         """Get a second environment ready.
 
         Raises:
-            ValueError: If an episode of the site cannot be replayed.
+            ValueError: An episode of the site cannot be replayed.
         """
         if isinstance(site, AnySite):
             raise ValueError(
@@ -148,19 +146,3 @@ def read_prediction(text: str) -> Imagined:
     with contextlib.suppress(BadAnswer):
         return Imagined(read_changes(text), text)
     return Imagined(text=text, error="the prediction cannot be read")
-
-
-def as_transition(situation: Situation, action: Action) -> WebTransition:
-    """The step to predict; the page after it is not known."""
-    seen = situation.observation
-    return WebTransition(
-        site=situation.site,
-        task=situation.task,
-        url=seen.url,
-        objective=seen.objective,
-        previous_action=seen.previous_action,
-        action=str(action),
-        tree=seen.tree,
-        next_url="",
-        next_tree="",
-    )

@@ -4,17 +4,9 @@ import math
 from collections.abc import Iterator, Mapping
 
 from rlvr_world.web.action import Action
-from rlvr_world.web.agent.parts import Proposer, Situation
-from rlvr_world.web.agent.words import (
-    finishes,
-    held,
-    is_named,
-    is_on,
-    overlap,
-    plain,
-    wanted_texts,
-)
-from rlvr_world.web.sources.policies import FIELDS, TEXTS, quoted, targets
+from rlvr_world.web.agent.components import Proposer, Situation
+from rlvr_world.web.agent.words import finishes, held, is_on, overlap, wanted_texts
+from rlvr_world.web.sources.policies import FIELDS, TEXTS, is_named, plain, quoted, targets
 from rlvr_world.web.tree import Element
 
 MOST_ELEMENTS, MOST_TEXTS, LONGEST_TEXT = 300, 12, 100
@@ -50,10 +42,10 @@ class WordPolicy(Proposer):
         """How well each action that the page offers seems to fit."""
         seen, objective = situation.observation, situation.observation.objective
         odds = dict(RARE)
-        for place, element in enumerate(targets(seen.elements)[:MOST_ELEMENTS]):
+        for element in targets(seen.elements)[:MOST_ELEMENTS]:
             if element.role in FIELDS:
                 before = seen.elements[max(seen.elements.index(element) - 1, 0)]
-                odds |= dict(self._typing(element, before, place, objective))
+                odds |= dict(_typing(element, before, objective))
             else:
                 odds[Action("click", element.id)] = _click(element, objective)
         texts = (element for element in seen.elements if element.role in TEXTS)
@@ -62,20 +54,19 @@ class WordPolicy(Proposer):
         costs = _memory(situation)
         return {action: odd + costs.get(action, 0.0) for action, odd in odds.items()}
 
-    def _typing(
-        self, field: Element, before: Element, place: int, objective: str
-    ) -> Iterator[tuple[Action, float]]:
-        """Texts for a field; the words around it and around the text say how they fit."""
-        label = set(plain(f"{field.name} {before.name}").split())
-        enter = "search" in plain(field.name)
-        said = bool(quoted(objective))
-        for text in wanted_texts(objective)[:MOST_TEXTS]:
-            text = text[:LONGEST_TEXT]
-            around = set(plain(objective[: objective.find(text)]).split()[-3:])
-            fit = FILL + CONTEXT * bool(label & around) + (0.0 if said else WORD)
-            if held(field):
-                fit += SETTLED
-            yield Action("type", field.id, text, enter), fit
+
+def _typing(field: Element, before: Element, objective: str) -> Iterator[tuple[Action, float]]:
+    """Texts for a field; the words around it and around the text say how they fit."""
+    label = set(plain(f"{field.name} {before.name}").split())
+    enter = "search" in plain(field.name)
+    said = bool(quoted(objective))
+    for text in wanted_texts(objective)[:MOST_TEXTS]:
+        text = text[:LONGEST_TEXT]
+        around = set(plain(objective[: objective.find(text)]).split()[-3:])
+        fit = FILL + CONTEXT * bool(label & around) + (0.0 if said else WORD)
+        if held(field):
+            fit += SETTLED
+        yield Action("type", field.id, text, enter), fit
 
 
 def _click(element: Element, objective: str) -> float:

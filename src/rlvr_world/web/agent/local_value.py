@@ -1,28 +1,51 @@
-"""A value that needs no language model: it compares imagined pages with the objective."""
+"""A summary and a value that need no language model: they go by the words of the objective."""
 
 import contextlib
 import re
 from collections.abc import Sequence
 
 from rlvr_world.web.action import Action
-from rlvr_world.web.agent.parts import Imagined, Situation, Value
-from rlvr_world.web.agent.words import (
-    EMPTY,
-    Facts,
-    facts,
-    finishes,
-    is_named,
-    plain,
-    wanted_words,
-)
+from rlvr_world.web.agent.components import Imagined, Situation, Summary, Value
+from rlvr_world.web.agent.words import EMPTY, facts, finishes, overlap, wanted_words
 from rlvr_world.web.changes import Changes, apply
-from rlvr_world.web.sources.policies import quoted
-from rlvr_world.web.tree import Element
+from rlvr_world.web.sources.policies import is_named, plain, quoted
+from rlvr_world.web.tree import Element, line_text
 
 LOWEST, MIDDLE, HIGHEST = 1.0, 3.0, 5.0
 NOTHING, UNREADY, READY = 1.5, 1.5, 4.0
 GAIN, LOSS, NEWS = 0.75, 1.0, 0.5
 MOST_NEWS = 1.5
+
+LONGEST_LINE = 240
+WEIGHTS = {"new": 0.25, "deleted": 0.0, "updated": 0.5}
+"""By kind of change: what is updated or new matters more than what is deleted."""
+
+
+class KeyChanges(Summary):
+    """The changes that have most to do with the objective, one a line.
+
+    Args:
+        most: The number of changes, at most.
+    """
+
+    def __init__(self, most: int = 10) -> None:
+        if most < 1:
+            raise ValueError(f"most must be at least 1, got {most}")
+        self.most = most
+
+    def sum_up(self, situation: Situation, action: Action, imagined: Imagined) -> str:
+        """Lines such as ``new: [n1] alert 'Saved'``."""
+        if imagined.changes is None:
+            return f"Nothing can be foreseen: {imagined.error}" if imagined.error else ""
+        kinds = zip(WEIGHTS, imagined.changes, strict=True)
+        items = [(kind, item) for kind, changed in kinds for item in changed]
+        if not items:
+            return "Nothing changes."
+        objective = situation.observation.objective
+        items.sort(key=lambda pair: -overlap(pair[1], objective) - WEIGHTS[pair[0]])
+        lines = [f"{kind}: {line_text(item)}"[:LONGEST_LINE] for kind, item in items[: self.most]]
+        left = len(items) - self.most
+        return "\n".join([*lines, f"and {left} more"] if left > 0 else lines)
 
 
 class WordValue(Value):
@@ -67,10 +90,10 @@ class WordValue(Value):
         if not self.outcome:
             return None
         for item in (*changes.new, *changes.updated):
-            found = re.search(self.outcome, item.name)
-            if found:
+            reward = re.search(self.outcome, item.name)
+            if reward:
                 with contextlib.suppress(ValueError):
-                    return float(found[1])
+                    return float(reward[1])
         return None
 
 
@@ -89,13 +112,8 @@ def _of_changes(situation: Situation, action: Action, changes: Changes) -> float
     if not changes.total:
         return NOTHING
     after = facts(apply(seen.elements, changes), seen.objective)
-    return MIDDLE + _progress(before, after) + min(_news(changes, seen.objective), MOST_NEWS)
-
-
-def _progress(before: Facts, after: Facts) -> float:
-    """What is gained and lost between two pages."""
-    gain = GAIN * (after.met - before.met)
-    return gain - LOSS * (after.wrong - before.wrong)
+    progress = GAIN * (after.met - before.met) - LOSS * (after.wrong - before.wrong)
+    return MIDDLE + progress + min(_news(changes, seen.objective), MOST_NEWS)
 
 
 def _news(changes: Changes, objective: str) -> float:

@@ -38,7 +38,7 @@ def report(job: Job, episode: Episode) -> str:
     ending = f"{'success' if episode.success else 'no success'}, reward {episode.reward:g}"
     pictures = [*episode.pictures, *[b""] * (len(episode.steps) + 1 - len(episode.pictures))]
     steps = zip(range(1, len(episode.steps) + 1), episode.steps, pictures, strict=False)
-    parts = [
+    sections = [
         f"{HEAD}{_said(title)}</title></head>",
         f"<body><h1>{_said(title)}</h1><p>Objective: {_said(episode.objective)}</p>",
         f"<p>{_said(ending)} after {len(episode.steps)} steps ({_said(episode.reason)}), "
@@ -47,14 +47,14 @@ def report(job: Job, episode: Episode) -> str:
         f"<section><h2>At the end</h2>{_picture(pictures[len(episode.steps)])}</section>",
         "</body></html>\n",
     ]
-    return "\n".join(parts).encode("ascii", "xmlcharrefreplace").decode()
+    return "\n".join(sections).encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _step(number: int, step: Mapping[str, Any], picture: bytes) -> str:
     """One step: the page, the candidates, and what really happened."""
     rows = [
-        _candidate(candidate, place == step["chosen"])
-        for place, candidate in enumerate(step["candidates"])
+        _candidate(candidate, index == step["chosen"])
+        for index, candidate in enumerate(step["candidates"])
     ]
     error = f"<p class='error'>{_said(step['error'])}</p>" if "error" in step else ""
     return (

@@ -1,11 +1,12 @@
 """Episodes that are finished, kept in a journal as they end."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from rlvr_world.evaluation.files import json_text, write_whole
+from rlvr_world.files import check_settings, write_json, write_text
+from rlvr_world.web.agent.episode import Episode
 
 
 class Job(NamedTuple):
@@ -43,16 +44,21 @@ class Result(NamedTuple):
 
     @property
     def job(self) -> Job:
-        """What it is the result of."""
+        """The job that it is the result of."""
         return Job(self.row, self.task, self.seed)
 
     @classmethod
-    def from_line(cls, line: str) -> Self | None:
-        """The result in a line of a journal; None if the line was cut short."""
-        try:
-            return cls(**json.loads(line))
-        except (ValueError, TypeError):
-            return None
+    def of(cls, job: Job, episode: Episode) -> Self:
+        """The result of a job whose episode has ended."""
+        return cls(
+            *job,
+            reward=episode.reward,
+            success=episode.success,
+            steps=len(episode.steps),
+            reason=episode.reason,
+            seconds=round(episode.seconds, 3),
+            seconds_to_decide=round(sum(s["seconds_to_decide"] for s in episode.steps), 3),
+        )
 
 
 class EpisodeJournal:
@@ -65,8 +71,8 @@ class EpisodeJournal:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = Path(folder) / "episodes.jsonl"
-        self.settings = Path(folder) / "settings.json"
+        self.folder = Path(folder)
+        self.path, self.settings = self.folder / "episodes.jsonl", self.folder / "settings.json"
 
     def begin(self, settings: Mapping[str, Any]) -> dict[Job, Result]:
         """The episodes that are finished already; half a line of a killed run is dropped.
@@ -79,42 +85,42 @@ class EpisodeJournal:
             ValueError: The folder holds episodes of other settings.
         """
         wanted = json.loads(json.dumps(settings, default=str))
-        results = [r for line in self._lines() if (r := Result.from_line(line)) is not None]
+        finished = self.read()
         if self.settings.exists():
             there = json.loads(self.settings.read_text())
-            self._check(there, wanted)
+            rows = there["agents"].keys() & wanted["agents"].keys()
+            check_settings(self.folder, _flat(there, rows), _flat(wanted, rows))
             wanted["agents"] = there["agents"] | wanted["agents"]
-        elif results:
+        elif finished:
             raise ValueError(f"{self.path}: no settings.json is beside it: use another output")
-        write_whole(self.settings, json_text(wanted))
-        write_whole(self.path, "".join(map(self._line, results)))
-        return {result.job: result for result in results}
+        write_json(self.settings, wanted)
+        write_text(self.path, "".join(map(_line, finished.values())))
+        return finished
 
     def add(self, results: Iterable[Result]) -> None:
         """Note finished episodes."""
         with self.path.open("a") as file:
-            file.write("".join(map(self._line, results)))
+            file.write("".join(map(_line, results)))
 
     def read(self) -> dict[Job, Result]:
         """The finished episodes."""
-        found = map(Result.from_line, self._lines())
-        return {result.job: result for result in found if result is not None}
+        lines = self.path.read_text().splitlines() if self.path.exists() else ()
+        return {result.job: result for line in lines for result in _results(line)}
 
-    def _lines(self) -> Sequence[str]:
-        return self.path.read_text().splitlines() if self.path.exists() else ()
 
-    def _check(self, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        """Raise ``ValueError`` unless finished episodes fit the settings."""
-        pairs = [(key, there.get(key), wanted[key]) for key in wanted if key != "agents"]
-        shared = there["agents"].keys() & wanted["agents"].keys()
-        pairs += [(f"agents.{n}", there["agents"][n], wanted["agents"][n]) for n in sorted(shared)]
-        for name, old, new in pairs:
-            if old != new:
-                raise ValueError(
-                    f"{self.path.parent} holds episodes with another setting of {name}: use "
-                    "another output, or delete the folder"
-                )
+def _line(result: Result) -> str:
+    return json.dumps(result._asdict()) + "\n"
 
-    @staticmethod
-    def _line(result: Result) -> str:
-        return json.dumps(result._asdict()) + "\n"
+
+def _results(line: str) -> list[Result]:
+    """The result in a line of a journal; none if the line was cut short."""
+    try:
+        return [Result(**json.loads(line))]
+    except (ValueError, TypeError):
+        return []
+
+
+def _flat(settings: Mapping[str, Any], rows: Iterable[str]) -> dict[str, Any]:
+    """Settings with a key for each of some rows in place of all agents."""
+    agents = {f"agents.{row}": settings["agents"][row] for row in sorted(rows)}
+    return {key: value for key, value in settings.items() if key != "agents"} | agents

@@ -1,19 +1,17 @@
 """Episodes of all agents, in several processes."""
 
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
-from rlvr_world.evaluation.files import json_text, write_whole
+from rlvr_world.files import write_json, write_text
+from rlvr_world.jobs import in_processes
 from rlvr_world.web.agent.agent import Agent
 from rlvr_world.web.agent.episode import Episode, Limits, Runner
 from rlvr_world.web.agent.report import report
@@ -56,58 +54,34 @@ def run_all(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[int]:
     Jobs of one row and one task that follow each other share a browser.
     """
     shares = [list(share) for _, share in groupby(jobs, key=lambda job: job[:2])]
-    if processes == 1:
-        for share in shares:
-            run_share(plan, share)
-            yield len(share)
-        return
     threads = max((os.cpu_count() or 1) // processes, 1)
-    context = get_context("spawn")
-    with ProcessPoolExecutor(processes, context, torch.set_num_threads, (threads,)) as pool:
-        try:
-            waiting = {pool.submit(run_share, plan, share): len(share) for share in shares}
-            for future in as_completed(waiting):
-                future.result()
-                yield waiting[future]
-        finally:
-            pool.shutdown(cancel_futures=True)
+    calls = [(plan, share) for share in shares]
+    return in_processes(run_share, calls, processes, torch.set_num_threads, (threads,))
 
 
-def run_share(plan: Plan, jobs: Sequence[Job]) -> None:
-    """Run episodes of one row in one browser and note each when it ends.
+def run_share(plan: Plan, jobs: Sequence[Job]) -> int:
+    """Run episodes of one row in one browser, note each when it ends, and return their number.
 
     Raises:
-        BrowserLost: If nothing works any more.
+        BrowserLost: ``MOST_LOSSES`` episodes in a row are lost.
     """
-    journal, lost = EpisodeJournal(plan.output), []
+    journal = EpisodeJournal(plan.output)
+    lost: list[Result] = []
     agent = plan.agents[jobs[0].row]
     environment = WebEnvironment(deepcopy(plan.site), plan.chromium)
     with environment, agent.opened(plan.site, plan.chromium):
         for job in jobs:
             shown = job.seed in plan.shown
             episode = _episode(Runner(agent, environment, plan.limits, shown), job)
-            result = as_result(job, episode)
             _keep(plan, job, episode)
-            lost.append(result)
+            lost.append(Result.of(job, episode))
             if episode.reason != "lost":
                 journal.add(lost)
                 lost = []
             elif len(lost) == MOST_LOSSES:
                 raise BrowserLost(f"{MOST_LOSSES} episodes in a row lost their browser")
     journal.add(lost)
-
-
-def as_result(job: Job, episode: Episode) -> Result:
-    """What the journal keeps of an episode."""
-    return Result(
-        *job,
-        reward=episode.reward,
-        success=episode.success,
-        steps=len(episode.steps),
-        reason=episode.reason,
-        seconds=round(episode.seconds, 3),
-        seconds_to_decide=round(sum(s["seconds_to_decide"] for s in episode.steps), 3),
-    )
+    return len(jobs)
 
 
 def _episode(runner: Runner, job: Job) -> Episode:
@@ -125,9 +99,9 @@ def _keep(plan: Plan, job: Job, episode: Episode) -> None:
     folder = plan.output / "traces" / _file_name(job.row) / _file_name(job.task)
     about = asdict(episode) | {"success": episode.success, **job._asdict()}
     del about["pictures"]
-    write_whole(folder / f"{job.seed}.json", json_text(json.loads(json.dumps(about))))
+    write_json(folder / f"{job.seed}.json", about)
     if job.seed in plan.shown:
-        write_whole(folder / f"{job.seed}.html", report(job, episode))
+        write_text(folder / f"{job.seed}.html", report(job, episode))
 
 
 def _file_name(name: str) -> str:

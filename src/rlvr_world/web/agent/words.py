@@ -1,17 +1,15 @@
-"""What an objective names, as far as words tell."""
+"""Which elements of a page an objective names, by their words."""
 
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from rlvr_world.web.sources.policies import FIELDS, quoted
+from rlvr_world.web.sources.following import FINISHING
+from rlvr_world.web.sources.policies import FIELDS, is_named, plain, quoted
 from rlvr_world.web.tree import Element
 
-FINISHING = (
-    "submit", "ok", "search", "login", "log in", "send", "next", "save", "done", "update",
-    "register", "add to cart",
-)  # fmt: skip
+ENDINGS = (*FINISHING, "register", "add to cart")
 """Names of what ends a form."""
 
 MASK = "•"
@@ -34,13 +32,6 @@ class Facts(NamedTuple):
     wrong: int
 
 
-@lru_cache(maxsize=4096)
-def plain(text: str) -> str:
-    """Words in lower case between blanks."""
-    words = re.findall(r"[^\W_]+", text.lower())
-    return f" {' '.join(words)} "
-
-
 @lru_cache(maxsize=1024)
 def wanted_words(objective: str) -> frozenset[str]:
     """The words of an objective that may name something."""
@@ -55,12 +46,6 @@ def wanted_texts(objective: str) -> tuple[str, ...]:
     return tuple(said) or tuple(dict.fromkeys(words))
 
 
-def is_named(element: Element, objective: str) -> bool:
-    """Whether the objective holds the name of an element, word by word."""
-    name = plain(element.name)
-    return bool(name.strip()) and name in plain(objective)
-
-
 def overlap(element: Element, objective: str) -> float:
     """The share of the words of an element's name that the objective holds, in [0, 1]."""
     words = set(plain(element.name).split()) - EMPTY
@@ -69,11 +54,11 @@ def overlap(element: Element, objective: str) -> float:
 
 def finishes(element: Element) -> bool:
     """Whether an element ends a form, by its name."""
-    return plain(element.name).strip() in FINISHING
+    return plain(element.name).strip() in ENDINGS
 
 
 def is_on(element: Element) -> bool | None:
-    """Whether something that can be chosen is chosen; None of anything else."""
+    """Whether a choice is chosen; None for elements that are no choice."""
     properties = dict(element.properties)
     if "checked" in properties:
         return properties["checked"] == "true"

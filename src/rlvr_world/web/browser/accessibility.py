@@ -40,6 +40,7 @@ FLAGS = ("selected", "disabled", "required", "focused")
 """Properties that are shown if they are true."""
 
 Key = tuple[str, int]
+Look = tuple[tuple[str, ...], str, str]
 
 
 class Node(NamedTuple):
@@ -112,10 +113,10 @@ def cut(text: str) -> str:
 
 def _properties(raw: Mapping[str, Any], is_root: bool) -> tuple[tuple[str, str], ...]:
     """The properties that a user would see: the value and the state."""
-    found = {item["name"]: _value(item.get("value")) for item in raw.get("properties", ())}
+    known = {item["name"]: _value(item.get("value")) for item in raw.get("properties", ())}
     pairs = [("value", cut(_value(raw.get("value"))))]
-    pairs += [(name, found[name]) for name in STATES if name in found]
-    pairs += [(name, "true") for name in FLAGS if found.get(name) == "true" and not is_root]
+    pairs += [(name, known[name]) for name in STATES if name in known]
+    pairs += [(name, "true") for name in FLAGS if known.get(name) == "true" and not is_root]
     return tuple((name, value) for name, value in pairs if value)
 
 
@@ -137,31 +138,31 @@ class Numbering:
     def __init__(self) -> None:
         self.ids: dict[Key, str] = {}
         self.keys: dict[str, Key] = {}
-        self.before: list[tuple[Any, str]] = []
+        self.before: list[tuple[Look, str]] = []
         self.count = 0
 
     def elements(self, nodes: Sequence[Node]) -> list[Element]:
         """The elements of the next page; ``keys`` holds their DOM nodes by id."""
-        found: dict[int, str] = {}
+        ids: dict[int, str] = {}
         taken: set[str] = set()
         for index, node in enumerate(nodes):
             known = self.ids.get(node.key) if node.key[1] else None
             if known and known not in taken:
-                found[index] = known
+                ids[index] = known
                 taken.add(known)
-        free = defaultdict(deque)
-        for place, known in self.before:
+        free: dict[Look, deque[str]] = defaultdict(deque)
+        for look, known in self.before:
             if known not in taken:
-                free[place].append(known)
+                free[look].append(known)
         for index, node in enumerate(nodes):
-            if index not in found:
-                same = free[_place(node)]
-                found[index] = same.popleft() if same else self._new()
-                self.ids[node.key] = found[index]
-        self.keys = {found[index]: node.key for index, node in enumerate(nodes)}
-        self.before = [(_place(node), found[index]) for index, node in enumerate(nodes)]
+            if index not in ids:
+                same = free[_look(node)]
+                ids[index] = same.popleft() if same else self._new()
+                self.ids[node.key] = ids[index]
+        self.keys = {ids[index]: node.key for index, node in enumerate(nodes)}
+        self.before = [(_look(node), ids[index]) for index, node in enumerate(nodes)]
         return [
-            Element(found[index], node.role, node.name, node.properties, len(node.path))
+            Element(ids[index], node.role, node.name, node.properties, len(node.path))
             for index, node in enumerate(nodes)
         ]
 
@@ -170,6 +171,6 @@ class Numbering:
         return str(self.count)
 
 
-def _place(node: Node) -> tuple[tuple[str, ...], str, str]:
+def _look(node: Node) -> Look:
     """What a page that is drawn anew is compared by; its title does not count."""
     return node.path, node.role, node.name if node.path else ""

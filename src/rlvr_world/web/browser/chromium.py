@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
-import importlib
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-from rlvr_world.web.browser.origins import host_of
+from rlvr_world.extras import require
+
+PORTS = {"http": 80, "https": 443}
+BLANK = "about:blank"
 
 NAMES = (
     "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome",
@@ -49,16 +53,14 @@ def find_chromium(path: str | None = None) -> str:
     """The program, from a path or from PATH.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: There is none.
     """
     if path is not None:
         if not (Path(path).is_file() and os.access(path, os.X_OK)):
             raise FileNotFoundError(f"chromium {path} is not a program that can be run")
         return path
-    for name in NAMES:
-        found = shutil.which(name)
-        if found:
-            return found
+    for program in filter(None, map(shutil.which, NAMES)):
+        return program
     raise FileNotFoundError(
         "Chromium was not found on PATH: install it (Debian: apt install chromium), or name the "
         "program with the option chromium"
@@ -66,15 +68,41 @@ def find_chromium(path: str | None = None) -> str:
 
 
 def import_playwright() -> Any:
-    """Playwright's module with the asynchronous classes."""
+    """Playwright's module with the asynchronous classes.
+
+    Raises:
+        ModuleNotFoundError: It is not installed.
+    """
+    return require("playwright.async_api", "web", "a browser")
+
+
+def origin_of(url: str) -> str:
+    """The origin ``scheme://host:port`` of an address of the web, with its port; else empty.
+
+    A name or a password in front of the host makes it no address of the web.
+    """
     try:
-        return importlib.import_module("playwright.async_api")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"a browser needs the package {error.name}: pip install 'rlvr-world[web]'"
-        ) from error
+        parts = urlsplit(url)
+        port = parts.port or PORTS.get(parts.scheme, 0)
+    except ValueError:
+        return ""
+    if parts.scheme not in PORTS or not parts.hostname or "@" in parts.netloc or "\\" in url:
+        return ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port}"
 
 
+def is_allowed(url: str, origins: Collection[str]) -> bool:
+    """Whether an address belongs to one of the origins, which ``origin_of`` made."""
+    return origin_of(url) in origins
+
+
+def host_of(origin: str) -> str:
+    """The ``host`` of an origin, without its port."""
+    return origin.split("://", 1)[1].rsplit(":", 1)[0]
+
+
+@dataclass
 class Chromium:
     """A browser that runs.
 
@@ -82,12 +110,16 @@ class Chromium:
     proxy that does not exist, and only hosts of the origins have an address. It downloads nothing,
     asks for no permission and keeps its profile only as long as it runs. Its own sandbox is on
     unless the user is root, for whom Chromium has none.
+
+    Args:
+        driver: Playwright, which is started.
+        browser: Its browser.
+        process: The id of the browser's process.
     """
 
-    def __init__(self, driver: Any, browser: Any, process: int) -> None:
-        self.driver = driver
-        self.browser = browser
-        self.process = process
+    driver: Any
+    browser: Any
+    process: int
 
     @classmethod
     async def start(cls, program: str, origins: Sequence[str]) -> Self:
@@ -98,7 +130,7 @@ class Chromium:
             origins: The origins that pages may reach.
 
         Raises:
-            BrowserLost: If it does not start.
+            BrowserLost: It does not start.
         """
         playwright = import_playwright()
         driver = await playwright.async_playwright().start()

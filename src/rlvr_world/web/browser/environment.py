@@ -15,7 +15,7 @@ from rlvr_world.web.browser.chromium import (
 )
 from rlvr_world.web.browser.session import Observation, Session
 from rlvr_world.web.browser.tab import ActionImpossible
-from rlvr_world.web.sites.site import Outcome, Site
+from rlvr_world.web.sites.site import Site
 
 T = TypeVar("T")
 
@@ -47,12 +47,12 @@ class WebEnvironment:
 
     Args:
         site: The site.
-        chromium: The browser's program; found on PATH if not given.
+        chromium: The browser's program; looked for on PATH if not given.
         step_seconds: How long a step may take.
 
     Raises:
-        FileNotFoundError: If there is no browser.
-        ModuleNotFoundError: If Playwright is not installed.
+        FileNotFoundError: There is no browser.
+        ModuleNotFoundError: Playwright is not installed.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class WebEnvironment:
         self.browser: Chromium | None = None
         self.session: Session | None = None
         self.task = ""
-        self.lost: asyncio.Event | None = None
+        self.lost = asyncio.Event()
         self.observation = Observation("", "", "", ())
 
     def __enter__(self) -> Self:
@@ -91,7 +91,7 @@ class WebEnvironment:
         """Start an episode of a task; the same seed gives the same page where the site can.
 
         Raises:
-            BrowserLost: If the browser does not start or the page does not answer.
+            BrowserLost: The browser does not start, or the page does not answer.
         """
         self.site.start()
         self.observation = self._run(self._reset(task, seed), RESET_SECONDS)
@@ -101,14 +101,11 @@ class WebEnvironment:
         """Do an action.
 
         Raises:
-            BrowserLost: If the page or the browser dies or does not answer in time.
+            BrowserLost: The page or the browser dies or does not answer in time.
         """
-        if self.session is None:
-            raise BrowserLost("there is no episode: reset the environment first")
-        url, elements, outcome, info = self._run(self._step(action), self.step_seconds)
-        objective = self.observation.objective
-        self.observation = Observation(url, objective, str(action), elements)
-        return Step(self.observation, outcome.reward, outcome.done, info)
+        step = self._run(self._step(self._open_session(), action), self.step_seconds)
+        self.observation = step.observation
+        return step
 
     def replay(self, task: str, seed: int, actions: Sequence[Action]) -> Step:
         """The step that a new episode is at after some actions; it ends early if it is over."""
@@ -121,38 +118,43 @@ class WebEnvironment:
 
     def screenshot(self) -> bytes:
         """A picture of the page in front, PNG."""
+        return self._run(self._open_session().tab.page.screenshot(), self.step_seconds)
+
+    def _open_session(self) -> Session:
         if self.session is None:
             raise BrowserLost("there is no episode: reset the environment first")
-        return self._run(self.session.tab.page.screenshot(), self.step_seconds)
+        return self.session
 
     def _run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
-        """The result of some work, unless the browser is lost over it."""
+        """The result of a coroutine; the browser is stopped if it fails."""
         try:
             return self.runner.run(self._guard(work, seconds))
         except BaseException:
-            if self.browser is not None:
-                self.runner.run(self._stop())
+            self.runner.run(self._stop())
             raise
 
     async def _guard(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
-        """Work with an end: the result, the time limit, or the death of the page."""
+        """Wait for the result, the time limit, or the death of the page."""
         if self.browser is None:
             self.lost = asyncio.Event()
             self.browser = await Chromium.start(self.program, self.site.origins)
-            self.browser.browser.on("disconnected", lambda *_: self.lost.set())
-        tasks = [asyncio.ensure_future(work), asyncio.ensure_future(self.lost.wait())]
+            self.browser.browser.on("disconnected", self._note_loss)
+        result = asyncio.ensure_future(work)
+        lost = asyncio.ensure_future(self.lost.wait())
         try:
-            done, _ = await asyncio.wait(tasks, timeout=seconds, return_when="FIRST_COMPLETED")
-            if tasks[0] in done:
-                return tasks[0].result()
+            done, _ = await asyncio.wait(
+                (result, lost), timeout=seconds, return_when="FIRST_COMPLETED"
+            )
+            if result in done:
+                return result.result()
             reason = "died" if done else f"did not answer within {seconds:g} s"
             raise BrowserLost(f"the browser or its page {reason}")
         except self.error as error:
             raise BrowserLost(str(error).strip().splitlines()[0]) from error
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            result.cancel()
+            lost.cancel()
+            await asyncio.gather(result, lost, return_exceptions=True)
 
     async def _reset(self, task: str, seed: int) -> Observation:
         session = await self._fresh_session(task)
@@ -163,7 +165,7 @@ class WebEnvironment:
         return Observation(self.site.shown(url), objective, "", elements)
 
     async def _fresh_session(self, task: str) -> Session:
-        """A new session, or that of the task's last episode if nothing can be left in it."""
+        """A new session, or that of the task's last episode if the site leaves no traces in it."""
         site = self.site
         if self.session is not None and self.task == task and not site.remembers:
             await self.session.renew()
@@ -180,23 +182,27 @@ class WebEnvironment:
         return self.session
 
     def _watch(self, page: Any) -> None:
-        page.on("crash", lambda *_: self.lost and self.lost.set())
+        page.on("crash", self._note_loss)
 
-    async def _step(self, action: Action) -> tuple[str, tuple[Any, ...], Outcome, dict[str, Any]]:
+    def _note_loss(self, *_: Any) -> None:
+        self.lost.set()
+
+    async def _step(self, session: Session, action: Action) -> Step:
         info: dict[str, Any] = {}
-        assert self.session is not None
-        if action.kind == "goto":
-            action = replace(action, text=self.site.reached(action.text))
+        reached = self.site.reached(action.text) if action.kind == "goto" else action.text
         try:
-            await self.session.perform(action)
+            await session.perform(replace(action, text=reached))
         except ActionImpossible as error:
             info["error"] = str(error)
-        await self.session.settle()
-        outcome = await self.site.outcome(self.session)
-        url, elements = await self.session.observe()
-        return self.site.shown(url), elements, outcome, info
+        await session.settle()
+        outcome = await self.site.outcome(session)
+        url, elements = await session.observe()
+        objective = self.observation.objective
+        seen = Observation(self.site.shown(url), objective, str(action), elements)
+        return Step(seen, outcome.reward, outcome.done, info)
 
     async def _stop(self) -> None:
         browser, self.browser, self.session = self.browser, None, None
-        with contextlib.suppress(self.error):
-            await browser.stop()
+        if browser is not None:
+            with contextlib.suppress(self.error):
+                await browser.stop()

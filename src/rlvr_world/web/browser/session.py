@@ -5,9 +5,9 @@ from typing import Any, NamedTuple, Self
 from rlvr_world.web.action import Action
 from rlvr_world.web.browser import gestures
 from rlvr_world.web.browser.accessibility import Numbering, shown_nodes
-from rlvr_world.web.browser.chromium import BrowserLost, Chromium
-from rlvr_world.web.browser.origins import BLANK, is_allowed
+from rlvr_world.web.browser.chromium import BLANK, BrowserLost, Chromium, is_allowed
 from rlvr_world.web.browser.tab import ActionImpossible, Tab
+from rlvr_world.web.page import WebTransition
 from rlvr_world.web.tree import Element, tree_text
 
 MOST_TABS = 8
@@ -32,6 +32,13 @@ class Observation(NamedTuple):
     def tree(self) -> str:
         """The page as text."""
         return tree_text(self.elements)
+
+    def transition(
+        self, site: str, task: str, action: Action, after: "Observation | None" = None
+    ) -> WebTransition:
+        """The step from here; the page afterwards is empty while it is not known."""
+        given = (site, task, self.url, self.objective, self.previous_action, str(action), self.tree)
+        return WebTransition(*given, *((after.url, after.tree) if after else ("", "")))
 
 
 class Session:

@@ -6,8 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Self
 
-from rlvr_world.web.browser.chromium import BrowserLost, import_playwright
-from rlvr_world.web.browser.origins import is_allowed
+from rlvr_world.web.browser.chromium import BrowserLost, import_playwright, is_allowed
 
 MOST_NODES = 50_000
 """DOM nodes of a page that is read, at most."""
@@ -55,7 +54,6 @@ class Tab:
         self.loaded = asyncio.Event()
         self.loaded.set()
         self.frame = ""
-        self.blocked = 0
         self.tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -112,21 +110,12 @@ class Tab:
 
     async def evaluate(self, script: str) -> Any:
         """The value of JavaScript that the page cannot tamper with."""
-        answer = await self.cdp.send(
-            "Runtime.evaluate",
-            {
-                "expression": script,
-                "contextId": await self.world(),
-                "awaitPromise": True,
-                "returnByValue": True,
-            },
-        )
+        how = {"contextId": await self.world(), "awaitPromise": True, "returnByValue": True}
+        answer = await self.cdp.send("Runtime.evaluate", {"expression": script, **how})
         return answer["result"].get("value")
 
     async def goto(self, url: str) -> None:
         """Go to an address of an allowed origin."""
-        if not is_allowed(url, self.origins):
-            raise ActionImpossible(f"{url} is outside the allowed origins")
         await self._navigate(lambda: self.page.goto(url, wait_until="commit"), url)
 
     async def travel(self, step: int) -> None:
@@ -136,8 +125,6 @@ class Tab:
         if not 0 <= index < len(history["entries"]):
             raise ActionImpossible("the tab's history has no such page")
         url = history["entries"][index]["url"]
-        if not is_allowed(url, self.origins):
-            raise ActionImpossible(f"{url} is outside the allowed origins")
         go = self.page.go_back if step < 0 else self.page.go_forward
         await self._navigate(lambda: go(wait_until="commit"), url)
 
@@ -146,6 +133,9 @@ class Tab:
         await self.cdp.send("Page.resetNavigationHistory")
 
     async def _navigate(self, go: Callable[[], Awaitable[Any]], url: str) -> None:
+        """Go to an address, which must be of an allowed origin."""
+        if not is_allowed(url, self.origins):
+            raise ActionImpossible(f"{url} is outside the allowed origins")
         try:
             await go()
         except self.error as error:
@@ -189,7 +179,6 @@ class Tab:
             if is_allowed(url, self.origins):
                 await self.cdp.send("Fetch.continueRequest", {"requestId": request})
             else:
-                self.blocked += 1
                 answer = {"requestId": request, "errorReason": "Aborted"}
                 await self.cdp.send("Fetch.failRequest", answer)
                 self.loaded.set()

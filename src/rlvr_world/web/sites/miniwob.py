@@ -9,7 +9,7 @@ from pathlib import Path
 from rlvr_world.web.browser.chromium import find_chromium, import_playwright
 from rlvr_world.web.browser.session import Session
 from rlvr_world.web.sites.folder_site import FolderSite
-from rlvr_world.web.sites.site import Outcome, text_of
+from rlvr_world.web.sites.site import Outcome
 
 HELD_OUT = (
     "book-flight-nodelay", "choose-date-medium", "click-button-sequence",
@@ -50,7 +50,7 @@ class MiniWoB(FolderSite):
     reward in a line of text, as MiniWoB++'s own display does; time does not lower the reward.
 
     Raises:
-        ModuleNotFoundError: If the package miniwob is not installed.
+        ModuleNotFoundError: The package miniwob is not installed.
     """
 
     name = "miniwob"
@@ -59,13 +59,13 @@ class MiniWoB(FolderSite):
 
     @cached_property
     def folder(self) -> Path:
-        """Where the pages are; the package itself is not imported."""
-        found = importlib.util.find_spec("miniwob")
-        if found is None or found.origin is None:
+        """The pages of the package, which is not imported itself."""
+        package = importlib.util.find_spec("miniwob")
+        if package is None or package.origin is None:
             raise ModuleNotFoundError(
                 "MiniWoB++ needs the package miniwob: pip install 'rlvr-world[web]'"
             )
-        return Path(found.origin).parent / "html"
+        return Path(package.origin).parent / "html"
 
     @cached_property
     def tasks(self) -> Sequence[str]:
@@ -79,9 +79,7 @@ class MiniWoB(FolderSite):
 
     async def begin(self, session: Session, task: str, seed: int) -> str:
         """Open the page of a task and start its episode."""
-        page = session.tab.page
-        await page.goto(f"{self.origins[0]}/miniwob/{task}.html")
-        return text_of(await page.evaluate(BEGIN, str(seed)))
+        return await self.opened(session, f"miniwob/{task}", BEGIN, str(seed))
 
     async def outcome(self, session: Session) -> Outcome:
         """The reward, from -1 to 1, as the page has it."""
@@ -90,7 +88,7 @@ class MiniWoB(FolderSite):
 
 
 def missing_for_miniwob() -> str:
-    """What MiniWoB++ in a browser lacks here, in a sentence; empty if nothing."""
+    """Which program or package MiniWoB++ in a browser lacks, in a sentence; empty if none."""
     try:
         import_playwright()
         find_chromium()

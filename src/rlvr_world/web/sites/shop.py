@@ -1,6 +1,5 @@
 """A shop and its dashboard, run here: django-oscar on SQLite, on loopback."""
 
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -9,10 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rlvr_world.language.folder import whole_folder
+from rlvr_world.extras import require
+from rlvr_world.files import whole
 from rlvr_world.web.browser.session import Session
 from rlvr_world.web.page import WebTransition
-from rlvr_world.web.sites.oscar import staff
+from rlvr_world.web.sites.oscar import goods
 from rlvr_world.web.sites.shop_tasks import TASKS, draw, is_done, is_held_out
 from rlvr_world.web.sites.site import Outcome, Site
 
@@ -51,21 +51,19 @@ class Shop(Site):
         """Make the shop, which takes a minute, unless it is there.
 
         Raises:
-            ModuleNotFoundError: If django-oscar is not installed.
-            ValueError: If the folder holds something else.
+            ModuleNotFoundError: django-oscar is not installed.
+            ValueError: The folder holds something else.
         """
         for package in ("oscar", "whoosh", "sorl"):
-            if importlib.util.find_spec(package) is None:
-                raise ModuleNotFoundError(
-                    f"the shop needs the package {package}: pip install 'rlvr-world[shop]'"
-                )
+            require(package, "shop", "the shop")
         if (self.folder / DATABASE).exists():
             return
         if self.folder.exists() and any(self.folder.iterdir()):
             raise ValueError(
                 f"{self.folder} holds files but no {DATABASE}: use another shop_folder"
             )
-        with whole_folder(self.folder) as folder:
+        with whole(self.folder) as folder:
+            folder.mkdir()
             command = [sys.executable, "-m", f"{PROGRAMS}.seed", str(folder.absolute())]
             subprocess.run(
                 [*command, str(PRODUCTS), str(SEED)],
@@ -106,7 +104,7 @@ class Shop(Site):
         shutil.copyfile(self.folder / DATABASE, database)
         self.task, self.about = TASKS[task], draw(database, seed)
         if self.task.is_staff:
-            cookie = {"name": "sessionid", "value": staff.SESSION, "url": self.origins[0]}
+            cookie = {"name": "sessionid", "value": goods.SESSION, "url": self.origins[0]}
             await session.context.add_cookies([cookie])
         await session.tab.goto(self.origins[0] + self.task.start)
         return self.task.objective.format(**self.about)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from rlvr_world.web.sites.oscar import staff
+from rlvr_world.web.sites.oscar import goods
 
 HOLD_OUT = 5
 """Every fifth product and category is on a held-out page."""
@@ -24,7 +24,7 @@ class ShopTask(NamedTuple):
     """A kind of task.
 
     Args:
-        objective: What to do, with places for what is drawn.
+        objective: What to do; ``{title}`` and the like stand for what is drawn.
         start: The path of the page to start at.
         query: A query that finds a row once it is done, with the same things as parameters.
         path: A pattern that the path of the page matches once it is done; instead of a query.
@@ -52,7 +52,7 @@ TASKS = {
         query=f"SELECT 1 {_LINE} AND l.quantity = :number",
     ),
     "log-in": ShopTask(
-        f'Log in with the email "{staff.EMAIL}" and the password "{staff.PASSWORD}".',
+        f'Log in with the email "{goods.EMAIL}" and the password "{goods.PASSWORD}".',
         query="SELECT 1 FROM auth_user WHERE last_login IS NOT NULL",
     ),
     "register": ShopTask(
@@ -112,8 +112,10 @@ def is_done(task: ShopTask, about: Mapping[str, Any], database: Path, url: str) 
 def is_held_out(url: str) -> bool:
     """Whether an address is that of a held-out product or category, of the dashboard's too."""
     path = urlsplit(url).path
-    found = re.fullmatch(r"/catalogue/(?:.*)_(\d+)/.*|/dashboard/catalogue/products/(\d+)/.*", path)
-    return found is not None and int(found[1] or found[2]) % HOLD_OUT == 0
+    number = re.fullmatch(
+        r"/catalogue/(?:.*)_(\d+)/.*|/dashboard/catalogue/products/(\d+)/.*", path
+    )
+    return number is not None and int(number[1] or number[2]) % HOLD_OUT == 0
 
 
 def _ask(database: Path, query: str, about: Mapping[str, Any] | None = None) -> list[Any]:

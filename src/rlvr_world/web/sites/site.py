@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from rlvr_world.web.browser.origins import origin_of
+from rlvr_world.web.browser.chromium import origin_of
 from rlvr_world.web.browser.session import Session
 from rlvr_world.web.page import WebTransition
 
@@ -35,14 +35,16 @@ class Site(ABC):
     """The origin that observations and actions name instead of the first one, whose port differs
     from run to run; empty to name it as it is."""
 
-    tasks: Sequence[str] = ()
-    """The names of its tasks."""
-
     held_out_tasks: ClassVar[Sequence[str]] = ()
-    """Those that recordings keep for tests unless they are told otherwise."""
+    """Tasks that recordings keep for tests unless others are named."""
 
     origins: tuple[str, ...] = ()
     """The origins that its pages may reach, once it is started."""
+
+    @property
+    @abstractmethod
+    def tasks(self) -> Sequence[str]:
+        """The names of its tasks."""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -78,6 +80,18 @@ class Site(ABC):
         """How the episode stands after an action."""
         return Outcome()
 
+    def judgement(self, answer: str) -> float:
+        """The reward of an episode that ends before it is over, given the answer of ``stop``."""
+        return 0.0
+
+    def chosen_tasks(self, wanted: Sequence[str] | None) -> list[str]:
+        """All tasks, or the wanted ones.
+
+        Raises:
+            ValueError: One of them is no task.
+        """
+        return list(self.tasks) if wanted is None else names_of(self.tasks, wanted, "tasks")
+
 
 class AnySite(Site):
     """A site that is not ours, from an address on.
@@ -88,7 +102,7 @@ class AnySite(Site):
         objective: What to do there, in words.
 
     Raises:
-        ValueError: If the address or an origin is none of the web.
+        ValueError: The address or an origin is none of the web.
     """
 
     name = "site"
@@ -117,7 +131,7 @@ def names_of(tasks: Sequence[str], wanted: Sequence[str], what: str) -> list[str
     """The wanted ones among tasks.
 
     Raises:
-        ValueError: If one of them is no task.
+        ValueError: One of them is no task.
     """
     for name in wanted:
         if name not in tasks:

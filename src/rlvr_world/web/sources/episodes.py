@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from rlvr_world.web.action import Action
 from rlvr_world.web.browser.chromium import BrowserLost
-from rlvr_world.web.browser.environment import Step, WebEnvironment
-from rlvr_world.web.browser.session import Observation
+from rlvr_world.web.browser.environment import WebEnvironment
 from rlvr_world.web.page import WebTransition
 from rlvr_world.web.sites.site import Site
 from rlvr_world.web.sources.following import policy_class
@@ -28,7 +26,7 @@ class Job(NamedTuple):
 
     split: str
     task: str
-    index: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -39,13 +37,13 @@ class Behaviour:
         policies: Names of policies, which take turns.
         steps: Actions per episode, at most.
         seed: Where all choices come from.
-        chromium: The browser's program.
+        chromium: The browser's program; looked for on PATH if not given.
     """
 
     policies: Sequence[str]
     steps: int
     seed: int
-    chromium: str
+    chromium: str | None
 
 
 @dataclass
@@ -58,18 +56,18 @@ class Recorded:
     browser: str = ""
 
 
-def page_seed(seed: int, split: str, index: int) -> int:
+def page_seed(seed: int, split: str, number: int) -> int:
     """The seed of the page of an episode."""
-    return FIRST_SEEDS[split] + 10_000 * seed + index
+    return FIRST_SEEDS[split] + 10_000 * seed + number
 
 
 def record_episodes(jobs: Sequence[Job], site: Site, behaviour: Behaviour) -> Recorded:
     """Record episodes in one browser; one that is lost costs what it has not recorded yet.
 
     Raises:
-        BrowserLost: If nothing works any more.
+        BrowserLost: ``MOST_LOSSES`` episodes in a row are lost.
     """
-    recorded, row = Recorded(), 0
+    recorded, losses_in_a_row = Recorded(), 0
     empty: set[str] = set()
     with WebEnvironment(site, behaviour.chromium) as environment:
         for job in jobs:
@@ -79,12 +77,12 @@ def record_episodes(jobs: Sequence[Job], site: Site, behaviour: Behaviour) -> Re
             try:
                 if not _record_episode(job, environment, behaviour, recorded):
                     empty.add(job.task)
-                row = 0
+                losses_in_a_row = 0
             except BrowserLost as error:
                 recorded.counts["episodes_lost"] += 1
                 recorded.losses.append(f"{job.task}: {error}")
-                row += 1
-                if row == MOST_LOSSES:
+                losses_in_a_row += 1
+                if losses_in_a_row == MOST_LOSSES:
                     raise
             recorded.browser = environment.version or recorded.browser
     return recorded
@@ -95,7 +93,7 @@ def _record_episode(
 ) -> bool:
     """Record an episode; False if its page offers nothing to act on."""
     policy = _policy(job, behaviour)
-    before = environment.reset(job.task, page_seed(behaviour.seed, job.split, job.index))
+    before = environment.reset(job.task, page_seed(behaviour.seed, job.split, job.number))
     recorded.counts["episodes"] += 1
     if len(before.elements) < 2:
         recorded.counts["episodes_without_targets"] += 1
@@ -109,8 +107,9 @@ def _record_episode(
         if "error" in step.info:
             recorded.counts["actions_impossible"] += 1
         else:
-            transition = _transition(environment.site, job.task, before, action, step)
-            split = environment.site.split_of(job.split, transition)
+            site = environment.site
+            transition = before.transition(site.name, job.task, action, step.observation)
+            split = site.split_of(job.split, transition)
             recorded.transitions.append((split, transition))
         before = step.observation
         if step.done:
@@ -121,22 +120,6 @@ def _record_episode(
 
 
 def _policy(job: Job, behaviour: Behaviour) -> Policy:
-    name = behaviour.policies[job.index % len(behaviour.policies)]
-    rng = random.Random(f"{behaviour.seed} {job.split} {job.task} {job.index}")
+    name = behaviour.policies[job.number % len(behaviour.policies)]
+    rng = random.Random(f"{behaviour.seed} {job.split} {job.task} {job.number}")
     return policy_class(name)(rng, job.task)
-
-
-def _transition(
-    site: Site, task: str, before: Observation, action: Action, step: Step
-) -> WebTransition:
-    return WebTransition(
-        site=site.name,
-        task=task,
-        url=before.url,
-        objective=before.objective,
-        previous_action=before.previous_action,
-        action=str(action),
-        tree=before.tree,
-        next_url=step.observation.url,
-        next_tree=step.observation.tree,
-    )

@@ -2,7 +2,6 @@
 
 import importlib
 import random
-import re
 
 from rlvr_world.web.action import Action
 from rlvr_world.web.browser.session import Observation
@@ -14,12 +13,16 @@ from rlvr_world.web.sources.policies import (
     Policy,
     RandomPolicy,
     face,
+    is_named,
+    plain,
     quoted,
 )
 from rlvr_world.web.sources.scripts import SCRIPTS
 from rlvr_world.web.tree import Element
 
 FINISHING = ("submit", "ok", "search", "login", "log in", "send", "next", "save", "done", "update")
+"""Names of buttons and links that end a form."""
+
 STRAY = 0.1  # share of random actions of a policy with a purpose
 
 
@@ -67,16 +70,18 @@ class FollowingPolicy(RandomPolicy):
 
     def _click_named(self, observation: Observation) -> Action | None:
         """Click what the objective names first."""
-        objective = _plain(observation.objective)
-        places = {}
-        for element in observation.elements:
-            wanted = element.role in CLICKED + TEXTS and not _finishes(element)
-            name = _plain(element.name)
-            if wanted and name.strip() and name in objective and face(element) not in self.used:
-                places.setdefault(objective.index(name), element)
-        if not places:
+        objective = observation.objective
+        named = [
+            element
+            for element in observation.elements
+            if element.role in CLICKED + TEXTS
+            and not _finishes(element)
+            and is_named(element, objective)
+            and face(element) not in self.used
+        ]
+        if not named:
             return None
-        element = places[min(places)]
+        element = min(named, key=lambda item: plain(objective).index(plain(item.name)))
         self.used.add(face(element))
         return Action("click", element.id)
 
@@ -97,26 +102,20 @@ def policy_class(name: str) -> type[Policy]:
     """A policy by its name here or by its full path, such as ``my_module.MyPolicy``.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: There is none.
     """
     if name in POLICIES:
         return POLICIES[name]
     module, _, attribute = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        policy = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError):
-        found = None
-    if not (isinstance(found, type) and issubclass(found, Policy)):
+        policy = None
+    if not (isinstance(policy, type) and issubclass(policy, Policy)):
         known = ", ".join(POLICIES)
         raise ValueError(f"policies: {name} is none of {known} and no path of a Policy class")
-    return found
-
-
-def _plain(text: str) -> str:
-    """Words in lower case between blanks."""
-    words = re.findall(r"[^\W_]+", text.lower())
-    return f" {' '.join(words)} "
+    return policy
 
 
 def _finishes(element: Element) -> bool:
-    return element.role in ("button", "link") and _plain(element.name).strip() in FINISHING
+    return element.role in ("button", "link") and plain(element.name).strip() in FINISHING

@@ -5,6 +5,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from rlvr_world.web.action import Action
 from rlvr_world.web.browser.session import Observation
@@ -114,6 +115,19 @@ def quoted(text: str) -> list[str]:
 def phrases(text: str) -> list[str]:
     """What one could type: quoted texts, and single words and numbers."""
     return quoted(text) + re.findall(r"[\w@/.-]*\w", text)
+
+
+@lru_cache(maxsize=4096)
+def plain(text: str) -> str:
+    """Words in lower case between blanks."""
+    words = re.findall(r"[^\W_]+", text.lower())
+    return f" {' '.join(words)} "
+
+
+def is_named(element: Element, objective: str) -> bool:
+    """Whether the objective holds the name of an element, word by word."""
+    name = plain(element.name)
+    return bool(name.strip()) and name in plain(objective)
 
 
 def face(element: Element) -> tuple[str, str, str]:

@@ -2,23 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Literal
+from typing import Any, Literal
 
-from rlvr_world.data.recorder import progress_bar
-from rlvr_world.language.folder import describe_pages, finished, whole_folder
-from rlvr_world.language.layouts import PAGES
-from rlvr_world.language.recorded import TransitionSpool, write_splits
+from rlvr_world.jobs import in_processes, progress_bar
+from rlvr_world.language.manifest import TransitionManifest
+from rlvr_world.language.recorded import recording
 from rlvr_world.web.browser.chromium import find_chromium, import_playwright
-from rlvr_world.web.manifest import WebManifest
+from rlvr_world.web.sites.folder_site import OwnPages
 from rlvr_world.web.sites.miniwob import MiniWoB
-from rlvr_world.web.sites.own_pages import OwnPages
 from rlvr_world.web.sites.shop import Shop
 from rlvr_world.web.sites.site import AnySite, Site, names_of
 from rlvr_world.web.sources.episodes import Behaviour, Job, Recorded, record_episodes
@@ -55,7 +49,7 @@ class Start:
     """
 
     url: str = ""
-    origins: Sequence[str] = ()
+    origins: list[str] = field(default_factory=list)
     objective: str = ""
 
 
@@ -78,7 +72,7 @@ class WebRecorder:
             class, such as ``my_module.MyPolicy``.
         start: Where the source ``site`` starts.
         shop_folder: Where the shop keeps its files; they are made if they are not there.
-        chromium: The browser's program; found on PATH if not given.
+        chromium: The browser's program; looked for on PATH if not given.
         seed: Where all choices come from.
         processes: Browsers at the same time.
     """
@@ -98,119 +92,101 @@ class WebRecorder:
         seed: int = 0,
         processes: int = 2,
     ) -> None:
-        for name, value in {
-            "steps": steps,
-            "processes": processes,
-            "policies": len(policies),
-        }.items():
+        numbers = {"steps": steps, "processes": processes, "policies": len(policies)}
+        for name, value in numbers.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         for name in policies:
             policy_class(name)
         self.root = Path(root)
         self.site = make_site(source, start, shop_folder)
-        self.chromium = chromium
+        self.wanted, self.held_out_tasks = tasks, held_out_tasks
+        self.episodes, self.start = episodes, start
+        self.behaviour = Behaviour(policies, steps, seed, chromium)
         self.processes = processes
-        self.wanted = (tasks, held_out_tasks)
-        self.settings = {
-            "episodes": asdict(episodes),
-            "steps": steps,
-            "policies": list(policies),
-            "start": asdict(start) | {"origins": list(start.origins)},
-            "seed": seed,
-        }
 
-    def record(self) -> WebManifest:
+    def record(self) -> TransitionManifest:
         """Record all episodes, write the manifest and return it.
 
         Raises:
-            FileNotFoundError: If there is no Chromium.
-            ModuleNotFoundError: If a package is not installed.
-            ValueError: If the folder holds other data, or a task is unknown.
+            FileNotFoundError: There is no Chromium.
+            ModuleNotFoundError: A package is not installed.
+            ValueError: The folder holds other data, or a task is unknown.
         """
         import_playwright()
-        program = find_chromium(self.chromium)
+        find_chromium(self.behaviour.chromium)
         tasks, held_out = self._tasks()
-        settings = self.settings | {"tasks": tasks, "held_out_tasks": held_out}
-        manifest = finished(self.root, self.site.name, settings, WebManifest)
+        settings = self._settings(tasks, held_out)
+        manifest = TransitionManifest.finished(self.root, self.site.name, settings)
         if manifest is not None:
             return manifest
         self.site.prepare()
-        behaviour = Behaviour(
-            policies=self.settings["policies"],
-            steps=self.settings["steps"],
-            seed=self.settings["seed"],
-            chromium=program,
-        )
-        with whole_folder(self.root) as folder, TemporaryFile(dir=folder) as file:
-            spool, counts = TransitionSpool(file, PAGES), Counter()
-            losses, browser = [], ""
-            for recorded in self._recorded(self._jobs(tasks, held_out), behaviour):
+        counts: Counter[str] = Counter()
+        losses: list[str] = []
+        browser = ""
+        with recording(self.root) as spool:
+            for recorded in self._recorded(self._jobs(tasks, held_out)):
                 for split, transition in recorded.transitions:
                     spool.add(transition, split)
                 counts += recorded.counts
                 losses += recorded.losses
                 browser = recorded.browser or browser
-            splits = write_splits(folder, spool, lambda entry: entry.unit, behaviour.seed)
-            kept = {"duplicates": spool.duplicates, "conflicts": spool.conflicts, "losses": losses}
             versions = {"playwright": version("playwright"), "chromium": browser}
-            return describe_pages(
-                folder,
+            return spool.finish(
+                lambda entry: entry.unit,
+                self.behaviour.seed,
                 source=self.site.name,
                 settings=settings,
+                rows=dict(counts) | {"losses": losses},
                 versions=versions | self.site.versions,
-                splits=splits,
-                rows=dict(counts) | kept,
             )
 
     def _tasks(self) -> tuple[list[str], list[str]]:
         """The tasks to record, and those of them that are held out."""
-        every, (wanted, held_out) = self.site.tasks, self.wanted
-        tasks = list(every) if wanted is None else names_of(every, wanted, "tasks")
-        if held_out is None:
+        tasks = self.site.chosen_tasks(self.wanted)
+        if self.held_out_tasks is None:
             return tasks, [name for name in self.site.held_out_tasks if name in tasks]
-        return tasks, names_of(tasks, held_out, "held_out_tasks")
+        return tasks, names_of(tasks, self.held_out_tasks, "held_out_tasks")
+
+    def _settings(self, tasks: Sequence[str], held_out: Sequence[str]) -> dict[str, Any]:
+        """What the recording depends on, as plain data."""
+        return {
+            "episodes": asdict(self.episodes),
+            "steps": self.behaviour.steps,
+            "policies": list(self.behaviour.policies),
+            "start": asdict(self.start),
+            "seed": self.behaviour.seed,
+            "tasks": tasks,
+            "held_out_tasks": held_out,
+        }
 
     def _jobs(self, tasks: Sequence[str], held_out: Sequence[str]) -> list[Job]:
         """All episodes, those of a task one after the other."""
-        episodes = self.settings["episodes"]
-        splits = {
-            task: ["test_tasks"] if task in held_out else ["train", "val", "test"] for task in tasks
-        }
         return [
-            Job(split, task, index)
+            Job(split, task, number)
             for task in tasks
-            for split in splits[task]
-            for index in range(episodes[split])
+            for split in (["test_tasks"] if task in held_out else ["train", "val", "test"])
+            for number in range(getattr(self.episodes, split))
         ]
 
-    def _recorded(self, jobs: Sequence[Job], behaviour: Behaviour) -> Iterator[Recorded]:
+    def _recorded(self, jobs: Sequence[Job]) -> Iterator[Recorded]:
         """What all episodes held, in order, whichever process recorded them."""
         size = min(EPISODES_PER_BROWSER, -(-len(jobs) // self.processes) or 1)
         shares = [jobs[first : first + size] for first in range(0, len(jobs), size)]
-        record = partial(record_episodes, site=self.site, behaviour=behaviour)
+        calls = [(share, self.site, self.behaviour) for share in shares]
+        records = in_processes(record_episodes, calls, self.processes, in_order=True)
         with progress_bar() as progress:
-            task = progress.add_task("recording", total=len(jobs))
-            if self.processes == 1:
-                found = map(record, shares)
-                for share, recorded in zip(shares, found, strict=True):
-                    progress.advance(task, len(share))
-                    yield recorded
-                return
-            with ProcessPoolExecutor(self.processes, get_context("spawn")) as pool:
-                try:
-                    for share, recorded in zip(shares, pool.map(record, shares), strict=True):
-                        progress.advance(task, len(share))
-                        yield recorded
-                finally:
-                    pool.shutdown(cancel_futures=True)
+            bar = progress.add_task("recording", total=len(jobs))
+            for share, recorded in zip(shares, records, strict=True):
+                progress.advance(bar, len(share))
+                yield recorded
 
 
 def make_site(source: str, start: Start, shop_folder: str) -> Site:
     """The site of a source.
 
     Raises:
-        ValueError: If ``start`` is given to a source that has its own, or is not an address.
+        ValueError: ``start`` is given to a source that has its own, or is not an address.
     """
     if source == "site":
         return AnySite(start.url, start.origins, start.objective)

@@ -13,25 +13,25 @@ class Move(NamedTuple):
 
     Args:
         role: The role of the element.
-        name: A part of its name; ``{0}`` stands for the first quoted text of the objective.
+        name: What its name holds; ``{0}`` stands for the first quoted text of the objective.
         text: The text to type, likewise; an element without one is clicked.
         enter: Whether Enter follows the text.
-        index: Which of such elements, from 0; -1 is the last.
+        nth: Which of such elements, from 0; -1 is the last.
     """
 
     role: str
     name: str
     text: str = ""
     enter: bool = False
-    index: int = 0
+    nth: int = 0
 
     def action(self, elements: Sequence[Element], texts: Sequence[str]) -> Action | None:
         """The action on a page; None if it has no such element."""
-        part = _filled(self.name, texts)
-        found = [e for e in elements if e.role == self.role and part in e.name]
-        if not -len(found) <= self.index < len(found):
+        name = _filled(self.name, texts)
+        fitting = [e for e in elements if e.role == self.role and name in e.name]
+        if not -len(fitting) <= self.nth < len(fitting):
             return None
-        element = found[self.index]
+        element = fitting[self.nth]
         if self.text:
             return Action("type", element.id, _filled(self.text, texts), self.enter)
         return Action("click", element.id)
@@ -41,7 +41,7 @@ _SEARCH = (Move("textbox", "Search", "{0}", enter=True), Move("link", "{0}"))
 _BUY = (*_SEARCH, Move("button", "Add to cart"))
 _FIND = (Move("textbox", "itle", "{0}", enter=True), Move("link", "{0}"))
 _STOCK = (*_FIND, Move("link", "Stock and pricing"))
-_SAVE = Move("button", "Save", index=-1)
+_SAVE = Move("button", "Save", nth=-1)
 
 SCRIPTS: dict[str, tuple[Move, ...]] = {
     "find-product": _SEARCH,
@@ -61,12 +61,12 @@ SCRIPTS: dict[str, tuple[Move, ...]] = {
     ),
     "register": (
         Move("link", "Login"),
-        Move("textbox", "Email", "{0}", index=-1),
-        Move("textbox", "Password", "{1}", index=-1),
+        Move("textbox", "Email", "{0}", nth=-1),
+        Move("textbox", "Password", "{1}", nth=-1),
         Move("textbox", "Confirm", "{1}"),
         Move("button", "Register"),
     ),
-    "change-price": (*_STOCK, Move("spinbutton", "", "{1}", index=2), _SAVE),
+    "change-price": (*_STOCK, Move("spinbutton", "", "{1}", nth=2), _SAVE),
     "change-stock": (*_STOCK, Move("spinbutton", "", "{1}"), _SAVE),
     "rename-product": (*_FIND, Move("textbox", "Title", "{1}"), _SAVE),
     "new-range": (
@@ -79,5 +79,5 @@ SCRIPTS: dict[str, tuple[Move, ...]] = {
 
 
 def _filled(text: str, texts: Sequence[str]) -> str:
-    """A text with the quoted texts in their places."""
+    """A text in which the quoted texts stand for ``{0}``, ``{1}`` ..."""
     return re.sub(r"\{(\d)\}", lambda match: texts[int(match[1])], text)

@@ -1,4 +1,4 @@
-"""What the shop sells; made up, the same for the same seed."""
+"""What the shop sells and who keeps it; made up, the same for the same seed."""
 
 import random
 from typing import NamedTuple
@@ -22,6 +22,12 @@ REMARKS = (
     "Made to last for years.", "A favourite of our customers.", "Comes with a spare part.",
     "Light enough to carry along.", "Wipe clean with a damp cloth.", "Packed without plastic.",
 )  # fmt: skip
+
+NAME, EMAIL, PASSWORD = "keeper", "keeper@shop.example", "open-sesame-42"
+"""Who may use the dashboard; the shop is on loopback and holds nothing to protect."""
+
+SESSION = "keeperloggedinforrecording000000"
+"""The key of a session in which the keeper is logged in; the value of the cookie ``sessionid``."""
 
 
 class Product(NamedTuple):
@@ -50,12 +56,6 @@ def products(count: int, seed: int) -> list[Product]:
     ]
     chosen = rng.sample(kinds, count)
     return [
-        Product(
-            title,
-            category,
-            rng.choice(REMARKS),
-            rng.randrange(199, 19999, 50),
-            rng.randrange(1, 60),
-        )
-        for title, category in chosen
+        Product(*kind, rng.choice(REMARKS), rng.randrange(199, 19999, 50), rng.randrange(1, 60))
+        for kind in chosen
     ]

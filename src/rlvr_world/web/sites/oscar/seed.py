@@ -6,8 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from rlvr_world.web.sites.oscar import staff
-from rlvr_world.web.sites.oscar.goods import Product, products
+from rlvr_world.web.sites.oscar import goods
 
 
 def seed(folder: str, count: int, number: int) -> None:
@@ -22,7 +21,7 @@ def seed(folder: str, count: int, number: int) -> None:
     from django.core.management import call_command
 
     call_command("migrate", run_syncdb=True, verbosity=0)
-    _fill_catalogue(products(count, number))
+    _fill_catalogue(goods.products(count, number))
     _hire_staff()
     call_command("update_index", verbosity=0)
 
@@ -36,7 +35,7 @@ def start_django(folder: str) -> None:
     django.setup()
 
 
-def _fill_catalogue(found: list[Product]) -> None:
+def _fill_catalogue(products: list[goods.Product]) -> None:
     from oscar.apps.catalogue.categories import create_from_breadcrumbs
     from oscar.core.loading import get_model
 
@@ -49,9 +48,9 @@ def _fill_catalogue(found: list[Product]) -> None:
         "address", "Country", iso_3166_1_a2="US", iso_3166_1_a3="USA", name="United States",
         printable_name="United States", is_shipping_country=True,
     )  # fmt: skip
-    names = sorted({product.category for product in found})
+    names = sorted({product.category for product in products})
     categories = {name: create_from_breadcrumbs(name) for name in names}
-    for number, product in enumerate(found):
+    for number, product in enumerate(products):
         item = create(
             "catalogue", "Product", title=product.title, upc=f"U{number:04d}",
             product_class=kind, description=product.remark,
@@ -71,14 +70,14 @@ def _hire_staff() -> None:
     from django.contrib.sessions.models import Session
     from django.utils import timezone
 
-    user = User.objects.create_superuser(staff.NAME, staff.EMAIL, staff.PASSWORD)
+    user = User.objects.create_superuser(goods.NAME, goods.EMAIL, goods.PASSWORD)
     entries = {
         SESSION_KEY: str(user.pk),
         BACKEND_SESSION_KEY: "django.contrib.auth.backends.ModelBackend",
         HASH_SESSION_KEY: user.get_session_auth_hash(),
     }
     Session.objects.create(
-        session_key=staff.SESSION,
+        session_key=goods.SESSION,
         session_data=SessionStore().encode(entries),
         expire_date=timezone.now() + timedelta(days=3650),
     )

@@ -1,11 +1,16 @@
-"""Django's settings of the shop; the folder of its files is in the environment variable FOLDER."""
+"""Django's settings of the shop, and its addresses.
+
+The environment variable ``RLVR_WORLD_SHOP`` holds the folder of its files.
+"""
 
 import os
+from typing import Any
 
+from django.apps import apps
+from django.urls import include, path
 from oscar.defaults import *  # noqa: F403
 
-FOLDER_VARIABLE = "RLVR_WORLD_SHOP"
-FOLDER = os.environ.get(FOLDER_VARIABLE, ".")
+FOLDER = os.environ.get("RLVR_WORLD_SHOP", ".")
 
 SECRET_KEY = "a shop on loopback that holds nothing to protect"
 DEBUG = False
@@ -13,7 +18,7 @@ ALLOWED_HOSTS = ["127.0.0.1"]
 SITE_ID = 1
 USE_TZ = True
 TIME_ZONE = "UTC"
-ROOT_URLCONF = "rlvr_world.web.sites.oscar.urls"
+ROOT_URLCONF = __name__
 STATIC_URL = "/static/"
 MEDIA_URL = "/media/"
 MEDIA_ROOT = f"{FOLDER}/media"
@@ -104,3 +109,11 @@ TEMPLATES = [
         "OPTIONS": {"context_processors": list(_CONTEXT)},
     }
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The addresses of the shop, which Django asks for once its apps are loaded."""
+    if name != "urlpatterns":
+        raise AttributeError(name)
+    shop = apps.get_app_config("oscar").urls[0]
+    return [path("i18n/", include("django.conf.urls.i18n")), path("", include(shop))]

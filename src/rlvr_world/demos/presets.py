@@ -1,0 +1,182 @@
+"""Every demo: its preset, and the steps from nothing to the tables."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rlvr_world.demos.demo import Demo
+
+AGENT_TASKS = ("click-checkboxes-transfer", "click-option", "login-user", "login-user-popup")
+
+
+class VideoDemo(Demo):
+    """What the demos on video share: a tokenizer, and shards of tokens."""
+
+    def tokenize(self) -> Path:
+        """Learn the tokenizer and write the tokens of the data set; their folder."""
+        self.train("tokenizer")
+        tokens = self.beside_data("tokens")
+        folders = ("--folder", str(self.folder), "--source", str(self.data), "--root", str(tokens))
+        self.make("tokens", "data", "tokens", "--tokenizer", "tokenizer", *folders)
+        return tokens
+
+
+class PushTDemo(VideoDemo):
+    """Robot video, one frame at a time: record PushT, tokenizer, MLE, RLVR, and the table."""
+
+    default_preset = "configs/pusht"
+
+    def steps(self) -> None:
+        self.record("pusht")
+        tokens = self.tokenize()
+        self.train("mle", config="world_model", data=tokens)
+        self.train("rlvr")
+        self.control(data=tokens)
+        self.table()
+
+
+class PushTMultiStepDemo(VideoDemo):
+    """Robot video of PushT, seven frames at a time: RLVR with two rewards, and other actions."""
+
+    default_preset = "configs/pusht/multi_step"
+    source = "pusht"
+    has_probe = False
+
+    def steps(self) -> None:
+        self.record(self.source)
+        if self.has_probe:
+            self.train("state_probe")
+        tokens = self.tokenize()
+        self.train("mle", config="world_model", data=tokens)
+        self.train("rlvr")
+        self.train("rlvr_repetition", "repetition", config="rlvr")
+        self.control(data=tokens, lr=3e-4)  # at 1e-3 MLE, near its best, loses what its decay won
+        self.table()
+        replayed = self.beside_data("counterfactual")
+        recording = ("data", "counterfactual", str(self.data), "--root", str(replayed))
+        self.make("counterfactual", *recording)
+        for split in ("test", "test_counterfactual", "test_ood"):
+            self.table("counterfactual", f"counterfactual/{split}", replayed, split)
+
+
+class MetaWorldDemo(PushTMultiStepDemo):
+    """Robot video of Meta-World, seven frames at a time: as for PushT, and a probe of states."""
+
+    default_preset = "configs/metaworld"
+    source = "metaworld"
+    has_probe = True
+
+
+class LanguageDemo(Demo):
+    """What the demos on text share: a tokenizer, MLE, RLVR, its control, and a table."""
+
+    overlays: Sequence[str] = ()
+    """Variants of the RLVR config, each a run of its own."""
+
+    def learn(self) -> None:
+        """Go from the data set to the table."""
+        name = self.arguments("codec")["tokenizer"]
+        folder = self.folder / name
+        data = ("--data", str(self.config("data")), "--data.root", str(self.data))
+        commands = {"tokenizer": ("data", "bpe", *data), "source": ("convert", "smollm2")}
+        if name in commands:
+            output = ("--output", str(folder))
+            self.make(name, *commands[name], *output, result=folder / "tokenizer.json")
+        self.train("mle", config="world_model")
+        self.train("rlvr")
+        for overlay in self.overlays:
+            self.train(f"rlvr_{overlay}", overlay, config="rlvr")
+        self.control()
+        self.table()
+
+
+class TextWorldDemo(LanguageDemo):
+    """Text games that are made on the spot: tokenizer, MLE, RLVR with two rewards, the table."""
+
+    default_preset = "configs/textworld"
+    overlays = ("task_specific",)
+
+    def steps(self) -> None:
+        self.record("textworld")
+        self.learn()
+
+
+class ByteSized32Demo(LanguageDemo):
+    """ByteSized32: convert the published files, tokenizer, MLE, RLVR with two rewards, the table.
+
+    The preset ``configs/bytesized32/smollm2`` tunes SmolLM2 instead of a model from random weights.
+
+    Args:
+        source: Folder of the published files, see ``rlvr-world data bytesized32``.
+        **demo: See ``Demo``.
+    """
+
+    default_preset = "configs/bytesized32"
+    overlays = ("task_specific",)
+
+    def __init__(self, source: Path, **demo: Any) -> None:
+        super().__init__(**demo)
+        self.source = source
+
+    def steps(self) -> None:
+        command = ("data", "bytesized32", str(self.source), "--root", str(self.data))
+        self.make("data", *command, *self.recording, result=self.data / "manifest.json")
+        self.learn()
+
+
+class ShopDemo(LanguageDemo):
+    """Pages of a shop that runs here: record, tokenizer, MLE, RLVR, and two tables."""
+
+    default_preset = "configs/shop"
+
+    def steps(self) -> None:
+        self.record("web")
+        self.learn()
+        self.table(output="known_tasks", split="test")
+
+
+class WebDemo(ShopDemo):
+    """Web pages of MiniWoB++: record, tokenizer, MLE, RLVR, two tables, and agents that plan.
+
+    table.json is about tasks that training never shows, known_tasks/table.json about other pages of
+    known ones, agent/web_agent.json about agents. Without Playwright, MiniWoB++ or Chromium a small
+    recording of forms, lists, dialogs and a cart takes the place of MiniWoB++, and no agent acts.
+
+    Args:
+        agent_tasks: Tasks that the agents work on, by default four, two of them held out; an empty
+            list leaves the agents out.
+        agent_seeds: Pages of each of these tasks.
+        **demo: See ``Demo``.
+    """
+
+    default_preset = "configs/miniwob"
+
+    def __init__(
+        self, agent_tasks: Sequence[str] = AGENT_TASKS, agent_seeds: int = 2, **demo: Any
+    ) -> None:
+        super().__init__(**demo)
+        self.agent_tasks, self.agent_seeds = agent_tasks, agent_seeds
+
+    def steps(self) -> None:
+        super().steps()
+        pages = (f"--tasks={json.dumps(list(self.agent_tasks))}", f"--seeds={self.agent_seeds}")
+        config = ("-c", str(self.config("agent")), "--folder", str(self.folder))
+        command = ("web-agent", *config, *pages)
+        if self.checking:
+            self.settings(*command)
+        elif self.agent_tasks:
+            try:
+                self.make("agent", *command)
+            except (FileNotFoundError, ModuleNotFoundError) as error:
+                self.console.print(f"The web agents are left out: {error}")
+
+    def record(self, source: str) -> None:
+        """Record pages; without a browser, unpack those that come with the package."""
+        try:
+            super().record(source)
+        except (FileNotFoundError, ModuleNotFoundError) as error:
+            self.data = self.beside_data("pages")
+            self.folder = self.folder.with_name(f"{self.folder.name}_pages")
+            self.console.print(f"{error}. The demo goes on with the small recording {self.data}.")
+            self.make("data", "data", "packaged-pages", "--root", str(self.data))
