@@ -18,7 +18,7 @@ class Counting(Reward):
         self.scale = scale
         self._calls = []
 
-    def score(self, prediction, target):
+    def score(self, prediction, target, given):
         self._calls.append(1)
         return self.scale * prediction.flatten(1).mean(dim=1)
 
@@ -69,7 +69,7 @@ def test_names_of_columns_must_differ():
 
 
 def test_a_score_that_is_not_finite_raises():
-    with pytest.raises(ValueError, match="x is not finite for a"):
+    with pytest.raises(ValueError, match="must return finite numbers; it returned inf for a"):
         Scorer({"x": Counting(scale=float("inf"))}, {"mae": MAE()}).scores(
             TARGET + 0.5, TARGET, BATCH
         )

@@ -12,7 +12,7 @@ from stages import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rlvr_world.cli import main
-from rlvr_world.language.judgement import Reason
+from rlvr_world.language.judge import Reason
 
 ACTIONS = ("switch 1", "switch 7", "wait")
 SMALL = ("--model.codec.answer_length", "8", "--model.codec.prompt_length", "60",
@@ -35,9 +35,9 @@ def runs(tmp_path_factory):
         splits = {"train": range(30), "val": range(30, 34), "test": range(34, 38)}
         steps = {name: [step(n, a) for n in on for a in ACTIONS] for name, on in splits.items()}
         write_root(folder / "data/lamps", steps)
-        main(
-            ["data", "bpe", "--root", "data/lamps", "--output", "tokenizer", "--vocab_size", "400"]
-        )
+        main(["data", "bpe", "--data=rlvr_world.text_game.data.TextDataModule",
+              "--data.root", "data/lamps", "--output", "tokenizer",
+              "--vocab_size", "400"])  # fmt: skip
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "a .* is cut to")
             fit("world_model/textworld_demo", "--model.codec.tokenizer", "tokenizer")

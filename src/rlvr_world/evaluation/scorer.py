@@ -29,7 +29,8 @@ class Scorer:
         rewards: Mapping[str, Reward],
         scene: SceneMetrics | None = None,
     ) -> None:
-        self.metrics, self.rewards, self.scene = dict(metrics), dict(rewards), scene
+        self.metrics, self.rewards = RewardSet(metrics), RewardSet(rewards)
+        self.scene = scene
         columns = [*metrics, NLL, REWARD, *(scene.labels if scene else ())]
         for name in columns:
             if columns.count(name) > 1:
@@ -51,14 +52,9 @@ class Scorer:
 
     def scores(self, prediction: Prediction, target: Prediction, batch: Batch) -> dict[str, Tensor]:
         """Every column but the NLL for B * G predictions of B transitions, [B * G] on the CPU."""
-        scores = {
-            name: score(metric, prediction, target, batch) for name, metric in self.metrics.items()
-        }
+        scores = self.metrics.scores(prediction, target, batch)
         if self.rewards:
             scores[REWARD] = self.reward(prediction, target, batch, scores)
-        for name, values in scores.items():
-            if not values.isfinite().all():
-                raise ValueError(f"metrics: {name} is not finite for {batch['key'][0]} and on")
         if self.scene is not None:
             scores |= self.scene.score(prediction, batch)
         return {name: values.cpu() for name, values in scores.items()}
@@ -74,15 +70,10 @@ class Scorer:
         terms = {
             name: known[name]
             if known and name in known and same_metric(term, self.metrics[name])
-            else score(term, prediction, target, batch)
+            else term.scores(prediction, target, batch)
             for name, term in self.rewards.items()
         }
-        return RewardSet(self.rewards).total(terms)
-
-
-def score(metric: Reward, prediction: Prediction, target: Prediction, batch: Batch) -> Tensor:
-    """A metric of B * G predictions of B transitions, [B * G]."""
-    return metric.group_score(prediction, target)
+        return self.rewards.total(terms)
 
 
 def same_metric(first: Reward, second: Reward) -> bool:

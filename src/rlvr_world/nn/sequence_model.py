@@ -76,6 +76,13 @@ class SequenceModel(nn.Module, ABC):
             forward pass over ids [B * G, T].
         """
 
+    def packed(self) -> dict[str, Any]:
+        """Arguments, as plain data, in the place of those that name files; none for most models.
+
+        With them and its weights a checkpoint holds all that the model is built from.
+        """
+        return {}
+
     def to_transformers_state(self) -> Iterator[tuple[str, Tensor]]:
         """Names and whole tensors of the weights, as ``transformers`` would save them.
 
@@ -85,3 +92,10 @@ class SequenceModel(nn.Module, ABC):
             ValueError: This kind of model has no counterpart in ``transformers``.
         """
         raise ValueError(f"{type(self).__name__} has no counterpart in transformers")
+
+
+def without_dropout(model: nn.Module) -> None:
+    """Turn dropout off, so that sampling and update see the same network."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0

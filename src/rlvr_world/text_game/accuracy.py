@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from rlvr_world.evaluation.columns import SceneMetrics
-from rlvr_world.language.answer import Form
-from rlvr_world.language.judge import Judge, Rule
-from rlvr_world.language.judgement import UNREADABLE
+from rlvr_world.language.judge import UNREADABLE, Rule
+from rlvr_world.language.transition import Form
+from rlvr_world.text_game.judge import TextGameJudge
 from rlvr_world.types import Batch
 
 PERCENT = 100.0
@@ -41,7 +41,7 @@ class TextGameAccuracy(SceneMetrics):
     macro = MACRO
 
     def __init__(self, judge: Rule = "strict", form: Form = "difference") -> None:
-        self.judge = Judge(judge, form)
+        self.judge = TextGameJudge(judge, form=form)
 
     def groups(self, batch: Batch) -> list[str]:
         """The names of the games."""

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from rlvr_world.evaluation.columns import SceneMetrics
-from rlvr_world.language.judge import Rule
-from rlvr_world.language.judgement import UNREADABLE
+from rlvr_world.language.judge import UNREADABLE, Rule
 from rlvr_world.types import Batch
 from rlvr_world.web.judge import WebJudge
 

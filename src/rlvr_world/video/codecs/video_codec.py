@@ -53,7 +53,7 @@ class VideoCodec(Codec):
         self.tokenizer_fingerprint = tokenizer.fingerprint
         self.num_codes = tokenizer.num_codes
         self.frame_size = tuple(frame_size)
-        self.grid = tuple(grid)
+        self.grid = self.patch_grid = (grid[0], grid[1])
         self.tokens_per_frame = grid[0] * grid[1]
         self.window = window
         self.action_bins = action_bins

@@ -140,11 +140,6 @@ class VQTokenizer(Stage):
         """The weighted terms of the loss that need no discriminator."""
         return self.reconstruction_terms(reconstruction, frames)
 
-    @property
-    def batches_seen(self) -> int:
-        """Training batches before the present one, also after a resume."""
-        return self.trainer.fit_loop.total_batch_idx
-
     def reconstruction_terms(self, reconstruction: Tensor, frames: Tensor) -> dict[str, Tensor]:
         """The weighted terms of the loss that compare [N, 3, H, W] with the truth."""
         importance = 1.0
