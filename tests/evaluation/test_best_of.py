@@ -70,8 +70,9 @@ def test_the_command_writes_a_table_and_a_plot(tmp_path):
     models = {"mle": save_untrained(tmp_path / "mle.ckpt", tokenizer, seed=1)}
     metrics, rewards = {"mse": MSE(), "psnr": PSNR()}, {"mae": MAE(2.0)}
     common = {"metrics": metrics, "rewards": rewards, "output": tmp_path / "out", "device": "cpu"}
+    common["models"] = models
     draws = Draws(sizes=(1, 2, 7), samples=7, at_once=3, limit=4)
-    table = best_of(TinyVideo(), models, draws=draws, **common)
+    table = best_of(data=TinyVideo(), draws=draws, **common)
     saved = json.loads((tmp_path / "out/best_of.json").read_text())
     assert (saved["samples"], saved["examples"], saved["data"]) == (7, 4, "noise")
     assert saved["sizes"] == table.sizes == [1, 2, 7]
@@ -86,6 +87,6 @@ def test_the_command_writes_a_table_and_a_plot(tmp_path):
     assert [line[:2] for line in lines[1:]] == [["mse", "mle"], ["psnr", "mle"], ["reward", "mle"]]
     with Image.open(tmp_path / "out/best_of.png") as picture:
         assert picture.size[0] > 2 * picture.size[1]
-    first = evaluate(TinyVideo(test_clips=4), models, seeds=7, **common)
+    first = evaluate(data=TinyVideo(test_clips=4), seeds=7, **common)
     mean = first.cells.loc[("mle", "mse"), "mean"]
     assert table.best.loc[("mle", "mse"), 1] == pytest.approx(mean, rel=0.05)

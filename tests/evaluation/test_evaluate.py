@@ -31,7 +31,8 @@ def files(tmp_path_factory):
 
 def run(files, output, data=None, **options):
     arguments = {"metrics": {"mse": MSE()}, "rewards": {"mae": MAE(2.0)}, "device": "cpu"}
-    return evaluate(data or TinyVideo(), files, output=output, **(arguments | options))
+    arguments |= {"data": data or TinyVideo(), "models": files, "output": output}
+    return evaluate(**(arguments | options))
 
 
 @pytest.fixture(scope="module")

@@ -4,23 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
-from lightning import LightningDataModule
 from rich.console import Console
 from torch import Tensor
 
 from rlvr_world.evaluation.best_of_table import BestOf
-from rlvr_world.evaluation.columns import SceneMetrics
 from rlvr_world.evaluation.comparison import Comparison
 from rlvr_world.evaluation.examples import Split
 from rlvr_world.evaluation.plots import figure_class
 from rlvr_world.evaluation.rows import ModelRow
 from rlvr_world.evaluation.scorer import Scorer
 from rlvr_world.jobs import progress_bar
-from rlvr_world.reward import Reward
-from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import Batch
 
 
@@ -100,18 +97,8 @@ class Draws:
         return pd.DataFrame.from_dict(means, orient="index", columns=list(self.sizes))
 
 
-@torch.no_grad()
 def best_of(
-    data: LightningDataModule,
-    models: dict[str, Path],
-    metrics: dict[str, Reward],
-    output: Path,
-    rewards: dict[str, Reward] | None = None,
-    scene: SceneMetrics | None = None,
-    split: Split = "test",
-    draws: Draws = Draws(),
-    samplers: dict[str, Sampler] | None = None,
-    device: str = "auto",
+    output: Path, split: Split = "test", draws: Draws = Draws(), **comparison: Any
 ) -> BestOf:
     """Measure what the best of 1, 5, 10 ... samples reaches, by each metric for itself.
 
@@ -120,27 +107,19 @@ def best_of(
     choices of so many of its samples, which is unbiased; the table has the mean over transitions.
 
     Args:
-        data: The data module whose transitions are predicted.
-        models: Checkpoints of any stage by the name of their row.
-        metrics: Metrics by name.
         output: Folder for the table and the plot.
-        rewards: Terms of the training reward by name; their weighted sum is one more metric. If not
-            given, those of the checkpoints, see ``evaluate``.
-        scene: Metrics of decoded predictions against the true state.
         split: The split to score.
         draws: How many samples and transitions.
-        samplers: Samplers by row; the model's own distribution if not given.
-        device: Where to run, such as ``cpu`` or ``cuda``; ``auto`` takes a GPU if there is one.
+        **comparison: See ``Comparison``.
 
     Returns:
         The table.
     """
     figure_class()
-    compared = Comparison(data, models, metrics, rewards, scene, samplers, device)
-    scorer, console = compared.scorer, Console()
-    batches = list(compared.examples.batches(split, draws.limit))
+    compared, console = Comparison(tune=None, **comparison), Console()
+    scorer, batches = compared.scorer, list(compared.examples.batches(split, draws.limit))
     rows = {}
-    with progress_bar(console) as progress:
+    with torch.no_grad(), progress_bar(console) as progress:
         for name, row in compared.rows.items():
             tracked = progress.track(list(enumerate(batches)), description=f"drawing from {name}")
             scores = [draws.scores(row, batch, scorer, seed) for seed, batch in tracked]

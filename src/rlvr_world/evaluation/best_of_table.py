@@ -8,7 +8,7 @@ import pandas as pd
 import rich.box
 import rich.table
 
-from rlvr_world.evaluation.plots import write_lines
+from rlvr_world.evaluation.plots import Panel, write_panels
 from rlvr_world.evaluation.table import Measurement
 from rlvr_world.files import write_json, write_text
 
@@ -42,11 +42,11 @@ class BestOf(Measurement):
         write_json(folder / "best_of.json", self.plain() | {"sizes": self.sizes, "rows": rows})
         lines = pd.concat(dict(self.by_metric()), names=["metric"])
         write_text(folder / "best_of.csv", lines.add_prefix("best of ").to_csv())
-        panels = {
-            self.heading(metric): {row: (self.sizes, best) for row, *best in lines.itertuples()}
-            for metric, lines in self.by_metric()
-        }
-        write_lines(folder / "best_of.png", panels, "best of so many samples")
+        panels = []
+        for metric, by_row in self.by_metric():
+            best = {row: (self.sizes, values) for row, *values in by_row.itertuples()}
+            panels.append(Panel(self.heading(metric), "best of so many samples", best, True))
+        write_panels(folder / "best_of.png", panels)
 
     def by_metric(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Each metric that some row has, and the best scores by row."""

@@ -27,23 +27,25 @@ class Comparison:
         data: The data module whose transitions are predicted.
         models: Checkpoints of any stage by the name of their row.
         metrics: Columns by name.
-        rewards: Terms of the training reward by name; those of the checkpoints if not given.
-        scene: Metrics against the simulator's state.
+        rewards: Terms of the training reward by name; their weighted sum is the column ``reward``.
+            If not given, those that the first RLVR checkpoint among the models was trained with, or
+            else those that another one names; without any there is no such column.
+        scene: Metrics of decoded predictions against the simulator's state.
         samplers: Samplers by row; the model's own distribution if not given.
+        device: Where to run, such as ``cpu`` or ``cuda``; ``auto`` takes a GPU if there is one.
         tune: Extra rows by name, see ``evaluate``.
-        device: Where to run; ``auto`` takes a GPU if there is one.
     """
 
     def __init__(
         self,
         data: LightningDataModule,
-        models: Mapping[str, Path],
-        metrics: Mapping[str, Reward],
-        rewards: Mapping[str, Reward] | None,
-        scene: SceneMetrics | None,
-        samplers: Mapping[str, Sampler] | None,
-        device: str,
-        tune: Mapping[str, str] | None = None,
+        models: dict[str, Path],
+        metrics: dict[str, Reward],
+        rewards: dict[str, Reward] | None = None,
+        scene: SceneMetrics | None = None,
+        samplers: dict[str, Sampler] | None = None,
+        device: str = "auto",
+        tune: dict[str, str] | None = None,
     ) -> None:
         samplers, tune = samplers or {}, tune or {}
         check_names(models, samplers, tune)

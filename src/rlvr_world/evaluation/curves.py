@@ -1,7 +1,6 @@
 """The command ``analyse curves``: what runs logged, by gradient steps and by wall-clock time."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ AXES = {"gradient_steps": "gradient steps", "seconds": "seconds of training", "b
 """What curves can be plotted over."""
 
 USUAL = ("val/reward", "val/reward/lpips")
-COLUMNS = ["tag", "batches", "seconds", "value"]
+COLUMNS = ["run", "tag", "batches", "gradient_steps", "seconds", "value"]
 
 IGNORED = "hp_metric"
 """What the logger writes at the start of every file."""
@@ -49,28 +48,22 @@ def curves(
     unknown = [axis for axis in axes if axis not in AXES]
     if unknown:
         raise ValueError(f"axes: no {unknown[0]}; choose from {', '.join(AXES)}")
-    logs = {name: RunLog.read(folder) for name, folder in runs.items()}
-    logged = {tag for log in logs.values() for tag in log.points["tag"]}
+    logs = {name: read_run(folder) for name, folder in runs.items()}
+    logged = {tag for log in logs.values() for tag in log["tag"]}
     tags = tags or tuple(tag for tag in USUAL if tag in logged) or USUAL
     missing = set(tags) - logged
     if missing:
         known = ", ".join(sorted(logged))
         raise ValueError(f"tags: no run logged {min(missing)}; they logged {known}")
-    frames = {
-        name: log.after(logs[other] for other in ancestors(name, after or {}, runs))
-        for name, log in logs.items()
-    }
-    points = pd.concat(frames, names=["run"]).reset_index("run")
-    points = pd.concat([points[points["tag"] == tag] for tag in tags])
-    points = points.sort_values("run", key=lambda names: names.map(list(runs).index), kind="stable")
+    frames = []
+    for name, log in logs.items():
+        ends = [logs[other][list(AXES)].max() for other in ancestors(name, after or {}, runs)]
+        counted_on = {axis: log[axis] + sum(end[axis] for end in ends) for axis in AXES}
+        own = log.assign(run=name, **counted_on)
+        frames += [own[own["tag"] == tag] for tag in tags]
+    points = pd.concat(frames)[COLUMNS]
     save(points, output)
-    panels = [
-        Panel(tag, AXES[axis], {
-            str(run): (curve[axis].tolist(), curve["value"].tolist())
-            for run, curve in points[points["tag"] == tag].groupby("run", sort=False)
-        })
-        for tag in tags for axis in axes
-    ]  # fmt: skip
+    panels = [panel(points[points["tag"] == tag], tag, axis) for tag in tags for axis in axes]
     write_panels(output / "curves.png", panels)
     return points
 
@@ -87,82 +80,54 @@ def ancestors(name: str, after: Mapping[str, str], runs: Mapping[str, Path]) -> 
 
 
 def save(points: pd.DataFrame, output: Path) -> None:
-    """Write ``curves.json``, lists by run and tag, and ``curves.csv``."""
+    """Write ``curves.csv``, and lists by run and tag, ``curves.json``."""
     write_text(output / "curves.csv", points.to_csv(index=False))
     document: dict[str, Any] = {}
-    renamed = points.rename(columns={"value": "values"})
-    for (run, tag), curve in renamed.groupby(["run", "tag"], sort=False):
-        lists = curve.drop(columns=["run", "tag"]).to_dict(orient="list")
-        document.setdefault(str(run), {})[tag] = lists
+    lists = points.rename(columns={"value": "values"})
+    for (run, tag), curve in lists.groupby(["run", "tag"], sort=False):
+        columns = curve.drop(columns=["run", "tag"])
+        document.setdefault(str(run), {})[tag] = columns.to_dict(orient="list")
     write_json(output / "curves.json", document)
 
 
-@dataclass(frozen=True)
-class RunLog:
-    """The scalars of a run.
+def panel(points: pd.DataFrame, tag: str, axis: str) -> Panel:
+    """One tag of all runs over an axis."""
+    curves = points.groupby("run", sort=False)
+    return Panel(tag, AXES[axis], {str(run): (c[axis], c["value"]) for run, c in curves})
 
-    Args:
-        points: A line for each logged value: its tag, the batches and the seconds since the start
-            of the run, the value.
-        steps_per_batch: Gradient steps on each batch.
+
+def read_run(folder: Path) -> pd.DataFrame:
+    """The scalars of a run, from one event file for each time that it was started or resumed.
+
+    Steps that a resumed run did again are taken from the later file, and the clock stands still
+    from the last step that counts to the next file.
+
+    Returns:
+        The columns of ``curves`` but ``run``, counted from the start of the run.
+
+    Raises:
+        FileNotFoundError: The folder holds no run.
     """
-
-    points: pd.DataFrame
-    steps_per_batch: int
-
-    @classmethod
-    def read(cls, folder: Path) -> "RunLog":
-        """Read the event files of a run, one for each time that it was started or resumed.
-
-        Steps that a resumed run did again are taken from the later file, and the clock stands still
-        from the last step that counts to the next file.
-
-        Raises:
-            FileNotFoundError: The folder holds no run.
-        """
-        files, config = sorted(folder.glob("events.out.tfevents.*")), folder / "config.yaml"
-        if not files or not config.is_file():
-            raise FileNotFoundError(
-                f"{folder}: holds no run; give the folder of checkpoints/, config.yaml and events.*"
-            )
-        model = yaml.safe_load(config.read_text())["model"]
-        return cls(merged(files), model.get("init_args", {}).get("num_minibatches", 1))
-
-    @property
-    def ends(self) -> tuple[int, int, float]:
-        """The batches, gradient steps and seconds at the end of the run."""
-        batches, seconds = self.points[["batches", "seconds"]].max()
-        return int(batches), self.steps_per_batch * int(batches), seconds
-
-    def after(self, before: Iterable["RunLog"]) -> pd.DataFrame:
-        """The points, with gradient steps, counted on from the ends of the runs ``before``."""
-        ends = [log.ends for log in before]
-        batches, steps, seconds = map(sum, zip(*ends, strict=True)) if ends else (0, 0, 0.0)
-        own = self.points["batches"]
-        return pd.DataFrame({
-            "tag": self.points["tag"],
-            "batches": batches + own,
-            "gradient_steps": steps + self.steps_per_batch * own,
-            "seconds": seconds + self.points["seconds"],
-            "value": self.points["value"],
-        })  # fmt: skip
-
-
-def merged(files: Sequence[Path]) -> pd.DataFrame:
-    """The points of a run's event files, each step once."""
-    parts = [part for part in map(scalars, files) if len(part)]
-    limits = [part["batches"].min() for part in parts[1:]] + [float("inf")]
-    frames, clock = [pd.DataFrame(columns=COLUMNS)], 0.0
-    for part, limit in zip(parts, limits, strict=True):
-        kept = part[part["batches"] < limit]
-        kept = kept.assign(seconds=kept["seconds"] + clock)
-        clock = max([clock, *kept["seconds"]])
-        frames.append(kept)
-    return pd.concat(frames[1:] or frames)
+    files, config = sorted(folder.glob("events.out.tfevents.*")), folder / "config.yaml"
+    if not files or not config.is_file():
+        raise FileNotFoundError(
+            f"{folder}: holds no run; give the folder of checkpoints/, config.yaml and events.*"
+        )
+    starts = [part for part in map(scalars, files) if len(part)]
+    ends = [part["batches"].min() for part in starts[1:]] + [float("inf")]
+    parts, clock = [scalars(files[0])[:0]], 0.0
+    for part, end in zip(starts, ends, strict=True):
+        kept = part[part["batches"] < end]
+        parts.append(kept.assign(seconds=kept["seconds"] + clock))
+        clock = max([clock, *parts[-1]["seconds"]])
+    points = pd.concat(parts)
+    model = yaml.safe_load(config.read_text())["model"]
+    steps_per_batch = model.get("init_args", {}).get("num_minibatches", 1)
+    return points.assign(gradient_steps=steps_per_batch * points["batches"])
 
 
 def scalars(file: Path) -> pd.DataFrame:
-    """The points of one event file; seconds since its beginning."""
+    """What one event file holds; seconds since its beginning."""
     events = EventAccumulator(str(file), size_guidance={"scalars": 0})
     events.Reload()
     tags = [tag for tag in events.Tags()["scalars"] if tag != IGNORED]
@@ -172,4 +137,4 @@ def scalars(file: Path) -> pd.DataFrame:
         for tag in tags
         for event in events.Scalars(tag)
     ]
-    return pd.DataFrame(points, columns=COLUMNS)
+    return pd.DataFrame(points, columns=["tag", "batches", "seconds", "value"])

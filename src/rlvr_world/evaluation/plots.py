@@ -35,17 +35,6 @@ def figure_class() -> type[Any]:
     return require("matplotlib.figure", "plots", "A plot").Figure
 
 
-def write_lines(path: Path, panels: Mapping[str, Mapping[str, Line]], axis: str) -> None:
-    """Write a PNG with one panel beside another, each with named lines over a logarithmic axis.
-
-    Args:
-        path: The file.
-        panels: Lines by name, by the title of their panel.
-        axis: What the horizontal axis shows.
-    """
-    write_panels(path, [Panel(title, axis, lines, True) for title, lines in panels.items()])
-
-
 def write_panels(path: Path, panels: Sequence[Panel]) -> None:
     """Write a PNG with one panel of lines beside another."""
     width, height = PANEL_INCHES
