@@ -61,7 +61,7 @@ class Demo(Stages):
             self.steps()
 
     def config(self, name: str) -> Path:
-        """A config of the preset or of the folder above it; the packaged one if there is neither."""
+        """A config of the preset, or of the folder above it if the preset has none."""
         own, shared = (config_path(at / f"{name}.yaml") for at in (self.preset, self.preset.parent))
         return shared if shared.exists() and not own.exists() else own
 

@@ -102,7 +102,7 @@ class Stage(LightningModule):
             "version": __version__,
             "commit": code_commit(),
             "parent": self.parent,
-            "data": getattr(self.trainer.datamodule, "fingerprint", None),
+            "data": getattr(getattr(self.trainer, "datamodule", None), "fingerprint", None),
         }
 
 

@@ -110,7 +110,7 @@ class PixelError(FrameReward):
         """The error of each patch of B * G samples against their B targets, [B * G, F, h, w]."""
         members = prediction.unflatten(0, (-1, group_size(prediction, target))).float()
         error = self.error(members - target.float()[:, None]).mean(dim=-3)  # [B, G, F, H, W]
-        return F.adaptive_avg_pool2d(error.flatten(0, 1), tuple(grid))
+        return F.adaptive_avg_pool2d(error.flatten(0, 1), (grid[0], grid[1]))
 
 
 class MAE(PixelError):
