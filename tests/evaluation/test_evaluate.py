@@ -170,6 +170,14 @@ def test_the_reward_is_that_of_the_checkpoints_unless_it_is_given(files, overlai
     assert written["rewards"] == {"mae": 2.0}
 
 
+def test_what_a_checkpoint_calls_a_reward_must_be_one(files, tmp_path):
+    checkpoint = torch.load(files["rlvr"], weights_only=True)
+    checkpoint["hyper_parameters"]["rewards"] = {"mae": {"class_path": "torch.nn.Linear"}}
+    torch.save(checkpoint, tmp_path / "odd.ckpt")
+    with pytest.raises(ValueError, match=r"odd.ckpt: give `rewards`, its own do not fit"):
+        run({"rlvr": tmp_path / "odd.ckpt"}, tmp_path, rewards=None)
+
+
 def test_without_a_reward_there_is_no_column_and_nothing_to_tune_by(files, tmp_path):
     only_mle = {"mle": files["mle"]}
     table = run(only_mle, tmp_path, rewards=None)

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from argparse import ArgumentError
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -96,20 +97,28 @@ def check_names(
 
 
 def rewards_of(checkpoints: Iterable[Path]) -> dict[str, Reward]:
-    """The rewards of the first RLVR checkpoint that names some, else of any; empty without one."""
-    named: list[tuple[bool, Any]] = []
+    """The rewards of the first RLVR checkpoint that names some, else of any; empty without one.
+
+    Raises:
+        ValueError: What the checkpoint names are no rewards.
+    """
+    chosen: tuple[Path, Any] | None = None
     for path in checkpoints:
         checkpoint = load_checkpoint(path)
         terms = checkpoint.get("hyper_parameters", {}).get("rewards")
-        if terms:
-            stage = checkpoint.get("provenance", {}).get("stage")
-            named.append((stage != RLVRWorldModel.__name__, terms))
-    if not named:
+        is_trained = checkpoint.get("provenance", {}).get("stage") == RLVRWorldModel.__name__
+        if terms and (is_trained or chosen is None):
+            chosen = path, terms
+        if terms and is_trained:
+            break
+    if chosen is None:
         return {}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--rewards", type=dict[str, Reward])
-    _, terms = min(named, key=lambda pair: pair[0])
-    return parser.instantiate(parser.parse_object({"rewards": terms})).rewards
+    try:
+        return parser.instantiate(parser.parse_object({"rewards": chosen[1]})).rewards
+    except ArgumentError as error:
+        raise ValueError(f"{chosen[0]}: give `rewards`, its own do not fit: {error}") from error
 
 
 def device_name(device: torch.device) -> str:

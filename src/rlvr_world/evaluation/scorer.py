@@ -29,8 +29,7 @@ class Scorer:
         rewards: Mapping[str, Reward],
         scene: SceneMetrics | None = None,
     ) -> None:
-        self.metrics, self.rewards = RewardSet(metrics), RewardSet(rewards)
-        self.scene = scene
+        self.metrics, self.rewards, self.scene = dict(metrics), dict(rewards), scene
         columns = [*metrics, NLL, REWARD, *(scene.labels if scene else ())]
         for name in columns:
             if columns.count(name) > 1:
@@ -52,7 +51,7 @@ class Scorer:
 
     def scores(self, prediction: Prediction, target: Prediction, batch: Batch) -> dict[str, Tensor]:
         """Every column but the NLL for B * G predictions of B transitions, [B * G] on the CPU."""
-        scores = self.metrics.scores(prediction, target, batch)
+        scores = RewardSet(self.metrics).scores(prediction, target, batch)
         if self.rewards:
             scores[REWARD] = self.reward(prediction, target, batch, scores)
         if self.scene is not None:
@@ -67,13 +66,13 @@ class Scorer:
         known: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """The training reward, [B * G]; ``known`` holds scores of metrics, which may be terms."""
-        terms = {
-            name: known[name]
-            if known and name in known and same_metric(term, self.metrics[name])
-            else term.scores(prediction, target, batch)
-            for name, term in self.rewards.items()
+        shared = {
+            name: values
+            for name, values in (known or {}).items()
+            if name in self.rewards and same_metric(self.rewards[name], self.metrics[name])
         }
-        return self.rewards.total(terms)
+        own = RewardSet({name: term for name, term in self.rewards.items() if name not in shared})
+        return RewardSet(self.rewards).total(shared | own.scores(prediction, target, batch))
 
 
 def same_metric(first: Reward, second: Reward) -> bool:
