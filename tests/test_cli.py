@@ -65,35 +65,6 @@ def test_evaluate_writes_the_table(workplace):
     assert (workplace / "table/table.csv").exists()
 
 
-def test_demo_goes_from_nothing_to_the_table_and_keeps_the_tokenizer(workplace):
-    demo = (
-        "demo",
-        "pusht",
-        "--overlay",
-        "configs/trainer/debug.yaml",
-        "--folder",
-        "checkpoints/small",
-    )
-    main(demo)
-    folder = workplace / "checkpoints/small"
-    table = json.loads((folder / "table.json").read_text())
-    assert list(table["rows"]) == [
-        "copy_last", "reconstruction", "mle", "mle_tuned_sampling", "mle_equal_time", "rlvr",
-        "rlvr_tuned_sampling",
-    ]  # fmt: skip
-    stages = {"tokenizer", "mle", "rlvr", "mle_equal_time"}
-    assert stages <= set(table["seconds"])
-    assert all(table["seconds"][stage] > 0 for stage in stages)
-    times = {
-        stage: (folder / stage / "checkpoints/last.ckpt").stat().st_mtime_ns for stage in stages
-    }
-    (folder / "mle/finished.json").unlink()
-    main(demo)
-    for stage, time in times.items():
-        again = (folder / stage / "checkpoints/last.ckpt").stat().st_mtime_ns
-        assert (again == time) == (stage in {"tokenizer", "mle"})
-
-
 def test_switches_for_speed_and_the_objective_are_options(workplace):
     fit("rlvr", "--model.weights", str(checkpoint("mle")), "--model.group_size", "4",
         "--model.sampler", "rlvr_world.rl.sampler.Sampler", "--model.sampler.token_budget", "900",

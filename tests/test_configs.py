@@ -1,72 +1,87 @@
-"""Every YAML under configs/ instantiates; the small ones run in tests/test_cli.py."""
+"""Every YAML under configs/ is of a known kind and instantiates; small ones run in other tests."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from jsonargparse import ArgumentParser
-from lightning import LightningDataModule, LightningModule
-from lightning.pytorch.cli import LightningCLI
+from lightning import LightningDataModule
 from stages import ROOT, checkpoint
 from tokenizers import Tokenizer, models
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from rlvr_world import cli
+from rlvr_world.callbacks.defaults import default_callbacks
 from rlvr_world.codec import Codec
+from rlvr_world.command_line.training import TrainingCLI
 from rlvr_world.evaluation.best_of import best_of
 from rlvr_world.evaluation.evaluate import evaluate
+from rlvr_world.reward import Reward
+from rlvr_world.runs import folder_of
 from rlvr_world.video.lpips.trunks import BACKBONES
 from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
 from rlvr_world.video.tokenizer.vq_model import VQModel
 from rlvr_world.web.agent.agent import Agent
 from rlvr_world.web.agent.command import web_agent
 
-RUNS = sorted(
-    path.relative_to(ROOT)
-    for stage in ("tokenizer", "state_probe", "world_model", "rlvr")
-    for path in (ROOT / "configs" / stage).glob("*.yaml")
-)
-PARTS = {"data": LightningDataModule, "codec": Codec}
-KNOWN = {
-    "application",
-    "data",
-    "recording",
-    "codec",
-    "tokenizer",
-    "state_probe",
-    "world_model",
-    "rlvr",
-    "evaluation",
-    "best_of",
-    "trainer",
-}
+CONFIGS = ROOT / "configs"
+BASES = ("tokenizer", "state_probe", "world_model", "rlvr")
+OVERLAYS = {
+    "repetition": "rlvr", "task_specific": "rlvr", "world_model_7b": "world_model",
+    "rlvr_7b": "rlvr", "verbs": "evaluation",
+}  # fmt: skip
+DATA = ("data", "stills", "segments", "states", "tokens", "prompts", "tasks")
+PARTS = {"codec": Codec, "backbone": None, **dict.fromkeys(DATA, LightningDataModule)}
+REWARDS = ("rewards", "rewards_repetition", "metrics")
+COMMANDS = {"evaluation": evaluate, "counterfactual": evaluate, "best_of": best_of,
+            "agent": web_agent}  # fmt: skip
+FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob("*.yaml"))
+PRESETS = [path for path in FILES if path.parts[0] != "trainer"]
+
+
+def of_kind(*stems):
+    return [path for path in PRESETS if path.stem in stems]
+
+
+def layers(path):
+    """A run's config, or that which it is an overlay of and itself."""
+    base = path.with_name(f"{OVERLAYS.get(path.stem, path.stem)}.yaml")
+    return [CONFIGS / base] if base == path else [CONFIGS / base, CONFIGS / path]
+
+
+RUNS = [path for path in PRESETS if OVERLAYS.get(path.stem, path.stem) in BASES]
+
+
+def test_every_file_is_of_a_known_kind():
+    known = {*BASES, *OVERLAYS, *PARTS, *REWARDS, *COMMANDS, "recording"}
+    assert [path for path in PRESETS if path.stem not in known] == []
+    assert len(RUNS) == 41
+
+
+def test_no_file_names_a_checkpoint_of_a_preset_but_in_comments():
+    for path in FILES:
+        lines = (CONFIGS / path).read_text().splitlines()
+        assert not [line for line in lines if "checkpoints/" in line.partition("#")[0]], path
+
+
+def test_there_are_few_lines():
+    assert sum(len((CONFIGS / path).read_text().splitlines()) for path in FILES) <= 1400
 
 
 @pytest.fixture(scope="module")
-def paper_tokenizer(tmp_path_factory):
-    """A tokenizer with the paper's codes and patch size, but hardly any weights."""
-    model = VQModel(channels=[8] * 5, latent_channels=8, layers=1, attention=False)
-    folder = tmp_path_factory.mktemp("paper_tokenizer")
-    model.export(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def compressive_tokenizers(tmp_path_factory):
-    """Compressive tokenizers with the codes of the paper and of the demo, hardly any weights."""
+def tokenizers_by_preset(tmp_path_factory):
+    """Tokenizers with the codes of each preset on video, but hardly any weights."""
+    folder = tmp_path_factory.mktemp("tokenizers")
+    VQModel(channels=[8] * 5, latent_channels=8, layers=1, attention=False).export(folder / "rt1")
     options = {"channels": [8], "latent_channels": 8, "layers": 1, "stem": 8}
-    sizes = {
-        "rt1": {"attention_height": 32},
-        "metaworld": {
-            "frame_size": [64, 64], "patch_size": 2, "attention_height": 8,
-            "levels": [8, 5, 5, 5], "context_levels": [8, 5, 5, 5],
-        },
-    }  # fmt: skip
-    sizes["pusht"] = sizes["metaworld"]
-    folder = tmp_path_factory.mktemp("compressive_tokenizers")
-    for name, size in sizes.items():
-        CompressiveVQModel(**options, **size).export(folder / name)
+    small = {"frame_size": [64, 64], "patch_size": 2, "attention_height": 8,
+             "levels": [8, 5, 5, 5], "context_levels": [8, 5, 5, 5]}  # fmt: skip
+    CompressiveVQModel(**options, attention_height=32).export(folder / "rt1_multi_step")
+    CompressiveVQModel(**options, **small).export(folder / "metaworld")
+    CompressiveVQModel(**options, **small).export(folder / "pusht_multi_step")
     return folder
 
 
@@ -83,15 +98,14 @@ def text_tokenizer(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tokenizer_for(paper_tokenizer, compressive_tokenizers, text_tokenizer, pipeline):
-    """The tokenizer that a config needs, by the config's name."""
+def tokenizer_for(tokenizers_by_preset, text_tokenizer, pipeline):
+    """The tokenizer that a config needs, by its path."""
 
-    def choose(name: str) -> str:
-        if name.startswith(("textworld", "bytesized32", "web")):
-            return str(text_tokenizer)
-        if "multi_step" in name or "metaworld" in name:
-            return str(compressive_tokenizers / name.split("_")[0])
-        return str(paper_tokenizer if "rt1" in name else pipeline / checkpoint("tokenizer"))
+    def choose(path: Path) -> str:
+        video = tokenizers_by_preset / "_".join(path.parent.parts)
+        if path.parts[0] == "pusht" and not video.exists():
+            return str(pipeline / checkpoint("tokenizer"))
+        return str(video if video.exists() else text_tokenizer)
 
     return choose
 
@@ -103,20 +117,6 @@ def vgg_weights(tmp_path_factory):
     trunk = nn.Sequential(*BACKBONES["vgg"].layers())
     torch.save({f"features.{name}": value for name, value in trunk.state_dict().items()}, path)
     return path
-
-
-def test_every_folder_of_configs_is_tested():
-    assert {path.name for path in (ROOT / "configs").iterdir()} == KNOWN
-    assert len(RUNS) >= 6
-
-
-def instantiate(path: Path, *options: str) -> LightningCLI:
-    return LightningCLI(
-        LightningModule, LightningDataModule, subclass_mode_model=True, subclass_mode_data=True,
-        auto_configure_optimizers=False, save_config_callback=None, run=False,
-        args=["-c", str(path), "--trainer.accelerator", "cpu", "--trainer.logger", "false",
-              "--trainer.callbacks", "null", *options],
-    )  # fmt: skip
 
 
 QWEN = {
@@ -134,99 +134,121 @@ def small_qwen(tmp_path_factory):
     return str(folder)
 
 
+def instantiate(paths, *options) -> TrainingCLI:
+    cli.import_rooms()
+    configs = [arg for path in paths for arg in ("-c", str(path))]
+    return TrainingCLI(
+        [*configs, "--trainer.accelerator", "cpu", "--trainer.devices", "1",
+         "--trainer.strategy", "auto", "--trainer.logger", "false", *options],
+        run=False,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("path", RUNS, ids=str)
 def test_runs_instantiate(path, workplace, tokenizer_for, vgg_weights, small_qwen):
+    settings = "".join(layer.read_text() for layer in layers(path))
+    backbone = path.parent / "backbone.yaml"
+    settings += (CONFIGS / backbone).read_text() if (CONFIGS / backbone).exists() else ""
     options = []
-    if path.parts[1] in ("world_model", "rlvr"):
-        options = ["--model.codec.tokenizer", tokenizer_for(path.name)]
-    settings = (ROOT / path).read_text()
+    if "codec:" in settings:
+        options = ["--model.codec.tokenizer", tokenizer_for(path)]
+    if "weights: mle" in settings:
+        options += ["--model.weights", str(checkpoint("mle"))]
     if "LanguageModel" in settings:
         pytest.importorskip("peft", reason="peft is not installed")
         options += ["--model.backbone.source", small_qwen]
     if "VLLMSampler" in settings:
         options += ["--model.sampler.model", small_qwen]
-    if path.name.startswith("rt1") and path.parts[1] == "rlvr":
+    if path.parts[0] == "rt1" and path.stem == "rlvr":
         options += ["--model.rewards.lpips.weights", str(vgg_weights)]
-    cli = instantiate(path, *options)
-    assert sum(p.numel() for p in cli.model.parameters()) > 80_000
-    if path.name == "rt1_single_step.yaml":
-        assert cli.model.codec.vocab_size == 4375 + 256 + 2
-        assert cli.model.codec.tokens_per_frame == 320
-    if path.name == "rt1_multi_step.yaml":
-        assert cli.model.codec.vocab_size == 2 * 4375 + 256 + 2
-        assert cli.model.codec.tokens_per_frame == 80
-    if path.name == "rt1_frame.yaml":
-        assert sum(p.numel() for p in cli.model.model.parameters()) == pytest.approx(
-            104.41e6, abs=1e4
-        )
-    if path.name == "rt1_compressive.yaml":
-        assert sum(p.numel() for p in cli.model.model.parameters()) == 129_448_016
+    run = instantiate(layers(path), *options)
+    assert sum(p.numel() for p in run.model.parameters()) > 80_000
+    assert run.config.folder == folder_of(CONFIGS / path)
+    sizes = {"rt1/tokenizer.yaml": 104.41e6, "rt1/multi_step/tokenizer.yaml": 129_448_016}
+    if str(path) in sizes:
+        count = sum(p.numel() for p in run.model.model.parameters())
+        assert count == pytest.approx(sizes[str(path)], abs=1e4)
+    vocabulary = {"rt1": 4375, "rt1/multi_step": 2 * 4375}
+    if path.name != "tokenizer.yaml" and str(path.parent) in vocabulary:
+        assert run.model.codec.vocab_size == vocabulary[str(path.parent)] + 256 + 2
+        assert run.model.codec.tokens_per_frame == {"rt1": 320}.get(str(path.parent), 80)
 
 
-@pytest.mark.parametrize("kind", PARTS)
-def test_parts_instantiate(kind, workplace, tokenizer_for):
-    for path in sorted((ROOT / "configs" / kind).glob("*.yaml")):
-        settings = yaml.safe_load(path.read_text())
-        if kind == "codec":
-            settings["init_args"]["tokenizer"] = tokenizer_for(path.name)
-        parser = ArgumentParser()
-        parser.add_argument("--part", type=PARTS[kind])
-        part = parser.instantiate(parser.parse_object({"part": settings})).part
-        assert isinstance(part, PARTS[kind])
+@pytest.mark.parametrize("path", of_kind(*DATA, "codec"), ids=str)
+def test_parts_instantiate(path, workplace, tokenizer_for):
+    cli.import_rooms()
+    settings = yaml.safe_load((CONFIGS / path).read_text())
+    if path.stem == "codec":
+        settings["init_args"]["tokenizer"] = tokenizer_for(path)
+    parser = ArgumentParser()
+    parser.add_argument("--part", type=PARTS[path.stem])
+    part = parser.instantiate(parser.parse_object({"part": settings})).part
+    assert isinstance(part, PARTS[path.stem])
 
 
-def test_best_of_parse(workplace):
-    paths = sorted((ROOT / "configs/best_of").glob("*.yaml"))
-    assert len(paths) >= 2
-    for path in paths:
-        parser = ArgumentParser()
-        parser.add_function_arguments(best_of, as_group=False, sub_configs=True)
-        settings = parser.parse_path(path)
-        assert settings.draws.sizes == (1, 5, 10, 50, 100)
+@pytest.mark.parametrize("path", of_kind(*REWARDS), ids=str)
+def test_rewards_parse(path):
+    cli.import_rooms()
+    parser = ArgumentParser()
+    parser.add_argument("--rewards", type=dict[str, Reward])
+    rewards = parser.parse_object({"rewards": yaml.safe_load((CONFIGS / path).read_text())}).rewards
+    assert all(each.class_path.startswith("rlvr_world.") for each in rewards.values())
+
+
+@pytest.mark.parametrize("path", [*of_kind(*COMMANDS), *of_kind("verbs")], ids=str)
+def test_commands_parse(path):
+    cli.import_rooms()
+    command = COMMANDS[OVERLAYS.get(path.stem, path.stem)]
+    parser = ArgumentParser()
+    parser.add_argument("-c", action="config")
+    parser.add_function_arguments(command, as_group=False, sub_configs=True)
+    configs = [f"-c={layer}" for layer in layers(path)]
+    settings = parser.parse_args([*configs, "--output", "x"])
+    if command is web_agent:
+        agents = parser.instantiate(settings).agents
+        assert next(iter(agents)) == "policy_alone"
+        assert all(isinstance(agent, Agent) for agent in agents.values())
+        assert agents["policy_alone"].imaginer is None
+        assert agents["simulator"].imaginer is not None
+    else:
         assert settings.models
-
-
-def test_evaluations_parse(workplace):
-    for path in sorted((ROOT / "configs/evaluation").glob("*.yaml")):
-        parser = ArgumentParser()
-        parser.add_function_arguments(evaluate, as_group=False, sub_configs=True)
-        settings = parser.parse_path(path)
+        assert settings.rewards is None
+    if command is evaluate:
         assert settings.seeds >= 3
-        assert settings.models
+    if command is best_of:
+        assert settings.draws.sizes == (1, 5, 10, 50, 100)
 
 
-def test_web_agents_parse():
-    paths = sorted((ROOT / "configs/application").glob("web_agent*.yaml"))
-    assert len(paths) >= 2
-    for path in paths:
-        parser = ArgumentParser()
-        parser.add_function_arguments(web_agent, as_group=False, sub_configs=True)
-        settings = parser.instantiate(parser.parse_path(path))
-        assert next(iter(settings.agents)) == "policy_alone"
-        assert all(isinstance(agent, Agent) for agent in settings.agents.values())
-        assert settings.agents["policy_alone"].imaginer is None
-        assert settings.agents["simulator"].imaginer is not None
-
-
-@pytest.mark.parametrize("path", RUNS, ids=str)
-def test_runs_keep_their_last_state_whether_or_not_it_is_their_best(path):
+@pytest.mark.parametrize("path", of_kind("rlvr", "world_model"), ids=str)
+def test_runs_keep_their_last_state_whether_or_not_it_is_their_best(path, tmp_path):
     """Lightning's ``save_last`` writes nothing while the monitored metric gets worse."""
-    callbacks = yaml.safe_load((ROOT / path).read_text())["trainer"]["callbacks"]
-    kept = [c["init_args"] for c in callbacks if c["class_path"] == "ModelCheckpoint"]
-    assert [(each["filename"], "monitor" in each) for each in kept] == [
-        ("best", True),
-        ("last", False),
-    ]
+    settings = yaml.safe_load((CONFIGS / path).read_text())["trainer"]
+    own = [c["init_args"] for c in settings["callbacks"] if c["class_path"] == "ModelCheckpoint"]
+    kept = [(each["filename"], "monitor" in each) for each in own]
+    if not own:
+        module = torch.nn.Module()
+        module.monitor = "val/nll"
+        callbacks = default_callbacks(module, None, {}, tmp_path)
+        checkpoints = [c for c in callbacks if hasattr(c, "filename")]
+        kept = [(each.filename, each.monitor is not None) for each in checkpoints]
+    assert kept == [("best", True), ("last", False)]
+
+
+def test_a_copy_of_a_preset_has_runs_of_its_own(tmp_path):
+    shutil.copytree(CONFIGS / "pusht", tmp_path / "configs/mine")
+    assert folder_of(tmp_path / "configs/mine/rlvr.yaml") == Path("checkpoints/mine")
+    nested = tmp_path / "configs/mine/multi_step/rlvr.yaml"
+    assert folder_of(nested) == Path("checkpoints/mine/multi_step")
 
 
 def test_overlays_say_where_and_how_only():
-    for path in (ROOT / "configs/trainer").glob("*.yaml"):
+    for path in (CONFIGS / "trainer").glob("*.yaml"):
         assert set(yaml.safe_load(path.read_text())) == {"trainer"}
 
 
-@pytest.mark.parametrize(("name", "millions"), [("single", 120.38), ("multi", 127.10)])
+@pytest.mark.parametrize(("name", "millions"), [("rt1", 120.38), ("rt1/multi_step", 127.10)])
 def test_paper_size_of_the_world_model(name, millions, workplace, tokenizer_for):
-    path = ROOT / f"configs/world_model/rt1_{name}_step.yaml"
-    model = instantiate(path, "--model.codec.tokenizer", tokenizer_for(path.name)).model
+    path = Path(name, "world_model.yaml")
+    model = instantiate(layers(path), "--model.codec.tokenizer", tokenizer_for(path)).model
     count = sum(p.numel() for p in model.backbone.parameters())
     assert count == pytest.approx(millions * 1e6, abs=1e4)

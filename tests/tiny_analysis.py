@@ -45,19 +45,13 @@ def settings(folder, model, backbone=None, **options):
                            "action_high": [1, 1]}}  # fmt: skip
     transformer = {"class_path": "rlvr_world.nn.transformer.Transformer",
                    "init_args": {"dim": 16, "depth": 1, "heads": 2}}  # fmt: skip
-    monitor = {"class_path": "rlvr_world.callbacks.reward_monitor.RewardMonitor",
-               "init_args": {"rewards": {"mae": {"class_path": f"{VIDEO}.MAE"}}}}  # fmt: skip
-    best = {"class_path": "ModelCheckpoint",
-            "init_args": {"filename": "best", "monitor": "val/reward", "mode": "max",
-                          "save_last": True, "enable_version_counter": False}}  # fmt: skip
-    logger = {"class_path": "TensorBoardLogger", "init_args": {"save_dir": "x", "version": ""}}
     return {
         "data": data,
         "model": {
             "class_path": f"rlvr_world.modules.{model}",
             "init_args": {"codec": codec, "backbone": transformer, **options},
         },
-        "trainer": DEBUG | {"logger": logger, "callbacks": [monitor, best]},
+        "trainer": DEBUG,
     }
 
 
@@ -73,7 +67,7 @@ def prepare(folder):
     )  # fmt: skip
     evaluation = {
         "data": rlvr["data"], "models": {"mle": "x", "rlvr": "y"}, "tune": {"tuned": "rlvr"},
-        "metrics": {"mse": {"class_path": f"{VIDEO}.MSE"}}, "rewards": mae, "output": "x",
+        "metrics": {"mse": {"class_path": f"{VIDEO}.MSE"}}, "output": "x",
     }  # fmt: skip
     configs = {"mle": settings(folder, "mle.MLEWorldModel"), "rlvr": rlvr}
     for name, config in (configs | {"evaluation": evaluation}).items():

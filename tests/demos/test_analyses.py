@@ -9,7 +9,7 @@ from PIL import Image
 from tiny_analysis import prepare, record
 
 from rlvr_world.cli import main
-from rlvr_world.demos.metric_analysis import METRICS, metric_settings, monitors
+from rlvr_world.demos.analysis import METRICS, metric_settings, reward_options
 
 RLVR = ("--rlvr", "rlvr.yaml", "--evaluation", "evaluation.yaml", "--max_steps", "4")
 
@@ -95,14 +95,11 @@ def test_metrics_keep_the_settings_of_the_config_but_not_the_weights():
     )
     assert list(found) == list(METRICS)
     assert found["lpips"]["init_args"] == {"backbone": "vgg", "weight": 1.0}
-    config = {"trainer": {"callbacks": [
-        {"class_path": "rlvr_world.callbacks.reward_monitor.RewardMonitor", "init_args": {}},
-        {"class_path": "ModelCheckpoint"},
-    ]}}  # fmt: skip
-    monitor, other = monitors(config, found, "psnr")
-    weights = {k: v["init_args"]["weight"] for k, v in monitor["init_args"]["rewards"].items()}
+    _, reward, _, callback = reward_options(found, "psnr")
+    assert list(json.loads(reward)) == ["psnr"]
+    watched = json.loads(callback)["init_args"]["rewards"]
+    weights = {name: each["init_args"]["weight"] for name, each in watched.items()}
     assert weights == {"mae": 0, "mse": 0, "psnr": 1, "ssim": 0, "lpips": 0}
-    assert other == {"class_path": "ModelCheckpoint"}
 
 
 def test_wrong_input_is_named(place, monkeypatch):
@@ -115,5 +112,3 @@ def test_wrong_input_is_named(place, monkeypatch):
     with pytest.raises(ValueError, match="two data sets or more, got 1"):
         main(["analyse", "joint", *RLVR, "--data", '{"first": "data"}', "--tokenizer", "tokenizer",
               "--world_model", "mle.yaml", "--folder", "wrong"])  # fmt: skip
-    with pytest.raises(SystemExit, match=r"analyse {metrics \| group-size"):
-        main(["analyse"])

@@ -21,10 +21,12 @@ class KeptBest:
     Args:
         monitor: Its name in the logs.
         mode: Whether lower or higher is better.
+        every_n_train_steps: Optimizer steps between two checkpoints, instead of each validation.
     """
 
     monitor: str
     mode: Literal["min", "max"] = "min"
+    every_n_train_steps: int | None = None
 
 
 def default_callbacks(
@@ -68,6 +70,7 @@ def checkpoint_callbacks(folder: Path, kept: KeptBest | None) -> list[ModelCheck
     the monitored metric gets worse.
     """
     options: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False}
+    options["every_n_train_steps"] = kept and kept.every_n_train_steps
     last = ModelCheckpoint(filename="last", **options)
     if kept is None:
         return [last]

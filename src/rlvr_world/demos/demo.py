@@ -8,9 +8,8 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
-import yaml
 
-from rlvr_world.demos.stages import Stages
+from rlvr_world.demos.stages import Stages, contents
 from rlvr_world.runs import config_path, folder_of
 
 VALIDATIONS = 4
@@ -61,7 +60,7 @@ class Demo(Stages):
             self.steps()
 
     def config(self, name: str) -> Path:
-        """A config of the preset, or of the folder above it if the preset has none."""
+        """A config of the preset, or of the folder above it; the packaged one if it is missing."""
         own, shared = (config_path(at / f"{name}.yaml") for at in (self.preset, self.preset.parent))
         return shared if shared.exists() and not own.exists() else own
 
@@ -69,7 +68,7 @@ class Demo(Stages):
         """The arguments of the class that a config of the preset names."""
         if not self.config(name).exists():
             raise FileNotFoundError(f"{self.config(name)}: no such config; correct --preset")
-        return yaml.safe_load(self.config(name).read_text())["init_args"]
+        return contents(self.config(name))["init_args"]
 
     def beside_data(self, ending: str) -> Path:
         """A folder named like that of the data set, with an ending."""

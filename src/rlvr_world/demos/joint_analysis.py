@@ -37,7 +37,7 @@ class JointAnalysis(Analysis):
         self.mle_length = () if mle_steps is None else ("--trainer.max_steps", str(mle_steps))
 
     def run_all(self) -> None:
-        tokenizer = self.tokenizer
+        tokenizer = self.tokenizer.absolute()
         if tokenizer.suffix in (".yaml", ".yml"):
             self.fit("tokenizer", [tokenizer], *roots(self.data))
             tokenizer = self.checkpoint("tokenizer")

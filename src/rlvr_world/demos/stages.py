@@ -15,7 +15,7 @@ import yaml
 from rich.console import Console
 
 from rlvr_world.files import sha256, write_json
-from rlvr_world.runs import with_artefacts
+from rlvr_world.runs import config_path, with_artefacts
 
 Command = Callable[[Sequence[str]], None]
 
@@ -30,7 +30,8 @@ class Stages(ABC):
         command: Runs one command line in this process.
         folder: Where checkpoints, logs and tables go.
         overlay: YAML that is laid over the config of every stage, such as one of
-            ``configs/trainer/`` or other rewards; the option may be repeated.
+            ``configs/trainer/``; one that changes ``model``, such as other rewards, over those of
+            world models only. The option may be repeated.
     """
 
     def __init__(self, command: Command, folder: Path, overlay: list[Path] | None = None) -> None:
@@ -73,7 +74,12 @@ class Stages(ABC):
 
     def fit_command(self, run: str, configs: Sequence[Path], *options: str) -> list[str]:
         """The command line that trains a run by its configs, with the overlays laid over them."""
-        layers = [arg for path in (*configs, *self.overlay) for arg in ("-c", str(path))]
+        model = contents(configs[0]).get("model", {})
+        is_world_model = "codec" in model.get("init_args", {})
+        overlays = [
+            path for path in self.overlay if is_world_model or "model" not in contents(path)
+        ]
+        layers = [arg for path in (*configs, *overlays) for arg in ("-c", str(path))]
         return ["fit", *layers, "--folder", str(self.folder), "--run", run, *options]
 
     def fit(self, run: str, configs: Sequence[Path], *options: str) -> None:
@@ -103,6 +109,11 @@ class Stages(ABC):
         folders = ("--data.root", str(data), "--output", str(output))
         args = ("evaluate", "-c", str(config), *folders, "--seconds", json.dumps(self.seconds))
         self.run(f"Evaluation on {data}", "evaluation", *args, *options)
+
+
+def contents(config: Path) -> dict[str, Any]:
+    """What a YAML file holds."""
+    return yaml.safe_load(config_path(config).read_text())
 
 
 def digests(settings: Any) -> dict[str, str]:
