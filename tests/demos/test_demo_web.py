@@ -4,11 +4,11 @@ import json
 import shutil
 
 import pytest
+from rlvr_world.demos.web import AGENT_TASKS, TASKS, WebDemo
 from stages import ROOT
 
 from rlvr_world import cli
 from rlvr_world.cli import main
-from rlvr_world.demos.web import AGENT_TASKS, TASKS, WebDemo
 from rlvr_world.web.browser import chromium
 from rlvr_world.web.data import WebDataModule
 from rlvr_world.web.sites import miniwob
