@@ -66,5 +66,3 @@ def test_rewards_of_the_module_are_watched():
     ]
     monitor.setup(None, module, "fit")
     assert monitor.rewards is module.rewards
-    with pytest.raises(ValueError, match="Line has no rewards"):
-        RewardMonitor().setup(None, Line(), "fit")

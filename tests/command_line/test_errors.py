@@ -4,8 +4,8 @@ import pytest
 
 from rlvr_world.cli import main
 
-RUN = ("fit", "-c", "configs/rlvr/pusht_demo.yaml")
-TABLE = ("evaluate", "-c", "configs/evaluation/pusht_demo.yaml")
+RUN = ("fit", "-c", "configs/pusht/rlvr.yaml")
+TABLE = ("evaluate", "-c", "configs/pusht/evaluation.yaml")
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ TABLE = ("evaluate", "-c", "configs/evaluation/pusht_demo.yaml")
         ((*RUN, "-c", "none.yaml"), "config: File does not exist:"),
         ((*TABLE, "--seed", "3"), "there is no option seed; did you mean seeds?"),
         ((*TABLE, "--data.rot", "x"), "VideoDataModule has no argument rot; did you mean root?"),
-        ((*TABLE, "--clips", "x"), "clips: Expected a <class 'int'>, got x"),
+        ((*TABLE, "--limit", "x"), "limit: Expected a <class 'int'>, got x"),
     ],
 )
 def test_one_sentence_with_the_nearest_right_name(command, sentence, capsys):
