@@ -12,7 +12,7 @@ from rich.progress import track
 
 from benchmarks import report
 from benchmarks.harness import Row, measure
-from rlvr_world.data.manifest import write_json
+from rlvr_world.files import write_json
 
 NAMES = {
     "rollout": "the sampler beside transformers' generate",

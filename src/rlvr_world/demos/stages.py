@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from rlvr_world.data.manifest import write_json
+from rlvr_world.files import write_json
 
 Command = Callable[[Sequence[str]], None]
 

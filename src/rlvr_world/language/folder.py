@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rlvr_world.data.manifest import fingerprint, write_json
+from rlvr_world.data.manifest import fingerprint
+from rlvr_world.files import write_text
 from rlvr_world.language.manifest import TransitionManifest, TransitionSplit
 from rlvr_world.text_game.manifest import TextManifest
 from rlvr_world.web.manifest import WebManifest
@@ -69,7 +70,7 @@ def describe(folder: Path, rules: Mapping[str, Mapping[str, str]], **fields: Any
         **fields: All fields of ``TextManifest`` but the fingerprint, in which the rules count.
     """
     path = folder / "rules.json"
-    write_json(path, rules)
+    write_text(path, json.dumps(rules, indent=1, sort_keys=True) + "\n")
     hashes = shard_hashes(fields["splits"])
     hashes[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     manifest = TextManifest(fingerprint=fingerprint(hashes), **fields)

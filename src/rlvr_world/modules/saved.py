@@ -9,12 +9,9 @@ from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.modules.stage import load_checkpoint
 from rlvr_world.modules.world_model import WorldModel
-from rlvr_world.nn.export import export_model
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.video.published.folders import write_published
-from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
-from rlvr_world.video.tokenizer.tokenizer_model import KINDS, TokenizerModel, read_tokenizer
-from rlvr_world.video.tokenizer.vq_model import VQModel
+from rlvr_world.video.tokenizer.tokenizer_model import KINDS, TokenizerModel
 
 STAGES = (MLEWorldModel, RLVRWorldModel)
 """The classes that checkpoints name; Lightning loads none that is not imported."""
@@ -56,13 +53,13 @@ def export(checkpoint: Path, output: Path) -> None:
         ValueError: The model has no counterpart.
     """
     if is_tokenizer(checkpoint):
-        write_published(load_tokenizer(checkpoint), output)
+        write_published(TokenizerModel.load(checkpoint), output)
         return
     model = load_world_model(checkpoint)
     if isinstance(model.backbone, Transformer) and getattr(model.codec, "special_tokens", False):
         write_published(model.backbone, output)
         return
-    export_model(model.backbone, output)
+    model.backbone.export(output)
     tokenizer = getattr(model.codec, "tokenizer", None)
     if isinstance(tokenizer, PreTrainedTokenizerBase):
         tokenizer.save_pretrained(output)
@@ -71,9 +68,3 @@ def export(checkpoint: Path, output: Path) -> None:
 def is_tokenizer(path: Path) -> bool:
     """Whether a path is the folder of a tokenizer or a checkpoint of the tokenizer stage."""
     return path.is_dir() or any(kind in load_checkpoint(path) for kind in KINDS)
-
-
-def load_tokenizer(path: Path) -> TokenizerModel:
-    """The tokenizer in a checkpoint or folder, of whatever kind."""
-    kinds = {model.kind: model for model in (VQModel, CompressiveVQModel)}
-    return kinds[read_tokenizer(path).kind].load(path)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlvr_world.data.samples import BadSample
-from rlvr_world.data.skips import Read, Skips
+from rlvr_world.data.samples import BadSample, Read, Skips
 from rlvr_world.text_game.game_state import GameState, state_problem
 from rlvr_world.text_game.transition import WITHOUT_SCORE, Mode, Transition
 

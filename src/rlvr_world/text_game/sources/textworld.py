@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlvr_world.data.recorder import progress_bar
+from rlvr_world.jobs import progress_bar
 from rlvr_world.language.folder import describe, finished, whole_folder
 from rlvr_world.language.layouts import GAMES, canonical
 from rlvr_world.language.recorded import SPLITS, TransitionSpool, write_splits

@@ -10,7 +10,7 @@ from torch import Tensor
 from rlvr_world.types import Batch, TokenSequence
 from rlvr_world.video.codecs.action_range import DataRange, action_limits
 from rlvr_world.video.codecs.video_codec import VideoCodec
-from rlvr_world.video.tokenizer.vq_model import VQModel, load_vq_model
+from rlvr_world.video.tokenizer.vq_model import VQModel
 
 
 class FrameCodec(VideoCodec):
@@ -43,7 +43,7 @@ class FrameCodec(VideoCodec):
         special_tokens: bool = False,
         action_range: DataRange | None = None,
     ) -> None:
-        model = tokenizer if isinstance(tokenizer, VQModel) else load_vq_model(tokenizer)
+        model = tokenizer if isinstance(tokenizer, VQModel) else VQModel.load(tokenizer)
         if any(side % model.downscale for side in frame_size):
             raise ValueError(
                 f"frame_size {tuple(frame_size)} must be a multiple of the {model.downscale} "

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Literal
 
-from rlvr_world.data.recorder import progress_bar
+from rlvr_world.jobs import progress_bar
 from rlvr_world.language.folder import describe_pages, finished, whole_folder
 from rlvr_world.language.layouts import PAGES
 from rlvr_world.language.recorded import TransitionSpool, write_splits

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from rlvr_world.data.samples import BadSample
-from rlvr_world.data.skips import Read, Skips
+from rlvr_world.data.samples import BadSample, Read, Skips
 from rlvr_world.language.folder import describe_pages, finished, whole_folder
 from rlvr_world.language.layouts import PAGES
 from rlvr_world.language.recorded import TransitionSpool, write_splits
