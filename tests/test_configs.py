@@ -1,5 +1,6 @@
 """Every YAML under configs/ instantiates; the small ones run in tests/test_cli.py."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,8 @@ def test_runs_instantiate(path, workplace, tokenizer_for, vgg_weights, small_qwe
     if "VLLMSampler" in settings:
         options += ["--model.sampler.model", small_qwen]
     if path.name.startswith("rt1") and path.parts[1] == "rlvr":
+        if find_spec("lpips") is None:
+            pytest.skip("the package lpips, which holds linear layers, is missing")
         options += ["--model.rewards.lpips.weights", str(vgg_weights)]
     cli = instantiate(path, *options)
     assert sum(p.numel() for p in cli.model.parameters()) > 80_000

@@ -1,6 +1,8 @@
 """What a modality is: a two-way map between batches and token sequences."""
 
 from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -50,6 +52,26 @@ class Codec(nn.Module, ABC):
         By the part that is cut, such as ``prompt``; empty for a codec without limits.
         """
         return {}
+
+    def packed(self) -> dict[str, Any]:
+        """What a checkpoint must hold, as plain data, so that the codec needs no other file.
+
+        Entries are arguments of the constructor, except that weights stand for the path of the
+        checkpoint that holds them.
+        """
+        return {}
+
+    def export(self, backbone: Any, folder: Path) -> None:
+        """Write a sequence model of these tokens, and what reads the tokens, into a folder.
+
+        Args:
+            backbone: The ``SequenceModel``.
+            folder: The folder, which is made.
+
+        Raises:
+            ValueError: The model has no counterpart in ``transformers``.
+        """
+        backbone.export(folder)
 
     @abstractmethod
     def legal_tokens(self) -> Tensor:

@@ -173,7 +173,8 @@ class LanguageModel(SequenceModel):
                 continue
             layer, _, rest = name.partition(".base_layer")
             if rest == ".weight":
-                tensor = tensor + self.model.get_submodule(layer).get_delta_weight("default")
+                adapted: Any = self.model.get_submodule(layer)
+                tensor = tensor + adapted.get_delta_weight("default")
             yield layer + rest, tensor
 
     def read(self, ids: Tensor, padding: Tensor | None) -> tuple[Tensor, LanguageModelCache]:

@@ -77,7 +77,7 @@ def test_a_codec_reads_them_as_it_reads_frames(source):
 
 def test_other_windows_need_another_folder(source):
     write(source)
-    with pytest.raises(ValueError, match="was made with context_gap 3, not 8"):
+    with pytest.raises(ValueError, match="was made with clip_length 3, not 8"):
         tokens(
             source / "tokenizer", source / "walks", source / "tokens", context_gap=8, device="cpu"
         )

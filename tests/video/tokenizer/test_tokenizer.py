@@ -4,9 +4,9 @@ from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader, Dataset
 
+from rlvr_world.video.tokenizer import CompressiveVQModel, VQModel
 from rlvr_world.video.tokenizer.discriminator import PatchDiscriminator
 from rlvr_world.video.tokenizer.quantize import CodeUse
-from rlvr_world.video.tokenizer.vq_model import VQModel
 from rlvr_world.video.tokenizer.vq_tokenizer import VQTokenizer, flat_frames, foreground
 
 
@@ -189,6 +189,11 @@ def test_starting_weights_of_another_tokenizer_are_refused(tmp_path):
 def test_half_precision_is_refused(tmp_path):
     with pytest.raises(ValueError, match="precision"):
         fit(tokenizer(), tmp_path, precision="16-true")
+
+
+def test_a_stage_refuses_another_kind_of_tokenizer():
+    with pytest.raises(ValueError, match="VQTokenizer trains a VQModel, not a CompressiveVQModel"):
+        VQTokenizer(CompressiveVQModel((32, 32), [8], stem=4, latent_channels=8, layers=1))
 
 
 def test_code_use_by_hand():

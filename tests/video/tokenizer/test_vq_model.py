@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rlvr_world.video.tokenizer.vq_model import VQModel
+from rlvr_world.video.codecs.frame import FrameCodec
+from rlvr_world.video.tokenizer import CompressiveVQModel, TokenizerModel, VQModel
 
 SMALL = {
     "channels": [8, 16],
@@ -80,6 +81,21 @@ def test_an_exported_folder_and_a_checkpoint_give_the_same_model(tmp_path):
     assert written == {"kind": "vq_model"} | model.config
     (tmp_path / "exported/config.json").write_text(json.dumps(model.config))
     assert VQModel.load(tmp_path / "exported").fingerprint == model.fingerprint
+
+
+def test_a_world_model_holds_its_tokenizer(tmp_path):
+    model, path = small_model(), tmp_path / "world_model.ckpt"
+    codec = FrameCodec(model, (32, 48), [0, -1], [1, 2], context_frames=1)
+    checkpoint = {"state_dict": {}, "codec": {"fingerprint": codec.fingerprint} | codec.packed()}
+    torch.save(checkpoint, path)
+    packed = torch.load(path, weights_only=True)["codec"]
+    assert VQModel.load(path).fingerprint == model.fingerprint
+    assert TokenizerModel.load(path).eval().config == model.config
+    ranges = {name: packed[name] for name in ("action_low", "action_high")}
+    again = FrameCodec(path, (32, 48), context_frames=1, **ranges)
+    assert again.fingerprint == packed["fingerprint"] == codec.fingerprint
+    with pytest.raises(ValueError, match="of the kind vq_model, but a compressive_vq_model"):
+        CompressiveVQModel.load(path)
 
 
 def test_the_fingerprint_tells_weights_and_arguments_apart():

@@ -15,8 +15,9 @@ from rlvr_world.files import sha256
 from rlvr_world.video.data.action_ranges import ActionRanges
 from rlvr_world.video.data.episodes import decode_episode
 
-ShareMoving = Callable[[list[NDArray[np.float32]]], float]
-"""Of the states [T, S] of each episode of a split: the share of clips in which something moves."""
+ShareMoving = Callable[[list[NDArray[np.float32]]], float | None]
+"""Of the states [T, S] of each episode of a split: the share of clips in which something moves;
+None if episodes are too short to tell."""
 
 
 @dataclass

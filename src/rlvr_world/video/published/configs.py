@@ -11,6 +11,7 @@ from rlvr_world.nn.llama import from_llama_config, llama_config
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.video.published.weights import PublishedModel
 from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
+from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
 from rlvr_world.video.tokenizer.vq_model import VQModel
 
 FRAME, COMPRESSIVE = "CNNFSQModel256", "CompressiveVQModelFSQ"
@@ -119,7 +120,7 @@ def published_config(model: PublishedModel) -> dict[str, Any]:
     }
 
 
-def _check_exportable(model: VQModel | CompressiveVQModel) -> None:
+def _check_exportable(model: TokenizerModel) -> None:
     """Raise ``ValueError`` for a tokenizer that the published classes cannot hold."""
     ours = model.config
     only = {"stem": 1, "kernel_size": 3, "norm": "group", "normalize_codes": False}

@@ -14,9 +14,10 @@ from rlvr_world.nn.transformer import Transformer
 from rlvr_world.video.tokenizer.autoencoder import Decoder, Encoder, ResidualBlock, SelfAttention
 from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
 from rlvr_world.video.tokenizer.conditional import Conditional
+from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
 from rlvr_world.video.tokenizer.vq_model import VQModel
 
-PublishedModel = VQModel | CompressiveVQModel | Transformer
+PublishedModel = TokenizerModel | Transformer
 """Our classes for what is published."""
 
 

@@ -130,8 +130,9 @@ class CounterfactualRecorder(EpisodeRecorder):
             simulator.step(action)
 
         def act(time: int) -> Floats:
-            as_recorded = moves is None or time < given - 1
-            return recorded[clip.start + time] if as_recorded else simulator.action(moves[time])
+            if moves is None or time < given - 1:
+                return recorded[clip.start + time]
+            return simulator.action(moves[time])
 
         return simulator.film(self.settings["length"], act)
 

@@ -27,9 +27,10 @@ class MetaWorldSimulator(Simulator):
     packages = ("metaworld", "mujoco", "trimesh", "fast-simplification")
 
     @staticmethod
-    def share_moving(states: list[Floats]) -> float:
+    def share_moving(states: list[Floats]) -> float | None:
         """The share of steps from frame to frame in which the object moves by over 1 mm."""
-        return float(np.concatenate([object_moves(episode) for episode in states]).mean())
+        moves = np.concatenate([object_moves(episode) for episode in states])
+        return float(moves.mean()) if len(moves) else None
 
     def begin(self, split: str, index: int) -> dict[str, Any]:
         tasks, levels = self.settings["tasks"], self.settings["noise"]

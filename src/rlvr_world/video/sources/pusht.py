@@ -30,14 +30,14 @@ class PushTSimulator(Simulator):
     packages = ("gym-pusht", "pymunk", "pygame")
 
     @staticmethod
-    def share_moving(states: list[Floats]) -> float:
+    def share_moving(states: list[Floats]) -> float | None:
         """The share of clips at whose end the block moves.
 
         A clip is any 3 consecutive frames; the block moves at its end if it moves by over 1
         simulator pixel or 0.01 rad between the last two.
         """
-        moves = [block_moves(episode)[1:] for episode in states]
-        return float(np.concatenate(moves).mean())
+        moves = np.concatenate([block_moves(episode)[1:] for episode in states])
+        return float(moves.mean()) if len(moves) else None
 
     def begin(self, split: str, index: int) -> dict[str, Any]:
         self.env, self.view = environment(), View(**self.settings["view"])

@@ -30,8 +30,11 @@ class Simulator(ABC):
 
     @staticmethod
     @abstractmethod
-    def share_moving(states: list[Floats]) -> float:
-        """Of the states [T, S] of each episode, the share of clips in which something moves."""
+    def share_moving(states: list[Floats]) -> float | None:
+        """Of the states [T, S] of each episode, the share of clips in which something moves.
+
+        None if the episodes are too short to tell.
+        """
 
     @abstractmethod
     def begin(self, split: str, index: int) -> dict[str, Any]:

@@ -3,13 +3,12 @@
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 from transformers import get_scheduler
 
@@ -209,7 +208,8 @@ class VQTokenizer(Stage):
         wrapped = self.optimizers()
         counted = wrapped[0] if isinstance(wrapped, list) else wrapped
         (optimizer if index else counted).step()
-        cast(LRScheduler, self.trainer.lr_scheduler_configs[index].scheduler).step()
+        scheduler: Any = self.trainer.lr_scheduler_configs[index].scheduler
+        scheduler.step()
 
     def validation_step(
         self, batch: Batch, batch_idx: int, prefix: str = "val"
