@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from rlvr_world.language.answer import PHRASES
+from rlvr_world.text_game.answer import PHRASES
 from rlvr_world.text_game.game_state import GameObject
 from rlvr_world.text_game.sources.bytesized32_rows import read_rows
 from rlvr_world.text_game.transition import Transition

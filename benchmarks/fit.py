@@ -53,7 +53,7 @@ class TokenCodec(Codec):
 class EvenShare(Reward):
     """The share of even tokens, whatever the truth."""
 
-    def score(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def score(self, prediction: Tensor, target: Tensor, given: Batch) -> Tensor:
         return even_share(prediction)
 
 
@@ -66,12 +66,12 @@ def our_step(problem: Problem, device: torch.device) -> Work:
         return Transformer(**problem.model)
 
     optimizer = partial(torch.optim.AdamW, lr=LEARNING_RATE)
-    weights = checkpoint(MLEWorldModel(codec, backbone, optimizer), folder, device)
+    mle = MLEWorldModel(codec=codec, backbone=backbone, optimizer=optimizer)
     model = RLVRWorldModel(
-        codec,
-        backbone,
-        {"even": EvenShare()},
-        weights=weights,
+        codec=codec,
+        backbone=backbone,
+        rewards={"even": EvenShare()},
+        weights=checkpoint(mle, folder, device),
         optimizer=optimizer,
         group_size=problem.group,
         num_minibatches=problem.minibatches,

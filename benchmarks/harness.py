@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks.memory import Peak, held
-from rlvr_world.evaluation.evaluate import device_name
+from rlvr_world.evaluation.comparison import device_name
 
 Work = Callable[[], int]
 """One whole run of a contender; returns how many units (tokens, clips, frames) it made."""

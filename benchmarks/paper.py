@@ -151,10 +151,10 @@ def step_work(
 
     options = {"precision": "bf16-mixed"} if args.device.type == "cuda" else {}
     model = RLVRWorldModel(
-        codec,
-        backbone,
-        rewards,
-        weights=checkpoint(MLEWorldModel(codec, backbone), folder, args.device),
+        codec=codec,
+        backbone=backbone,
+        rewards=rewards,
+        weights=checkpoint(MLEWorldModel(codec=codec, backbone=backbone), folder, args.device),
         group_size=sizes["group"],
         num_minibatches=MINIBATCHES,
         sampler=Sampler(compiled=args.compiled),
@@ -163,8 +163,15 @@ def step_work(
     loader = DataLoader(rows, batch_size=len(rows))
 
     def work() -> int:
-        trainer(folder, args.device, MINIBATCHES, **options).fit(model, loader)
-        notes.update({f"{name}, s": seconds for name, seconds in model.seconds.items()})
+        runner = trainer(folder, args.device, MINIBATCHES, **options)
+        runner.fit(model, loader)
+        notes.update(
+            {
+                f"{name.removeprefix('time/')}, s": float(seconds)
+                for name, seconds in runner.logged_metrics.items()
+                if name.startswith("time/")
+            }
+        )
         return len(rows) * sizes["group"]
 
     return work

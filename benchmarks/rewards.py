@@ -17,8 +17,8 @@ from typing import Any
 
 from benchmarks.answers import GROUP, answers, generated, published, slow_answers
 from benchmarks.harness import Case, Contender, Work
-from rlvr_world.language.answer import PHRASES
 from rlvr_world.language.judge import Rule
+from rlvr_world.text_game.answer import PHRASES
 from rlvr_world.text_game.game_state import GameState
 from rlvr_world.text_game.rewards import StateMatch, TaskSpecific, TextGameReward
 from rlvr_world.text_game.transition import Transition, apply
@@ -100,7 +100,7 @@ def scored_part(reward: TextGameReward, part: slice) -> int:
 
 def scored(reward: TextGameReward, steps: Sequence[Transition], texts: Sequence[str]) -> int:
     """Scores the answers to some steps of which, as in a new batch, nothing is known yet."""
-    return len(reward.group_score(texts, fresh(steps)))
+    return len(reward.scores(texts, fresh(steps), {}))
 
 
 def fresh(steps: Sequence[Transition]) -> list[Transition]:

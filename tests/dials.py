@@ -40,7 +40,7 @@ class DialCodec(Codec):
 class DialsRight(Reward):
     """The share of dials that stand where they should."""
 
-    def score(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def score(self, prediction: Tensor, target: Tensor, given: Batch) -> Tensor:
         return (prediction == target).float().mean(dim=1)
 
 

@@ -1,10 +1,6 @@
 """A toy text game: lamps in a row, of which each action switches one or none."""
 
-from tempfile import TemporaryFile
-
-from rlvr_world.language.folder import describe
-from rlvr_world.language.layouts import GAMES
-from rlvr_world.language.recorded import TransitionSpool, write_splits
+from rlvr_world.language.recorded import recording
 from rlvr_world.text_game.transition import Transition
 
 
@@ -33,14 +29,13 @@ def step(on, action, game="lamps", mode="full"):
 
 def write_root(root, splits, rules=None, seed=0):
     """A folder as the recorders write it, from lists of transitions by split."""
-    root.mkdir(parents=True, exist_ok=True)
-    with TemporaryFile() as file:
-        spool = TransitionSpool(file, GAMES)
+    if rules is None:
+        rules = {"lamps": {"objects": "o", "actions": "a", "score": "s"}}
+    with recording(root) as spool:
         for split, transitions in splits.items():
             for transition in transitions:
                 spool.add(transition, split, scope=split)
-        found = write_splits(root, spool, lambda entry: entry.unit, seed)
-    if rules is None:
-        rules = {"lamps": {"objects": "o", "actions": "a", "score": "s"}}
-    fields = {"source": "toy", "settings": {}, "versions": {}, "rows": {}}
-    return describe(root, rules, splits=found, **fields)
+        return spool.finish(
+            lambda entry: entry.unit, seed, source="toy", settings={}, rows={},
+            documents={"rules.json": rules},
+        )  # fmt: skip

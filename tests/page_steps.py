@@ -1,12 +1,8 @@
 """Steps on small web pages: a shop's page by hand, a toy page of boxes, and random pages."""
 
-from tempfile import TemporaryFile
-
 from hypothesis import strategies as st
 
-from rlvr_world.language.folder import describe_pages
-from rlvr_world.language.layouts import PAGES
-from rlvr_world.language.recorded import TransitionSpool, write_splits
+from rlvr_world.language.recorded import recording
 from rlvr_world.web.page import WebTransition
 from rlvr_world.web.tree import Element
 
@@ -54,14 +50,11 @@ def tick(on, action, task="boxes"):
 
 def write_pages(root, splits, seed=0):
     """A folder as the recorders write it, from lists of transitions by split."""
-    root.mkdir(parents=True, exist_ok=True)
-    with TemporaryFile() as file:
-        spool = TransitionSpool(file, PAGES)
+    with recording(root) as spool:
         for split, transitions in splits.items():
             for transition in transitions:
                 spool.add(transition, split, scope=split)
-        found = write_splits(root, spool, lambda entry: entry.unit, seed)
-    return describe_pages(root, source="toy", settings={}, versions={}, rows={}, splits=found)
+        return spool.finish(lambda entry: entry.unit, seed, source="toy", settings={}, rows={})
 
 
 odd_texts = ["it's", 'say "x"', "two\nlines", "a b: c", "key:", " ", "[3] x", "\\", "\\n"]

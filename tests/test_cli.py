@@ -46,7 +46,7 @@ def test_tensorboard_shows_what_the_stages_do(workplace):
 
 def test_evaluate_writes_the_table(workplace):
     models = json.dumps({name: str(checkpoint(name)) for name in ("mle", "rlvr")})
-    options = ("--models", models, "--seeds", "2", "--search.clips", "2")
+    options = ("--models", models, "--seeds", "2", "--search.limit", "2")
     main(["evaluate", "-c", "configs/evaluation/pusht_demo.yaml", "--output", "table", *options])
     table = json.loads((workplace / "table/table.json").read_text())
     assert list(table["rows"]) == [
@@ -61,7 +61,7 @@ def test_evaluate_writes_the_table(workplace):
     assert table["rows"]["mle"]["nll"][0] > 0
     assert table["seeds"] == 2
     assert table["samples"] == 16
-    assert (workplace / "table/filmstrip.png").stat().st_size > 1000
+    assert (workplace / "table/predictions.png").stat().st_size > 1000
     assert (workplace / "table/table.csv").exists()
 
 

@@ -19,7 +19,7 @@ import rlvr_world
 from rlvr_world.reward import Reward, RewardSet
 from rlvr_world.text_game.rewards import TextGameReward
 from rlvr_world.text_game.transition import Transition
-from rlvr_world.video.rewards.frames import MAE, FrameReward
+from rlvr_world.video.rewards.frames import MAE, VideoReward
 from rlvr_world.video.rewards.motion import PairReward
 from rlvr_world.video.rewards.physics import ProbedDistance
 from rlvr_world.video.scenes.state_probe import StateProbe
@@ -76,7 +76,7 @@ def pages() -> tuple[list[str], list[WebTransition]]:
 
 EXAMPLES = {
     PairReward: neighbours,
-    FrameReward: frames,
+    VideoReward: frames,
     TextGameReward: answers,
     WebPageReward: pages,
 }
@@ -105,33 +105,33 @@ def take(batch, rows: list[int]):
 
 
 def test_one_finite_score_per_sample(reward, example):
-    scores = reward.score(*example)
+    scores = reward.score(*example, {})
     assert scores.shape == (4,)
     assert scores.dtype == torch.float32
     assert scores.isfinite().all()
 
 
 def test_the_right_prediction_scores_best(reward, example):
-    scores = reward.score(*example) * (1 if reward.higher_is_better else -1)
+    scores = reward.score(*example, {}) * (1 if reward.higher_is_better else -1)
     assert (scores[0] > scores[1:]).all()
 
 
 def test_samples_are_scored_independently(reward, example):
     order = [2, 0, 3, 1]
-    permuted = reward.score(*(take(batch, order) for batch in example))
-    torch.testing.assert_close(permuted, reward.score(*example)[order])
+    permuted = reward.score(*(take(batch, order) for batch in example), {})
+    torch.testing.assert_close(permuted, reward.score(*example, {})[order])
 
 
 def test_nothing_is_saved_and_copies_score_alike(reward, example):
-    expected = reward.score(*example)
+    expected = reward.score(*example, {})
     assert reward.state_dict() == {}
     assert list(reward.parameters()) == []
     for twin in (copy.deepcopy(reward), pickle.loads(pickle.dumps(reward))):
-        assert torch.equal(twin.score(*example), expected)
+        assert torch.equal(twin.score(*example, {}), expected)
 
 
 def test_running_mean_weighs_every_sample_alike(reward, example):
-    scores = reward.score(*example)
+    scores = reward.score(*example, {})
     reward.reset()
     for part in (scores[:1], scores[1:]):
         reward.update(part)
@@ -141,11 +141,12 @@ def test_running_mean_weighs_every_sample_alike(reward, example):
 def test_a_shared_target_equals_a_repeated_one(reward, example):
     predictions, targets = example
     shared, repeated = take(targets, [0, 3]), take(targets, [0, 0, 3, 3])
-    grouped = reward.group_score(predictions, shared)
-    torch.testing.assert_close(grouped, reward.score(predictions, repeated))
-    torch.testing.assert_close(RewardSet({"it": reward}).scores(predictions, shared)["it"], grouped)
+    grouped = reward.scores(predictions, shared, {})
+    torch.testing.assert_close(grouped, reward.score(predictions, repeated, {}))
+    in_a_set = RewardSet({"it": reward}).scores(predictions, shared, {})["it"]
+    torch.testing.assert_close(in_a_set, grouped)
     with pytest.raises(ValueError, match=r"4 predictions for 3 targets.* multiple"):
-        reward.group_score(predictions, take(targets, [0, 1, 2]))
+        reward.scores(predictions, take(targets, [0, 1, 2]), {})
 
 
 def test_weight_and_label(reward):

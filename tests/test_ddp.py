@@ -35,9 +35,10 @@ def run(model, steps):
 
 
 torch.manual_seed(0)
-mle = MLEWorldModel(DialCodec(), backbone, adam)
+mle = MLEWorldModel(codec=DialCodec(), backbone=backbone, optimizer=adam)
 run(mle, 4).save_checkpoint(folder / "mle.ckpt")
-rl = RLVRWorldModel(DialCodec(), backbone, {{"right": DialsRight()}}, folder / "mle.ckpt", adam,
+rl = RLVRWorldModel(codec=DialCodec(), backbone=backbone, rewards={{"right": DialsRight()}},
+                    weights=folder / "mle.ckpt", optimizer=adam,
                     group_size=4, num_minibatches=2, temperature_lr=1e-2)
 seen = []
 rollout = rl.rollout

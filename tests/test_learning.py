@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.rl.credit import FrameCredit
+from rlvr_world.rl.credit import Credit
 from rlvr_world.rl.grpo import GRPO
 from rlvr_world.rl.sampler import Sampler
 
@@ -28,6 +28,11 @@ def trainer(folder, steps, **options):
     )  # fmt: skip
 
 
+def mle():
+    fast = partial(torch.optim.AdamW, lr=1e-2)
+    return MLEWorldModel(codec=DialCodec(), backbone=BACKBONE, optimizer=fast)
+
+
 def rlvr(weights, **options):
     torch.manual_seed(0)
     settings = {
@@ -37,7 +42,11 @@ def rlvr(weights, **options):
         "optimizer": ADAM,
     }
     return RLVRWorldModel(
-        DialCodec(), BACKBONE, {"right": DialsRight()}, weights=weights, **(settings | options)
+        codec=DialCodec(),
+        backbone=BACKBONE,
+        rewards={"right": DialsRight()},
+        weights=weights,
+        **(settings | options),
     )
 
 
@@ -45,7 +54,7 @@ def rlvr(weights, **options):
 def mle_checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mle")
     torch.manual_seed(0)
-    model = MLEWorldModel(DialCodec(), BACKBONE, partial(torch.optim.AdamW, lr=1e-2))
+    model = mle()
     runner = trainer(folder, 256)
     before = nll(model)
     runner.fit(model, DialData())
@@ -60,7 +69,7 @@ def test_a_run_whose_metric_gets_worse_keeps_its_last_state(tmp_path):
         ModelCheckpoint(filename="best", monitor="step", mode="min", **names),
         ModelCheckpoint(filename="last", **names),
     ]
-    model = MLEWorldModel(DialCodec(), BACKBONE, partial(torch.optim.AdamW, lr=1e-2))
+    model = mle()
     runner = Trainer(
         max_epochs=3, limit_train_batches=4, accelerator="cpu", logger=False, callbacks=keep,
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
@@ -85,7 +94,7 @@ def nll(model):
 def accuracy(model):
     batch = validation_batch()
     prediction = model.predict(batch, generator=torch.Generator().manual_seed(0))
-    return float(DialsRight().score(prediction, batch["next_state"]).mean())
+    return float(DialsRight().score(prediction, batch["next_state"], batch).mean())
 
 
 def test_rlvr_raises_the_reward_above_mle(mle_checkpoint, tmp_path):
@@ -99,8 +108,8 @@ def test_rlvr_raises_the_reward_above_mle(mle_checkpoint, tmp_path):
 
 
 def test_patches_of_text_are_refused():
-    with pytest.raises(ValueError, match="per_patch is for tokens with a place; those of Dial"):
-        rlvr(None, credit=FrameCredit(per_frame=True, per_patch=True))
+    with pytest.raises(ValueError, match="`to: patch` is for codecs whose tokens lie in a grid"):
+        rlvr(None, credit=Credit(to="patch"))
 
 
 @pytest.mark.parametrize("temperature_lr", [None, 0.02])
@@ -195,7 +204,10 @@ def test_checkpoint_of_another_codec_is_named(mle_checkpoint, tmp_path):
 
 def test_checkpoint_of_another_size_is_named(mle_checkpoint, tmp_path):
     model = RLVRWorldModel(
-        DialCodec(), partial(Transformer, dim=32, heads=4), {"right": DialsRight()}, mle_checkpoint
+        codec=DialCodec(),
+        backbone=partial(Transformer, dim=32, heads=4),
+        rewards={"right": DialsRight()},
+        weights=mle_checkpoint,
     )
     with pytest.raises(ValueError, match=r"last\.ckpt: does not fit this RLVRWorldModel"):
         trainer(tmp_path, 1).fit(model, DialData())

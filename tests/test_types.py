@@ -20,7 +20,8 @@ def test_prompt_and_end_by_hand():
 
 def test_positions_behind_the_last_predicted_one_are_not_computed():
     torch.manual_seed(0)
-    model = MLEWorldModel(DialCodec(), partial(Transformer, dim=16, depth=2, heads=2))
+    backbone = partial(Transformer, dim=16, depth=2, heads=2)
+    model = MLEWorldModel(codec=DialCodec(), backbone=backbone)
     ids, mask = torch.randint(DIGITS, (4, 40)), torch.zeros(4, 40, dtype=torch.bool)
     mask[:, 5:8], mask[1, 8] = True, True
     sequence, lengths = TokenSequence(ids, mask), []

@@ -24,8 +24,9 @@ def in_processes(
     processes: int,
     start: Callable[..., Any] | None = None,
     start_args: tuple[Any, ...] = (),
+    in_order: bool = False,
 ) -> Iterator[R]:
-    """Call a function once for each job, and yield what it returns as jobs end.
+    """Call a function once for each job, and yield what it returns.
 
     Args:
         function: What to call; spawned processes must be able to import it.
@@ -34,6 +35,7 @@ def in_processes(
             one process or one job.
         start: Called once in each spawned process.
         start_args: The arguments of ``start``.
+        in_order: Yield in the order of the jobs, not as they end.
     """
     if processes == 1 or len(jobs) < 2:
         yield from (function(*job) for job in jobs)
@@ -41,7 +43,8 @@ def in_processes(
     with ProcessPoolExecutor(processes, get_context("spawn"), start, start_args) as pool:
         futures = [pool.submit(function, *job) for job in jobs]
         try:
-            yield from (future.result() for future in as_completed(futures))
+            for future in futures if in_order else as_completed(futures):
+                yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
 

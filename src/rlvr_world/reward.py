@@ -1,20 +1,23 @@
-"""What a reward is: a torchmetrics ``Metric`` with one score per sample."""
+"""What a reward is: a torchmetrics ``Metric`` with one score for each prediction."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sized
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from rlvr_world.types import Prediction
+from rlvr_world.types import WHOLE, Batch, Detail, Prediction
 
 
 class Reward(Metric, ABC):
-    """A metric of one prediction against the truth, usable as a reward and as an evaluation.
+    """A metric of predictions against the truth, usable as a reward and as an evaluation.
 
-    A subclass writes ``score`` and, where smaller is better, ``higher_is_better = False``. The base
-    class keeps the running mean over samples, reduced over ranks, and carries the weight.
+    A subclass writes ``score`` and, where smaller is better, ``higher_is_better = False``. It
+    overrides ``scores``, too, if it can share work among predictions of one target or can score
+    frames and patches. The base class keeps the running mean over samples, reduced over ranks, and
+    carries the weight.
 
     Args:
         weight: Factor of this metric in the total reward of a ``RewardSet``.
@@ -22,6 +25,8 @@ class Reward(Metric, ABC):
 
     higher_is_better = True
     full_state_update = False
+    total: Tensor
+    count: Tensor
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
@@ -40,57 +45,87 @@ class Reward(Metric, ABC):
         return type(self).__name__
 
     @abstractmethod
-    def score(self, prediction: Prediction, target: Prediction) -> Tensor:
-        """The metric of each sample, [B], in its own natural sign and unit."""
+    def score(self, prediction: Prediction, target: Prediction, given: Batch) -> Tensor:
+        """The metric of each sample, [N] float, in its own natural sign and unit.
 
-    def group_score(self, prediction: Prediction, target: Prediction) -> Tensor:
-        """The score of each of B * G predictions against one of B targets, [B * G].
-
-        Target b belongs to the predictions b * G to b * G + G - 1. Repeats the targets; a metric
-        that can share its work on a target overrides this.
+        Args:
+            prediction: N predictions, as the codec decodes them.
+            target: The true next state of each.
+            given: The batch that they were made from, with N entries each: the given frames, the
+                actions, whatever the data module yields.
         """
-        group = group_size(prediction, target)
-        if group > 1 and isinstance(target, Tensor):
-            target = target.repeat_interleave(group, dim=0)
-        elif group > 1:
-            target = [state for state in target for _ in range(group)]
-        return self.score(prediction, target)
 
-    def group_frame_scores(self, prediction: Prediction, target: Prediction) -> Tensor:
-        """The metric of each frame of B * G predictions against B targets, [B * G, F].
-
-        Raises:
-            ValueError: The metric is not one of single frames.
-        """
-        raise ValueError(
-            f"{self.label} scores whole predictions, not single frames: leave out credit of the "
-            "model, or this reward"
-        )
-
-    def group_patch_scores(
-        self, prediction: Prediction, target: Prediction, grid: Sequence[int]
+    def scores(
+        self, prediction: Prediction, target: Prediction, given: Batch, detail: Detail = WHOLE
     ) -> Tensor:
-        """The metric around each patch of the frames of B * G predictions, [B * G, F, h, w].
+        """The metric of B * G predictions of B transitions.
 
-        The mean over patches is the score of the frame, or nearly, where patches share places of a
-        feature map. A metric that is not a sum over places has that score everywhere.
+        Transition b belongs to the predictions b * G to b * G + G - 1. This implementation repeats
+        it G times and calls ``score``.
 
         Args:
             prediction: B * G predictions.
-            target: B targets.
-            grid: Number of patches over the height and the width of a frame.
+            target: B true next states.
+            given: The batch of B transitions.
+            detail: What is scored: predictions, their frames, or patches of their frames.
+
+        Returns:
+            [B * G], for frames [B * G, F], for patches [B * G, F, h, w].
+
+        Raises:
+            ValueError: The metric does not score in such detail.
         """
-        scores = self.group_frame_scores(prediction, target)
-        return scores[..., None, None].expand(*scores.shape, *grid)
+        if detail.by != "prediction":
+            raise ValueError(
+                f"{self.label} scores whole predictions, not each {detail.by}: leave out credit of "
+                "the model, or this reward"
+            )
+        group = group_size(prediction, target)
+        return self.score(prediction, repeat(target, group), repeat(given, group))
 
     def update(self, scores: Tensor) -> None:
-        """Add per-sample scores [B] to the running mean."""
+        """Add scores of samples [N] to the running mean."""
         self.total += scores.detach().float().sum()
         self.count += scores.numel()
 
     def compute(self) -> Tensor:
         """The mean over all samples of all ranks since the last reset."""
         return self.total / self.count
+
+
+class RewardSet(nn.ModuleDict):
+    """The weighted sum of named rewards; a metric where smaller is better counts negatively.
+
+    Args:
+        rewards: Rewards by the name under which each is logged; there may be none.
+    """
+
+    def __init__(self, rewards: Mapping[str, Reward] | None = None) -> None:
+        super().__init__(dict(rewards or {}))
+
+    def scores(
+        self, prediction: Prediction, target: Prediction, given: Batch, detail: Detail = WHOLE
+    ) -> dict[str, Tensor]:
+        """Each reward's own scores of B * G predictions by name, see ``Reward.scores``.
+
+        Raises:
+            ValueError: A reward returns something else than one finite number for each.
+        """
+        return {
+            name: checked(
+                f"rewards.{name}: {type(reward).__name__}.score",
+                reward.scores(prediction, target, given, detail),
+                len(prediction),
+                given,
+                detail,
+            )
+            for name, reward in self.items()
+        }
+
+    def total(self, scores: Mapping[str, Tensor]) -> Tensor:
+        """The reward to maximise, shaped as the scores are."""
+        signs = {name: 1.0 if r.higher_is_better else -1.0 for name, r in self.items()}
+        return torch.stack([signs[n] * self[n].weight * scores[n] for n in self]).sum(dim=0)
 
 
 def group_size(prediction: Sized, target: Sized) -> int:
@@ -103,36 +138,47 @@ def group_size(prediction: Sized, target: Sized) -> int:
     return len(prediction) // len(target)
 
 
-class RewardSet(nn.ModuleDict):
-    """The weighted sum of named rewards; a metric where smaller is better counts negatively.
+def repeat(values: Any, group: int) -> Any:
+    """Each of B entries ``group`` times, of a tensor, a list, or every field of a batch."""
+    if group == 1:
+        return values
+    if isinstance(values, Mapping):
+        return {name: repeat(field, group) for name, field in values.items()}
+    if isinstance(values, Tensor):
+        return values.repeat_interleave(group, dim=0)
+    if isinstance(values, list | tuple):
+        return [value for value in values for _ in range(group)]
+    return values
+
+
+def checked(what: str, scores: Any, count: int, given: Batch, detail: Detail = WHOLE) -> Tensor:
+    """Scores as they came, if they are what the contract of ``Reward.scores`` asks for.
 
     Args:
-        rewards: Rewards by the name under which each is logged.
+        what: The method that returned them, for the error message.
+        scores: What it returned.
+        count: The number of predictions.
+        given: The batch of transitions.
+        detail: What was scored.
+
+    Raises:
+        ValueError: They are not one finite floating-point number for each prediction.
     """
-
-    def __init__(self, rewards: Mapping[str, Reward]) -> None:
-        if not rewards:
-            raise ValueError("rewards: at least one reward is needed")
-        super().__init__(dict(rewards))
-
-    def scores(self, prediction: Prediction, target: Prediction) -> dict[str, Tensor]:
-        """Each reward's own score by name, [B * G], of B * G predictions for B targets.
-
-        Target b belongs to the predictions b * G to b * G + G - 1.
-        """
-        return {name: reward.group_score(prediction, target) for name, reward in self.items()}
-
-    def frame_scores(self, prediction: Prediction, target: Prediction) -> dict[str, Tensor]:
-        """Each reward's own score of each frame by name, [B * G, F]."""
-        return {name: r.group_frame_scores(prediction, target) for name, r in self.items()}
-
-    def patch_scores(
-        self, prediction: Prediction, target: Prediction, grid: Sequence[int]
-    ) -> dict[str, Tensor]:
-        """Each reward's own score of each patch by name, [B * G, F, h, w]."""
-        return {name: r.group_patch_scores(prediction, target, grid) for name, r in self.items()}
-
-    def total(self, scores: Mapping[str, Tensor]) -> Tensor:
-        """The reward to maximise, shaped as such scores are."""
-        signs = {name: 1.0 if r.higher_is_better else -1.0 for name, r in self.items()}
-        return sum(signs[name] * self[name].weight * scores[name] for name in self)
+    wanted = f"one float for each of the {count} predictions, a tensor of shape [{count}]"
+    if detail.by != "prediction":
+        wanted = f"one float for each {detail.by} of the {count} predictions"
+    if not isinstance(scores, Tensor):
+        raise ValueError(f"{what} must return {wanted}; it returned {type(scores).__name__}")
+    dimensions = {"prediction": 1, "frame": 2, "patch": 4}[detail.by]
+    if scores.ndim != dimensions or len(scores) != count:
+        raise ValueError(f"{what} must return {wanted}; its shape is {list(scores.shape)}")
+    if not scores.is_floating_point():
+        raise ValueError(f"{what} must return {wanted}; it holds {scores.dtype}: use .float()")
+    finite = scores.detach().isfinite().flatten(1).all(dim=1) if scores.ndim > 1 else None
+    finite = scores.detach().isfinite() if finite is None else finite
+    if not finite.all():
+        row = int((~finite).int().argmax())
+        keys = given.get("key", range(count))
+        key = keys[row * len(keys) // count]
+        raise ValueError(f"{what} must return finite numbers; it returned {scores[row]} for {key}")
+    return scores

@@ -5,7 +5,7 @@ of one frame, F predicted frames, C channels, H height, W width, V vocabulary, A
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -16,6 +16,21 @@ codecs with a context frame ``context`` uint8 [B, C, H, W] or ``context_tokens``
 
 Prediction = Any
 """What a codec decodes: float frames [B, F, C, H, W] in [0, 1], or a list of B states."""
+
+
+class Detail(NamedTuple):
+    """How finely predictions are scored.
+
+    ``by`` says what has a score of its own: a prediction, a frame of it, or a patch of a frame, of
+    which there are ``grid[0]`` over its height and ``grid[1]`` over its width.
+    """
+
+    by: Literal["prediction", "frame", "patch"] = "prediction"
+    grid: tuple[int, int] = (1, 1)
+
+
+WHOLE = Detail()
+"""One score for each prediction."""
 
 
 class TokenSequence(NamedTuple):
@@ -66,10 +81,14 @@ class Rollout(NamedTuple):
     reference_log_probs: Tensor  # [B * G, T] under the frozen reference
     importance: Tensor  # [B * G, T], factor of each token's loss
     trained: Tensor  # [B * G, T] bool, the predicted tokens that the loss counts
+    scores: dict[str, Tensor]  # [B * G, ...] of each reward by its name
     rewards: Tensor  # [B * G]
     advantages: Tensor  # [B * G, 1], or [B * G, T] where each token has its own
 
     def select(self, rows: Tensor | slice) -> "Rollout":
         """The predictions at the given row indices."""
-        sequence, *fields = self
-        return Rollout(sequence.select(rows), *(field[rows] for field in fields))
+        fields = self._asdict() | {
+            "sequence": self.sequence.select(rows),
+            "scores": {name: scores[rows] for name, scores in self.scores.items()},
+        }
+        return Rollout(**{n: f[rows] if isinstance(f, Tensor) else f for n, f in fields.items()})

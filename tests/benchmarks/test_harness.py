@@ -1,12 +1,12 @@
 import json
-import time
-from multiprocessing import get_context
+from multiprocessing import Pipe, get_context
 from pathlib import Path
+from threading import Condition
 
 import pytest
 import torch
 
-from benchmarks import data, harness, tokenizer
+from benchmarks import data, harness, memory, tokenizer
 from benchmarks.__main__ import main
 from benchmarks.diffusers_vq import diffusers_model
 from benchmarks.harness import Case, Contender, Unavailable, measure
@@ -87,34 +87,56 @@ def test_contenders_must_do_the_same_work(clock):
         measure(case, CPU)
 
 
-def holding(mib):
-    """Work that holds so much memory for a moment."""
+def test_memory_is_the_rise_of_each_contender(monkeypatch):
+    """Memory is 100 MiB, and what a contender holds until somebody has looked twice."""
+    used, looks, looked = [100], [0], Condition()
 
-    def work():
-        block = bytearray(b"x") * (mib * MIB)
-        time.sleep(0.05)
-        return len(block) // len(block)
+    def resident():
+        with looked:
+            looks[0] += 1
+            looked.notify_all()
+        return used[0] * MIB
 
-    return work
+    def holding(mib):
+        def work():
+            used[0] += mib
+            with looked:
+                seen = looks[0]
+                assert looked.wait_for(lambda: looks[0] > seen + 1, timeout=60)
+            used[0] -= mib
+            return 1
+
+        return work
+
+    monkeypatch.setattr(memory, "resident", resident)
+    rival = Contender("B", lambda: holding(60))
+    case = Case("c", "", "blocks", Contender("A", lambda: holding(1)), (rival,))
+    (row,) = measure(case, CPU, rounds=0, warm_ups=0)
+    assert row.ours.memory == 1 * MIB
+    assert row.theirs.memory == 60 * MIB
 
 
-def in_a_worker():
-    worker = get_context("fork").Process(target=holding(40))
-    worker.start()
-    worker.join()
-    return 1
+def hold(pipe):
+    """Hold 40 MiB, say so, and end when the other end of the pipe answers."""
+    block = bytearray(b"x") * (40 * MIB)
+    pipe.send(len(block))
+    pipe.recv()
 
 
 @needs_proc
-@pytest.mark.parametrize("rival", [holding(60), in_a_worker], ids=["own", "worker"])
-def test_memory_is_the_rise_of_each_contender(rival):
-    case = Case(
-        "c", "", "blocks", Contender("A", lambda: holding(1)), (Contender("B", lambda: rival),)
-    )
-    (row,) = measure(case, CPU, rounds=1)
-    expected = 60 if rival is not in_a_worker else 40
-    assert row.ours.memory < 15 * MIB
-    assert expected * MIB <= row.theirs.memory < (expected + 25) * MIB
+def test_what_workers_hold_counts():
+    before = memory.resident()
+    ours, theirs = Pipe()
+    worker = get_context("fork").Process(target=hold, args=(theirs,), daemon=True)
+    worker.start()
+    ours.recv()
+    held = memory.private(Path(f"/proc/{worker.pid}"))
+    during = memory.resident()
+    ours.send(None)
+    worker.join()
+    assert held >= 40 * MIB
+    assert during >= before + 30 * MIB
+    assert memory.private(Path(f"/proc/{worker.pid}")) == 0
 
 
 def test_data_prints_and_writes_its_rows(tmp_path, capsys):

@@ -21,7 +21,7 @@ def test_the_rival_gives_the_same_rewards():
     pytest.importorskip("deepdiff", reason="deepdiff is not installed")
     steps = generated(3)
     texts = [text for step in steps for text in answers(step)]
-    ours = StateMatch().group_score(texts, fresh(steps)).tolist()
+    ours = StateMatch().scores(texts, fresh(steps), {}).tolist()
     assert ours == compared(steps, texts) == [1, 1, 0, 0, 0] * 3
     assert len(set(texts[:GROUP])) == GROUP
 

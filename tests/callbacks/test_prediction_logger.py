@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader
 
 from rlvr_world.callbacks.prediction_logger import PredictionLogger
+from rlvr_world.video.filmstrip import draw_clips
 
 
 class Echo(LightningModule):
@@ -27,6 +28,9 @@ class Echo(LightningModule):
             return {"prediction": ["a | b\nc", "d"], "target": [{"x": 1}, {"x": 2}]}
         return {"prediction": batch["frames"][:, 1:2] / 255, "target": batch["frames"][:, 2:] / 255}
 
+    def picture(self, batch, target, predictions, rows):
+        return None if self.words else draw_clips(batch["frames"], target, predictions, rows)
+
     def configure_optimizers(self):
         return None
 
@@ -41,7 +45,7 @@ def fit(module, folder, **options):
     settings = {"logger": logger, "max_epochs": 2, "num_sanity_val_steps": 1}
     trainer = Trainer(
         accelerator="cpu",
-        callbacks=[PredictionLogger(num_clips=2)],
+        callbacks=[PredictionLogger(limit=2)],
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
@@ -76,6 +80,6 @@ def test_without_a_logger_nothing_happens(tmp_path):
     assert not fit(Echo(), tmp_path, logger=False).Tags()["images"]
 
 
-def test_a_clip_is_needed():
-    with pytest.raises(ValueError, match="num_clips"):
+def test_a_transition_is_needed():
+    with pytest.raises(ValueError, match="limit"):
         PredictionLogger(0)

@@ -18,8 +18,9 @@ def test_a_model_from_random_weights_gets_a_tokenizer_learnt_from_the_shards(tmp
     root, tokenizer = ("--root", str(tmp_path / "data")), str(tmp_path / "run/tokenizer")
     assert calls == [
         ("data", "bytesized32", str(tmp_path / "published"), *root),
-        ("data", "bpe", *root, "--output", tokenizer),
-    ]
+        ("data", "bpe", "--data=rlvr_world.text_game.data.TextDataModule", "--data.root", root[1],
+         "--output", tokenizer),
+    ]  # fmt: skip
     assert options == ("--data.root", root[1], "--model.codec.tokenizer", tokenizer)
 
 

@@ -32,8 +32,9 @@ def test_pages_are_recorded_and_a_tokenizer_learnt_from_them(tmp_path):
     sizes = [f"--episodes.{split}={count}" for split, count in TINY.items()]
     assert calls == [
         ("data", "web", *root, *sizes, '--tasks=["click-tab", "click-menu"]'),
-        ("data", "bpe", *root, "--output", tokenizer),
-    ]
+        ("data", "bpe", "--data=rlvr_world.web.data.WebDataModule", "--data.root", root[1],
+         "--output", tokenizer),
+    ]  # fmt: skip
     assert options == ("--data.root", root[1], "--model.codec.tokenizer", tokenizer)
 
 

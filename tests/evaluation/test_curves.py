@@ -34,24 +34,25 @@ def runs(tmp_path):
 
 
 def test_steps_and_seconds(runs, tmp_path):
-    found = curves(runs, tmp_path / "out", ("val/reward",))
-    mle, rlvr = (found[name]["val/reward"] for name in ("mle", "rlvr"))
-    assert mle.batches == mle.gradient_steps == [10, 20]
-    assert mle.seconds == pytest.approx([10, 20], abs=0.5)
-    assert rlvr.batches == [5, 10, 15]
-    assert rlvr.gradient_steps == [10, 20, 30]
-    assert rlvr.values == [-1.5, -1.25, -1]
-    assert rlvr.seconds == pytest.approx([50, 80, 110], abs=0.5)
-    assert json.loads((tmp_path / "out/curves.json").read_text())["rlvr"]["val/reward"]["values"]
+    points = curves(runs, tmp_path / "out", ("val/reward",))
+    assert points["run"].tolist() == ["mle"] * 2 + ["rlvr"] * 3
+    assert points["batches"].tolist() == [10, 20, 5, 10, 15]
+    assert points["gradient_steps"].tolist() == [10, 20, 10, 20, 30]
+    assert points["value"].tolist() == [-3, -2, -1.5, -1.25, -1]
+    assert points["seconds"].tolist() == pytest.approx([10, 20, 50, 80, 110], abs=0.5)
+    written = json.loads((tmp_path / "out/curves.json").read_text())
+    assert written["rlvr"]["val/reward"]["values"] == [-1.5, -1.25, -1]
+    assert set(written["mle"]["val/reward"]) == {"batches", "gradient_steps", "seconds", "values"}
     with (tmp_path / "out/curves.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 5
     assert (tmp_path / "out/curves.png").stat().st_size > 1000
 
 
 def test_a_run_begins_where_the_one_before_it_ends(runs, tmp_path):
-    rlvr = curves(runs, tmp_path, ("val/reward",), {"rlvr": "mle"})["rlvr"]["val/reward"]
-    assert rlvr.gradient_steps == [30, 40, 50]
-    assert rlvr.seconds == pytest.approx([70, 100, 130], abs=1)
+    points = curves(runs, tmp_path, ("val/reward",), {"rlvr": "mle"})
+    rlvr = points[points["run"] == "rlvr"]
+    assert rlvr["gradient_steps"].tolist() == [30, 40, 50]
+    assert rlvr["seconds"].tolist() == pytest.approx([70, 100, 130], abs=1)
 
 
 def test_wrong_input_is_named(runs, tmp_path):

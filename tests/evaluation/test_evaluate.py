@@ -9,12 +9,12 @@ from tiny_video import TinyVideo, export_tokenizer, save_untrained
 
 from rlvr_world.evaluation.evaluate import evaluate
 from rlvr_world.evaluation.rows import load_model
-from rlvr_world.evaluation.scene import PushTBlock
 from rlvr_world.evaluation.search import SamplerSearch
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.video.clip_distance import FrechetClipDistance
 from rlvr_world.video.rewards.frames import MAE, MSE
 from rlvr_world.video.scenes.pusht import View
+from rlvr_world.video.scenes.pusht_block import PushTBlock
 
 RLVR = ("--model.rewards", '{"mae": {"class_path": "rlvr_world.video.rewards.frames.MAE"}}')
 
@@ -37,7 +37,7 @@ def run(files, output, data=None, **options):
 @pytest.fixture(scope="module")
 def result(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("table")
-    search = SamplerSearch(temperatures=[0.0, 1.0], top_ks=[None, 3], clips=4)
+    search = SamplerSearch(temperatures=[0.0, 1.0], top_ks=[None, 3], limit=4)
     run(
         files,
         folder,
@@ -45,7 +45,7 @@ def result(files, tmp_path_factory):
         tune={"mle_tuned_sampling": "mle"},
         samplers={"rlvr": Sampler(temperature=0.0)},
         search=search,
-        filmstrip_clips=2,
+        pictured=2,
         seconds={"mle": 3.0},
     )
     return folder
@@ -67,8 +67,8 @@ def test_table_has_the_rows_and_columns(result):
         assert [row[0] for row in csv.reader(file)] == ["row", *names]
 
 
-def test_a_table_of_the_first_clips(files, tmp_path):
-    table = run(files, tmp_path, clips=3)
+def test_a_table_of_the_first_transitions(files, tmp_path):
+    table = run(files, tmp_path, limit=3)
     assert table.samples == 3
 
 
@@ -119,18 +119,18 @@ def test_nll_is_that_of_the_module(result, files):
     assert rows["mle"]["nll"][0] == pytest.approx(total / 5, rel=1e-5)
 
 
-def test_filmstrip_is_a_picture(result):
-    with Image.open(result / "filmstrip.png") as picture:
+def test_predictions_are_drawn(result):
+    with Image.open(result / "predictions.png") as picture:
         assert picture.size[0] > 7 * 128
 
 
 def test_two_runs_agree(files, tmp_path):
     first, second = (run(files, tmp_path / name) for name in "ab")
-    assert first.rows == second.rows
+    assert first.cells.equals(second.cells)
 
 
 def test_the_tuned_sampler_has_the_best_reward_of_the_grid(files, tmp_path):
-    search = SamplerSearch(temperatures=[1.0], top_ks=[None, 1, 4], clips=4)
+    search = SamplerSearch(temperatures=[1.0], top_ks=[None, 1, 4], limit=4)
     only_mle = {"mle": files["mle"]}
     table = run(only_mle, tmp_path, tune={"best": "mle"}, search=search)
     rewards = {
@@ -140,12 +140,41 @@ def test_the_tuned_sampler_has_the_best_reward_of_the_grid(files, tmp_path):
             split="val",
             seeds=1,
             samplers={"mle": Sampler(1.0, k)},
-        )
-        .rows["mle"]["reward"]
-        .mean
+        ).cells.loc[("mle", "reward"), "mean"]
         for k in search.top_ks
     }
     assert table.samplers["best"]["top_k"] == max(rewards, key=rewards.get)
+
+
+@pytest.fixture
+def overlaid(files, tmp_path):
+    """The RLVR run again, with another reward."""
+    options = (*RLVR, "--model.rewards.mae.weight", "2")
+    tokenizer = files["mle"].parent / "tokenizer"
+    return save_untrained(tmp_path / "o.ckpt", tokenizer, "rlvr.RLVRWorldModel", 2, options)
+
+
+def test_the_reward_is_that_of_the_checkpoints_unless_it_is_given(files, overlaid, tmp_path):
+    options = {"rewards": None, "tune": {"tuned": "mle"}, "search": SamplerSearch([0.5], limit=2)}
+    once = run(files, tmp_path, **options)
+    twice = run(files | {"rlvr": overlaid}, tmp_path, **options)
+    first = run({"mle": files["mle"], "a": overlaid, "b": files["rlvr"]}, tmp_path, rewards=None)
+    given = run(files, tmp_path)
+    weights = [table.rewards for table in (once, twice, first, given)]
+    assert weights == [{"mae": 1.0}, {"mae": 2.0}, {"mae": 2.0}, {"mae": 2.0}]
+    one, two, three = (t.cells.loc[("mle", "reward"), "mean"] for t in (once, twice, given))
+    assert two == pytest.approx(2 * one)
+    assert three == two
+    written = json.loads((tmp_path / "table.json").read_text())
+    assert written["rewards"] == {"mae": 2.0}
+
+
+def test_without_a_reward_there_is_no_column_and_nothing_to_tune_by(files, tmp_path):
+    only_mle = {"mle": files["mle"]}
+    table = run(only_mle, tmp_path, rewards=None)
+    assert list(table.labels) == ["mse", "nll"]
+    with pytest.raises(ValueError, match="tune: settings are chosen by the reward, but no"):
+        run(only_mle, tmp_path, rewards=None, tune={"tuned": "mle"})
 
 
 def test_command_line(files, tmp_path):
@@ -157,10 +186,10 @@ models: {{mle: {files["mle"]}}}
 metrics: {{mse: {{class_path: rlvr_world.video.rewards.frames.MSE}}}}
 rewards: {{mae: {{class_path: rlvr_world.video.rewards.frames.MAE, init_args: {{weight: 0.5}}}}}}
 scene:
-  class_path: rlvr_world.evaluation.scene.PushTBlock
+  class_path: rlvr_world.video.scenes.pusht_block.PushTBlock
   init_args: {{view: {{side: 320, image_size: 32}}}}
 tune: {{mle_tuned_sampling: mle}}
-search: {{temperatures: [0, 1], top_ks: [null, 2], clips: 2}}
+search: {{temperatures: [0, 1], top_ks: [null, 2], limit: 2}}
 seeds: 2
 device: cpu
 output: {tmp_path / "out"}
@@ -179,8 +208,8 @@ def test_bad_input_is_one_sentence(files, tmp_path):
         (files, {"tune": {"mle": "rlvr"}}, "a row mle already"),
         (files, {"samplers": {"x": Sampler()}}, "samplers: x is no row"),
         (files, {"seeds": 0}, "seeds must be at least 1"),
-        (files, {"clips": 0}, "clips must be at least 1"),
-        (files, {"data": TinyVideo(test_clips=0)}, "the test split has no clips"),
+        (files, {"limit": 0}, "limit must be at least 1"),
+        (files, {"data": TinyVideo(test_clips=0)}, "the test split is empty"),
     ]
     for models, options, message in cases:
         with pytest.raises((ValueError, FileNotFoundError), match=message):

@@ -1,4 +1,5 @@
 import json
+from math import nan
 
 import pytest
 
@@ -23,14 +24,17 @@ def path(tmp_path):
 
 
 def test_better_is_positive_in_either_direction(path, tmp_path):
-    rows = gains({"test": path}, "mle", tmp_path / "out")["test"].rows
-    assert list(rows) == ["mle", "rlvr"]
-    assert rows["rlvr"]["mse"].percent == pytest.approx(20)
-    assert rows["rlvr"]["psnr"].percent == pytest.approx(25)
-    assert rows["rlvr"]["nll"].percent is None
-    assert {cell.percent for cell in rows["mle"].values()} == {0, None}
+    percent = gains({"test": path}, "mle", tmp_path / "out").loc["test"]["percent"]
+    assert percent.index.unique("row").tolist() == ["mle", "rlvr"]
+    assert percent["rlvr"].tolist() == pytest.approx([20, 25, nan], nan_ok=True)
+    assert percent["mle"].tolist() == pytest.approx([0, 0, nan], nan_ok=True)
     written = json.loads((tmp_path / "out/gains.json").read_text())
     assert written["tables"]["test"]["rlvr"]["mse"]["mean"] == 0.4
+    assert written["tables"]["test"]["rlvr"]["psnr"] == {"mean": -15, "std": None, "percent": 25}
+    lines = (tmp_path / "out/gains.csv").read_text().splitlines()
+    assert lines[0] == "table,row,metric,mean,std,gain %"
+    assert lines[1] == "test,mle,mse,0.5,0.1,0.0"
+    assert lines[3] == "test,mle,nll,0.0,0.0,"
     assert (tmp_path / "out/gains.png").stat().st_size > 1000
 
 

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from rlvr_world.evaluation.scene import PushTBlock
 from rlvr_world.evaluation.scorer import Scorer
 from rlvr_world.reward import Reward
 from rlvr_world.video.rewards.frames import MAE, MSE, PSNR
+from rlvr_world.video.scenes.pusht_block import PushTBlock
 
 TARGET = torch.zeros(2, 1, 3, 16, 16)
 BATCH = {"key": ["a", "b"]}
@@ -18,7 +18,7 @@ class Counting(Reward):
         self.scale = scale
         self._calls = []
 
-    def score(self, prediction, target):
+    def score(self, prediction, target, given):
         self._calls.append(1)
         return self.scale * prediction.flatten(1).mean(dim=1)
 
@@ -55,6 +55,12 @@ def test_columns_are_in_order_with_labels():
     assert not scorer.higher_is_better["mse"]
 
 
+def test_without_rewards_there_is_no_such_column():
+    scorer = Scorer({"mse": MSE()}, {})
+    assert list(scorer.labels) == list(scorer.higher_is_better) == ["mse", "nll"]
+    assert set(scorer.scores(TARGET, TARGET, BATCH)) == {"mse"}
+
+
 def test_names_of_columns_must_differ():
     with pytest.raises(ValueError, match="nll"):
         Scorer({"nll": MSE()}, {"mae": MAE()})
@@ -63,7 +69,7 @@ def test_names_of_columns_must_differ():
 
 
 def test_a_score_that_is_not_finite_raises():
-    with pytest.raises(ValueError, match="x is not finite for a"):
+    with pytest.raises(ValueError, match="must return finite numbers; it returned inf for a"):
         Scorer({"x": Counting(scale=float("inf"))}, {"mae": MAE()}).scores(
             TARGET + 0.5, TARGET, BATCH
         )

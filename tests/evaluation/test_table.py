@@ -1,15 +1,21 @@
 import csv
 import io
 import json
-import math
+from math import nan
 
+import pandas as pd
 import pytest
-import torch
 from rich.console import Console
 
-from rlvr_world.evaluation.cells import Cell, summarize, text_of
-from rlvr_world.evaluation.groups import Breakdown
-from rlvr_world.evaluation.table import Table
+from rlvr_world.evaluation.table import Table, cell_text
+
+CELLS = (("copy_last", "mse", 0.5, 0.0), ("mle", "mse", 0.25, 0.01), ("mle", "nll", 1.5, 0.0))
+
+
+def cells_of(*lines, index=("row", "metric")):
+    """Cells by what ``index`` names, from lines that end with mean and deviation."""
+    frame = pd.DataFrame(lines, columns=[*index, "mean", "std"])
+    return frame.set_index(list(index))
 
 
 @pytest.fixture
@@ -17,10 +23,7 @@ def table():
     return Table(
         labels={"mse": "MSE", "nll": "NLL (nats)"},
         higher_is_better={"mse": False, "nll": False},
-        rows={
-            "copy_last": {"mse": Cell(0.5, 0.0)},
-            "mle": {"mse": Cell(0.25, 0.01), "nll": Cell(1.5, 0.0)},
-        },
+        cells=cells_of(*CELLS),
         seeds=3,
         samples=7,
         split="test",
@@ -29,27 +32,6 @@ def table():
         device="a CPU",
         samplers={"mle": {"temperature": 1.0, "top_k": None, "top_p": None}},
     )
-
-
-def test_mean_over_clips_then_std_over_seeds():
-    scores = torch.tensor([[1.0, 2.0, 6.0], [3.0, 4.0, 6.0]])  # seed means 2, 3, 6
-    cell = summarize({"mse": scores})["mse"]
-    assert cell.mean == pytest.approx(11 / 3)
-    assert cell.std == pytest.approx(math.sqrt((25 + 4 + 49) / 9 / 2))
-
-
-def test_scores_without_seeds_have_no_spread():
-    assert summarize({"nll": torch.tensor([1.0, 2.0])})["nll"] == Cell(1.5, 0.0)
-
-
-def test_one_seed_tells_no_spread():
-    assert summarize({"mse": torch.tensor([[1.0], [2.0]])})["mse"] == Cell(1.5, None)
-
-
-def test_clips_to_which_a_metric_does_not_apply_are_left_out():
-    nan = float("nan")
-    cells = summarize({"a": torch.tensor([1.0, nan]), "b": torch.tensor([nan, nan])})
-    assert cells == {"a": Cell(1.0, 0.0)}
 
 
 def test_json_holds_the_schema(table, tmp_path):
@@ -101,14 +83,19 @@ def test_what_was_cut_is_said_in_a_sentence(table):
 
 
 def test_groups_get_a_file_of_their_own(table, tmp_path):
-    table.breakdown = Breakdown("site", {"x": 4}, {"x": table.rows})
+    lines = [("x", *cell) for cell in CELLS]
+    table.group_cells = cells_of(*lines, index=("group", "row", "metric"))
+    table.grouping, table.group_sizes = "site", {"x": 4}
     table.save(tmp_path)
     saved = json.loads((tmp_path / "table.json").read_text())["breakdown"]
+    assert (saved["name"], saved["samples"]) == ("site", {"x": 4})
     assert saved["cells"]["x"]["mle"]["nll"] == [1.5, 0.0]
     lines = (tmp_path / "by_site.csv").read_text().splitlines()
+    assert lines[0] == "site,samples,row,mse mean,mse std,nll mean,nll std"
     assert lines[1] == "x,4,copy_last,0.5,0.0,,"
 
 
 def test_cell_text():
-    assert text_of(Cell(0.0123456, 0.000321)) == "0.01235 ± 0.0003"
-    assert text_of(Cell(2.0, None)) == "2"
+    assert cell_text(0.0123456, 0.000321) == "0.01235 ± 0.0003"
+    assert cell_text(2.0, nan) == cell_text(2.0, 0.0) == "2"
+    assert cell_text(nan, nan) == "-"

@@ -12,7 +12,7 @@ from stages import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rlvr_world.cli import main
-from rlvr_world.language.judgement import Reason
+from rlvr_world.language.judge import Reason
 
 ACTIONS = ("switch 1", "switch 7", "wait")
 SMALL = ("--model.codec.answer_length", "8", "--model.codec.prompt_length", "60",
@@ -35,9 +35,9 @@ def runs(tmp_path_factory):
         splits = {"train": range(30), "val": range(30, 34), "test": range(34, 38)}
         steps = {name: [step(n, a) for n in on for a in ACTIONS] for name, on in splits.items()}
         write_root(folder / "data/lamps", steps)
-        main(
-            ["data", "bpe", "--root", "data/lamps", "--output", "tokenizer", "--vocab_size", "400"]
-        )
+        main(["data", "bpe", "--data=rlvr_world.text_game.data.TextDataModule",
+              "--data.root", "data/lamps", "--output", "tokenizer",
+              "--vocab_size", "400"])  # fmt: skip
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "a .* is cut to")
             fit("world_model/textworld_demo", "--model.codec.tokenizer", "tokenizer")
@@ -80,9 +80,9 @@ def test_the_best_of_several_answers(runs, monkeypatch):
     models = {"mle": "runs/mle/checkpoints/last.ckpt"}
     main(["best-of", "-c", "configs/best_of/textworld_demo.yaml", "--data.root", "data/lamps",
           "--models", json.dumps(models), "--draws.sizes", "[1, 4]", "--draws.samples", "4",
-          "--draws.clips", "5", "--output", "best_of"])  # fmt: skip
+          "--draws.limit", "5", "--output", "best_of"])  # fmt: skip
     table = json.loads((runs / "best_of/best_of.json").read_text())
-    assert table["clips"] == 5
+    assert table["examples"] == 5
     columns = {"task_specific", "reward", "overall", "valid_json"}
     assert columns <= set(table["rows"]["mle"])
     for one, four in table["rows"]["mle"].values():

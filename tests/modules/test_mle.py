@@ -39,7 +39,7 @@ def test_prompts_count_from_their_second_token_on_without_what_is_never_predicte
 def loss_of(weight):
     torch.manual_seed(0)
     backbone = partial(Transformer, dim=16, depth=1, heads=2)
-    model = MLEWorldModel(Words(), backbone, prompt_weight=weight).eval()
+    model = MLEWorldModel(codec=Words(), backbone=backbone, prompt_weight=weight).eval()
     model.log = lambda *_, **__: None
     return model, model.training_step({"sequence": PADDED}, 0)
 

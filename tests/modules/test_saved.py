@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("qwen")
     steps = [step(n, action) for n in range(12) for action in ("switch 1", "wait")]
     write_root(root / "data", {"train": steps, "val": steps[:4]})
-    learn_bpe(str(root / "data"), root / "tokenizer", vocab_size=400)
+    learn_bpe(TextDataModule(str(root / "data")), root / "tokenizer", vocab_size=400)
     return root
 
 
@@ -55,7 +55,7 @@ def test_lora_goes_from_likelihood_to_rlvr(folder):
     def backbone(vocab_size):
         return LanguageModel(vocab_size, architecture=QWEN, lora=LORA)
 
-    mle = MLEWorldModel(codec, backbone, SGD)
+    mle = MLEWorldModel(codec=codec, backbone=backbone, optimizer=SGD)
     before = {name: p.clone() for name, p in mle.backbone.named_parameters()}
     path = fit(folder, mle, "mle")
     changed = {n for n, p in mle.backbone.named_parameters() if not torch.equal(p, before[n])}
@@ -63,8 +63,8 @@ def test_lora_goes_from_likelihood_to_rlvr(folder):
     assert all("lora_" in name for name in changed)
     torch.manual_seed(0)
     rlvr = RLVRWorldModel(
-        codec, backbone, {"task": TaskSpecific()}, weights=path, optimizer=SGD, group_size=3,
-        num_minibatches=2,
+        codec=codec, backbone=backbone, rewards={"task": TaskSpecific()}, weights=path,
+        optimizer=SGD, group_size=3, num_minibatches=2,
     )  # fmt: skip
     fit(folder, rlvr, "rlvr")
     start = torch.load(path, weights_only=True)["state_dict"]
@@ -82,12 +82,13 @@ def test_dropout_is_for_likelihood_alone(folder):
     source = folder / "gpt2"
     LanguageModel(codec.vocab_size, architecture=sizes).export(source)
     backbone = partial(LanguageModel, source=source)
-    mle = MLEWorldModel(codec, backbone, SGD)
+    mle = MLEWorldModel(codec=codec, backbone=backbone, optimizer=SGD)
     assert all(module.training for module in mle.modules())
     batch = next(iter(TextDataModule(str(folder / "data"), batch_size=4).once("val")))
     losses = {float(mle.negative_log_likelihood(codec.encode(batch))) for _ in range(3)}
     assert len(losses) == 3
-    rlvr = RLVRWorldModel(codec, backbone, {"task": TaskSpecific()}, group_size=3)
+    rewards = {"task": TaskSpecific()}
+    rlvr = RLVRWorldModel(codec=codec, backbone=backbone, rewards=rewards, group_size=3)
     rlvr.setup("fit")
     template, legal = codec.template(batch), rlvr.legal_tokens()
     end = codec.end_token

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from rlvr_world.rl.credit import FrameCredit, per_token
+from rlvr_world.rl.credit import Credit, per_token
+from rlvr_world.types import WHOLE, Detail
 
 REWARDS = torch.tensor([[1.0, 2.0, 6.0], [0.0, 0.0, 1.0]])
 
@@ -9,14 +10,14 @@ REWARDS = torch.tensor([[1.0, 2.0, 6.0], [0.0, 0.0, 1.0]])
 @pytest.mark.parametrize(
     ("credit", "expected"),
     [
-        (FrameCredit(), [[3.0], [1 / 3]]),
-        (FrameCredit("last"), [[6.0], [1.0]]),
-        (FrameCredit("discount", 0.5), [[3.5 / 1.75], [0.25 / 1.75]]),
-        (FrameCredit("discount", 1.0), [[3.0], [1 / 3]]),
-        (FrameCredit(per_frame=True), [[3.0, 4.0, 6.0], [1 / 3, 0.5, 1.0]]),
-        (FrameCredit("last", per_frame=True), [[6.0] * 3, [1.0] * 3]),
+        (Credit(frames="mean"), [[3.0], [1 / 3]]),
+        (Credit("prediction", "last"), [[6.0], [1.0]]),
+        (Credit("prediction", "discount", 0.5), [[3.5 / 1.75], [0.25 / 1.75]]),
+        (Credit("prediction", "discount", 1.0), [[3.0], [1 / 3]]),
+        (Credit("frame"), [[3.0, 4.0, 6.0], [1 / 3, 0.5, 1.0]]),
+        (Credit("frame", "last"), [[6.0] * 3, [1.0] * 3]),
         (
-            FrameCredit("discount", 0.5, per_frame=True),
+            Credit("frame", "discount", 0.5),
             [[2.0, 5 / 1.5, 6.0], [1 / 7, 0.5 / 1.5, 1.0]],
         ),
     ],
@@ -28,7 +29,7 @@ def test_returns_by_hand(credit, expected):
 def test_a_token_is_trained_on_the_patches_around_its_own():
     rewards = torch.zeros(1, 2, 4, 4)
     rewards[0, 0, 0, 0], rewards[0, 1, 2, 2] = 4.0, 9.0
-    credit = FrameCredit("discount", 0.5, per_frame=True, per_patch=True)
+    credit = Credit("patch", "discount", 0.5)
     first, second = credit.returns(rewards).view(2, 4, 4)
     assert second[2, 2] == 1
     assert second[1, 1] == 1
@@ -40,9 +41,19 @@ def test_a_token_is_trained_on_the_patches_around_its_own():
     torch.testing.assert_close(credit.worth(rewards), torch.tensor([(4 + 0.5 * 9) / 1.5 / 16]))
 
 
-def test_patches_need_frames():
-    with pytest.raises(ValueError, match="it needs per_frame, too"):
-        FrameCredit(per_patch=True)
+def test_rewards_are_asked_for_as_finely_as_credit_needs_them():
+    grid = (4, 5)
+    assert Credit().detail(grid) == WHOLE
+    assert Credit(frames="last").detail(grid) == Credit("frame").detail(None) == Detail("frame")
+    assert Credit("patch").detail(grid) == Detail("patch", grid)
+    with pytest.raises(ValueError, match="`to: patch` is for codecs whose tokens lie in a grid"):
+        Credit("patch").detail(None)
+
+
+def test_rewards_of_whole_predictions_are_their_own_returns():
+    rewards = torch.tensor([2.0, 3.0])
+    assert torch.equal(Credit().worth(rewards), rewards)
+    assert torch.equal(Credit().returns(rewards), rewards[:, None])
 
 
 def test_each_token_takes_the_value_of_its_frame():
@@ -54,4 +65,4 @@ def test_each_token_takes_the_value_of_its_frame():
 
 def test_a_discount_out_of_range_is_named():
     with pytest.raises(ValueError, match="discount must be above 0 and at most 1, got 0"):
-        FrameCredit("discount", 0)
+        Credit("prediction", "discount", 0)

@@ -24,8 +24,8 @@ def rollout(objective: GRPO) -> tuple[torch.Tensor, Rollout]:
     groups = REWARDS.view(2, GROUP)
     trained = objective.trained_tokens(sequence, groups, end_token=None)
     importance = behind_prompt(0.5 + torch.rand(6, 4))
-    advantages = objective.advantages(groups)
-    return new, Rollout(sequence, old, reference, importance, trained, REWARDS, advantages)
+    advantages = objective.advantages(REWARDS[:, None], GROUP)
+    return new, Rollout(sequence, old, reference, importance, trained, {}, REWARDS, advantages)
 
 
 def behind_prompt(values: torch.Tensor) -> torch.Tensor:
@@ -77,7 +77,7 @@ def test_loss_equals_the_formula(reduction, level, spreadless, normalize):
         reduction=reduction, level=level, spreadless=spreadless,
     )  # fmt: skip
     new, batch = rollout(objective)
-    loss, _ = objective.loss(new, batch)
+    loss, _ = objective.surrogate(new, batch)
     assert float(loss) == pytest.approx(by_hand(objective, new, batch), abs=1e-6)
 
 
@@ -86,8 +86,8 @@ def test_an_entropy_bonus_lowers_the_loss_by_its_mean_over_trained_tokens(spread
     plain = GRPO(spreadless=spreadless)
     new, batch = rollout(plain)
     bonus = behind_prompt(torch.rand(6, 4))
-    without, _ = plain.loss(new, batch)
-    loss, _ = dataclasses.replace(plain, entropy_weight=0.3).loss(new, batch, bonus)
+    without, _ = plain.surrogate(new, batch)
+    loss, _ = dataclasses.replace(plain, entropy_weight=0.3).surrogate(new, batch, bonus)
     rows = range(3 if spreadless == "drop" else 6)
     values = [float(bonus[row, PROMPT + i]) for row in rows for i in range(LENGTHS[row])]
     assert float(without - loss) == pytest.approx(0.3 * sum(values) / len(values), abs=1e-6)
@@ -97,10 +97,10 @@ def test_an_entropy_bonus_lowers_the_loss_by_its_mean_over_trained_tokens(spread
 def test_parts_of_a_minibatch_add_up(reduction):
     objective = GRPO(reduction=reduction, spreadless="drop")
     new, batch = rollout(objective)
-    whole, _ = objective.loss(new, batch)
+    whole, _ = objective.surrogate(new, batch)
     parts = [slice(0, 2), slice(2, 6)]
     total = sum(
-        objective.loss(new[rows], batch.select(rows))[0]
+        objective.surrogate(new[rows], batch.select(rows))[0]
         * objective.share(batch.trained[rows], batch.trained)
         for rows in parts
     )
@@ -111,7 +111,7 @@ def test_a_sequence_ratio_lets_gradients_flow_to_every_token():
     objective = GRPO(level="sequence", clip_low=9, clip_high=9)
     new, batch = rollout(objective)
     new.requires_grad_()
-    objective.loss(new, batch)[0].backward()
+    objective.surrogate(new, batch)[0].backward()
     assert (new.grad[0, PROMPT:] != 0).all()
     assert (new.grad[2, PROMPT + 1 :] == 0).all()
     assert (new.grad[:, :PROMPT] == 0).all()
@@ -134,6 +134,6 @@ def test_a_rollout_that_teaches_nothing_gives_a_loss_of_zero():
     objective = GRPO(spreadless="drop")
     new, batch = rollout(objective)
     rows = slice(3, 6)
-    loss, _ = objective.loss(new[rows], batch.select(rows))
+    loss, _ = objective.surrogate(new[rows], batch.select(rows))
     assert float(loss) == 0
     assert float(objective.share(batch.trained[rows], batch.trained[rows])) == 0

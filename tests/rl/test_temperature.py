@@ -4,7 +4,7 @@ from torch.nn import functional as F
 
 from rlvr_world.nn.language_model import LanguageModel
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.rl.temperature import LogitScale
+from rlvr_world.rl.temperature import OwnTemperature, WeightsTemperature
 
 
 @pytest.fixture
@@ -25,40 +25,51 @@ def loss(model, factor=1.0):
     return F.cross_entropy(logits[0], IDS[0, 1:])
 
 
-def test_the_slope_is_that_of_a_factor_on_the_logits(model):
-    scale = LogitScale(model.gains)
-    loss(model).backward()
-    scale.take_slope()
-    logarithm = torch.zeros((), requires_grad=True)
-    expected = torch.autograd.grad(loss(model, logarithm.exp()), logarithm)[0]
-    torch.testing.assert_close(scale.log.grad, expected)
+def sgd(temperature):
+    """An optimizer without weights of its own, and the temperature's parameter added to it."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=9.0, weight_decay=9.0)
+    temperature.add_to(optimizer)
+    return optimizer
 
 
-def test_a_step_becomes_part_of_the_weights(model):
+def test_a_step_follows_the_slope_of_a_factor_on_the_logits_and_goes_into_the_gains(model):
     before = model.logits(model(IDS)).detach()
-    scale = LogitScale(model.gains)
-    with torch.no_grad():
-        scale.log.fill_(0.5)
-    torch.testing.assert_close(scale.fold(), torch.tensor(0.5).exp())
-    torch.testing.assert_close(model.logits(model(IDS)), before * torch.tensor(0.5).exp())
-    assert scale.log == 0
+    temperature = OwnTemperature(model.gains, 0.5)
+    loss(model).backward()
+    logarithm = torch.zeros((), requires_grad=True)
+    slope = torch.autograd.grad(loss(model, logarithm.exp()), logarithm)[0]
+    logged = temperature.step(sgd(temperature))
+    factor = (-0.5 * slope).exp()
+    torch.testing.assert_close(logged, {"logit_scale_change": factor})
+    torch.testing.assert_close(model.logits(model(IDS)), before * factor)
+    assert temperature.log == 0
 
 
 def test_its_own_rate_brings_down_what_is_far_too_sharp(model):
     with torch.no_grad():
         model.head.weight.mul_(50)
-    scale, start = LogitScale(model.gains), loss(model).item()
-    optimizer = torch.optim.AdamW([scale.log], lr=0.1, weight_decay=0.0)
+    temperature, start = OwnTemperature(model.gains, 0.1), loss(model).item()
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(()))])
+    temperature.add_to(optimizer)
     for _ in range(30):
         model.zero_grad()
         loss(model).backward()
-        scale.take_slope()
-        optimizer.step()
-        scale.fold()
+        temperature.step(optimizer)
     assert loss(model) < start / 2
+
+
+def test_without_a_rate_of_its_own_the_optimizer_just_steps(model):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    temperature, groups = WeightsTemperature(), len(optimizer.param_groups)
+    temperature.add_to(optimizer)
+    assert len(optimizer.param_groups) == groups
+    start = loss(model)
+    start.backward()
+    assert temperature.step(optimizer) == {}
+    assert loss(model) < start
 
 
 def test_a_model_without_such_gains_is_named():
     model = LanguageModel(7, architecture=TINY)
     with pytest.raises(ValueError, match="LanguageModel has no gains that scale its logits"):
-        LogitScale(model.gains)
+        OwnTemperature(model.gains, 0.1)

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from text_states import LAMP, score, thing, transition
 
-from rlvr_world.language.judge import Judge
-from rlvr_world.language.prompt import answer_text, prompt_text
+from rlvr_world.text_game.judge import TextGameJudge
+from rlvr_world.text_game.prompt import answer_text, prompt_text
 from rlvr_world.text_game.references import references, referred, referred_text, resolved
 
 QUOTED = transition(
@@ -31,7 +31,7 @@ def test_a_resolved_answer_names_objects_in_full_and_is_right():
         prompt = prompt_text(step, None, "compact", "difference")
         answer = resolved(answer_text(step, "compact", "difference"), prompt)
         assert json.loads(answer)["modified"] == step.difference["modified"]
-        assert Judge("strict", "difference")(answer, step).reason == "right"
+        assert TextGameJudge()(answer, step).reason == "right"
 
 
 def test_unknown_references_and_other_strings_stay():

@@ -5,12 +5,13 @@ import torch
 from games import lamps, step, write_root
 from transformers import PreTrainedTokenizerFast
 
-from rlvr_world.language.answer import PHRASES
 from rlvr_world.language.bpe import learn_bpe
-from rlvr_world.language.prompt import answer_text, prompt_text
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.rl.sampler import Sampler
+from rlvr_world.text_game.answer import PHRASES
 from rlvr_world.text_game.codec import TextGameCodec
+from rlvr_world.text_game.data import TextDataModule
+from rlvr_world.text_game.prompt import answer_text, prompt_text
 from rlvr_world.text_game.rewards import StateMatch
 
 STEPS = [step(5, "switch 3"), step(900, "wait"), step(2, "switch 0", mode="action")]
@@ -23,7 +24,7 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("lamps")
     kinds = [step(n, action) for n in range(40) for action in ("switch 1", "switch 7", "wait")]
     write_root(root / "data", {"train": kinds})
-    learn_bpe(str(root / "data"), root / "tokenizer", vocab_size=400)
+    learn_bpe(TextDataModule(str(root / "data")), root / "tokenizer", vocab_size=400)
     return root / "tokenizer"
 
 
@@ -40,7 +41,7 @@ def codec(folder):
 @pytest.mark.parametrize("style", ["long", "compact"])
 @pytest.mark.parametrize("form", ["difference", "state"])
 def test_the_true_answer_comes_back_and_is_right(folder, style, form):
-    codec = TextGameCodec(folder, 4000, 2000, style, form)
+    codec = TextGameCodec(folder, form=form, style=style, prompt_length=4000, answer_length=2000)
     sequence = codec.encode(batch())
     answers = codec.decode(sequence)
     named = [answer_text(transition, "long", form) for transition in STEPS]

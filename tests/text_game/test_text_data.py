@@ -9,8 +9,8 @@ from games import lamps, step, write_root
 from lightning.pytorch import LightningModule, Trainer
 
 from rlvr_world.data.samples import read_members, write_shard
+from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.text_game.data import TextDataModule, load_rules
-from rlvr_world.text_game.manifest import TextManifest
 
 VAL = 23
 
@@ -129,10 +129,10 @@ def test_modes_are_kept_apart(tmp_path):
 
 
 def test_the_manifest_counts_what_is_there(root):
-    manifest = TextManifest.load(root)
-    train = manifest.splits["train"].modes["full"]
+    manifest = TransitionManifest.load(root)
+    train = manifest.splits["train"].groups["full"]
     assert (train.transitions, train.changed) == (120, 30)
-    assert train.games == {"dark": [30, 0], "lamps": [90, 30]}
+    assert train.subjects == {"dark": [30, 0], "lamps": [90, 30]}
     assert train.verbs == {"listen": [30, 0], "look": [60, 0], "switch": [30, 30]}
     lengths = [len(json.dumps(lamps(i))) for i in range(30)]
     assert train.characters["max"] == max(lengths)
@@ -250,4 +250,4 @@ def test_arguments_of_both_classes_reach_the_command_line():
     parser.add_class_arguments(TextDataModule, "data")
     parsed = parser.parse_args(["--data.batch_size=3", "--data.modes=[tick]", "--data.seed=4"])
     data = parser.instantiate(parsed).data
-    assert (data.batch_size, data.modes, data.seed) == (3, ("tick",), 4)
+    assert (data.batch_size, data.groups, data.seed) == (3, ("tick",), 4)

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from text_states import NOTHING, TABLE
 
-from rlvr_world.language.answer import PHRASES, BadAnswer, Form, final_answer, read_answer
-from rlvr_world.language.judgement import Reason
-from rlvr_world.text_game.strict_judge import strict_judgement
+from rlvr_world.language.judge import BadAnswer, Reason
+from rlvr_world.language.transition import Form
+from rlvr_world.text_game.answer import PHRASES, final_answer, read_answer
+from rlvr_world.text_game.judge import strict_judgement
 
 RIGHT = json.dumps(TABLE.difference)
 SIZE = 20_000

@@ -8,12 +8,11 @@ import pytest
 from bytesized32 import ROWS, needs_file, transitions
 from text_states import LAMP, NOTHING, TABLE, canonical, edited, thing
 
-from rlvr_world.language.judge import RULES, Judge
-from rlvr_world.language.judgement import Judgement, equation_4
-from rlvr_world.text_game.strict_judge import strict_judgement
+from rlvr_world.text_game.facts import Judgement, equation_4
+from rlvr_world.text_game.judge import RULES, TextGameJudge, strict_judgement
 from rlvr_world.text_game.transition import apply
 
-JUDGE = Judge()
+JUDGE = TextGameJudge()
 BOTH = {"difference": "difference", "state": "target"}
 """By form, the attribute of a transition that holds the right answer."""
 
@@ -194,27 +193,27 @@ def test_an_answer_is_judged_once_for_each_rule_and_form(monkeypatch):
     calls = []
     monkeypatch.setitem(RULES, "strict", lambda *given: calls.append(given) or Judgement("right"))
     transition, other = fresh(), fresh()
-    for judge in (Judge(), Judge(), Judge(form="state")):
+    for judge in (TextGameJudge(), TextGameJudge(), TextGameJudge(form="state")):
         for text in ("a", "b", "a"):
             assert judge(text, transition).reason == "right"
-    Judge()("a", other)
+    TextGameJudge()("a", other)
     assert [call[0] for call in calls] == ["a", "b", "a", "b", "a"]
 
 
 def test_a_text_that_is_too_long_is_not_read(monkeypatch):
     monkeypatch.setitem(RULES, "strict", lambda *given: Judgement("right", 1.0, 1.3))
-    judge = Judge(characters=10)
+    judge = TextGameJudge(characters=10)
     assert judge("x" * 10, fresh()).reason == "right"
     assert judge("x" * 11, fresh()) == ("over the limit", 0.0, 0.0)
 
 
 def test_an_answer_that_takes_too_long_counts_as_stopped():
     text = json.dumps(LAMP.difference)
-    assert Judge(seconds=1e-9)(text, fresh()) == ("over the limit", 0.0, 0.0)
-    assert Judge(seconds=10.0)(text, fresh()).reason == "right"
+    assert TextGameJudge(seconds=1e-9)(text, fresh()) == ("over the limit", 0.0, 0.0)
+    assert TextGameJudge(seconds=10.0)(text, fresh()).reason == "right"
 
 
 @pytest.mark.parametrize("limits", [{"characters": 0}, {"seconds": 0.0}, {"seconds": float("nan")}])
 def test_limits_must_be_positive(limits):
     with pytest.raises(ValueError, match="a judge needs limits above 0"):
-        Judge(**limits)
+        TextGameJudge(**limits)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from text_states import LAMP, NOTHING, TABLE, edited
 
-from rlvr_world.language import judge
-from rlvr_world.language.judgement import Judgement
 from rlvr_world.reward import RewardSet
+from rlvr_world.text_game import judge
+from rlvr_world.text_game.facts import Judgement
 from rlvr_world.text_game.rewards import StateMatch, TaskSpecific, ValidJSON
 
 REWARDS = [StateMatch, TaskSpecific, ValidJSON]
@@ -29,7 +29,7 @@ def fresh(transition=LAMP):
 
 def scores(reward, texts=None, transition=LAMP) -> list[float]:
     texts = list(ANSWERS.values()) if texts is None else texts
-    return reward.group_score(texts, [fresh(transition)]).tolist()
+    return reward.scores(texts, [fresh(transition)], {}).tolist()
 
 
 def test_the_values_of_each_kind_of_answer():
@@ -84,7 +84,7 @@ def test_a_set_of_rewards_and_its_reasons_judge_each_different_answer_once(monke
     )
     targets = [fresh(), fresh(TABLE)]
     texts = ["a", "b", "a", "c", "c", "c"]
-    found = rewards.scores(texts, targets)
+    found = rewards.scores(texts, targets, {})
     assert rewards["match"].reasons(texts, targets) == ["right"] * 6
     assert calls == ["a", "b", "c"]
     assert found["task"].tolist() == pytest.approx([1.3] * 6)

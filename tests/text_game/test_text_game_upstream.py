@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from text_states import LAMP, NOTHING, TABLE, canonical, edited, thing, values
 
-from rlvr_world.language.judge import Judge
+from rlvr_world.text_game.judge import TextGameJudge
 from rlvr_world.text_game.transition import Transition
 from rlvr_world.text_game.upstream_answer import lenient_answer, read_leniently, repair_tools
 from rlvr_world.text_game.upstream_judge import upstream_judgement
@@ -270,8 +270,8 @@ def test_missing_packages_are_named_at_once(monkeypatch):
     with pytest.raises(
         ModuleNotFoundError, match=r"dirtyjson: pip install 'rlvr-world\[upstream\]"
     ):
-        Judge("upstream")
-    assert Judge("strict").rule == "strict"
+        TextGameJudge("upstream")
+    assert TextGameJudge("strict").rule == "strict"
 
 
 def like_the_original(transition: Transition) -> tuple[bool, bool]:

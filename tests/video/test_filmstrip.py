@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
-from PIL import Image
+import torch
 
 from rlvr_world.video.filmstrip import (
     GAP,
     LINE,
     MARGIN,
+    draw_clips,
     error_pixels,
     filmstrip,
     to_pixels,
-    write_png,
 )
 
 
@@ -67,8 +67,14 @@ def test_a_prediction_of_another_shape_is_refused():
         filmstrip(frames(1, 1), frames(1, 1), {"wide": frames(1, 2)})
 
 
-def test_png_holds_the_picture(tmp_path):
-    picture = filmstrip(frames(1, 1), frames(1, 1), {"a": frames(1, 1)})
-    write_png(tmp_path / "new" / "strip.png", picture)
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "strip.png")), picture)
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["strip.png"]
+def test_some_clips_of_a_batch_are_drawn_with_what_was_given():
+    pixels = torch.arange(4 * 3, dtype=torch.uint8)[:, None, None, None].expand(12, 3, 8, 8)
+    clips = 20 * pixels.unflatten(0, (4, 3))
+    truth = clips[:, 2:].float() / 255
+    noted = {"copy": ["a", "b", "c", "d"]}
+    picture = draw_clips(clips, truth, {"copy": truth}, [1, 3], noted)
+    chosen = [1, 3]
+    expected = filmstrip(
+        clips[chosen, :2], truth[chosen], {"copy": truth[chosen]}, {"copy": ["b", "d"]}
+    )
+    np.testing.assert_array_equal(picture, expected)

@@ -4,6 +4,7 @@ from page_steps import CART, SAME, tick, write_pages
 
 from rlvr_world.language.bpe import learn_bpe
 from rlvr_world.web.codec import WebPageCodec
+from rlvr_world.web.data import WebDataModule
 from rlvr_world.web.prompt import NO_CHANGE, page_answer, page_prompt
 from rlvr_world.web.rewards import ItemF1
 
@@ -16,7 +17,7 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("boxes")
     kinds = [tick(n, action) for n in range(10) for action in ("click [1]", "hover [2]")]
     write_pages(root / "data", {"train": [*kinds, CART]})
-    learn_bpe(str(root / "data"), root / "tokenizer", vocab_size=400)
+    learn_bpe(WebDataModule(str(root / "data")), root / "tokenizer", vocab_size=400)
     return root / "tokenizer"
 
 
@@ -26,7 +27,7 @@ def batch(steps=STEPS):
 
 @pytest.mark.parametrize("style", ["long", "compact"])
 def test_the_true_answer_comes_back_and_is_right(folder, style):
-    codec = WebPageCodec(folder, 4000, 1000, style)
+    codec = WebPageCodec(folder, 4000, 1000, style=style)
     sequence = codec.encode(batch())
     answers = codec.decode(sequence)
     assert answers == [page_answer(step, style) for step in STEPS]

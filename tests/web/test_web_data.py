@@ -4,8 +4,8 @@ import pytest
 from page_steps import CART, SAME, page_step, tick, write_pages
 
 from rlvr_world.data.samples import read_members, write_shard
+from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.web.data import WebDataModule
-from rlvr_world.web.manifest import WebManifest
 
 
 @pytest.fixture
@@ -65,12 +65,12 @@ def test_each_test_split_is_read_once(root):
 
 
 def test_the_manifest_counts_what_is_there(root):
-    manifest = WebManifest.load(root)
-    train = manifest.splits["train"].sites["toy"]
+    manifest = TransitionManifest.load(root)
+    train = manifest.splits["train"].groups["toy"]
     assert (train.transitions, train.changed) == (48, 16)
-    assert train.tasks == {"boxes": [48, 16]}
+    assert train.subjects == {"boxes": [48, 16]}
     assert train.verbs == {"click": [16, 16], "hover": [16, 0], "press": [16, 0]}
-    assert manifest.splits["test"].sites["shop"].tasks == {"cart": [2, 1]}
+    assert manifest.splits["test"].groups["shop"].subjects == {"cart": [2, 1]}
     names = [shard.name for shard in manifest.splits["train"].shards]
     assert names == ["train-changed-000000.tar", "train-unchanged-000000.tar"]
     assert [shard.changed for shard in manifest.splits["train"].shards] == [16, 0]

@@ -5,11 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_steps import CART, SAME, page_elements, page_step, similar_elements
 
-from rlvr_world.language.answer import BadAnswer
+from rlvr_world.language.judge import BadAnswer
 from rlvr_world.web.answer import changes_text, read_changes
 from rlvr_world.web.changes import Changes, apply, content
-from rlvr_world.web.judge import WebJudge
-from rlvr_world.web.judgement import WebJudgement
+from rlvr_world.web.judge import WebJudge, WebJudgement
 from rlvr_world.web.prompt import NO_CHANGE, page_answer
 from rlvr_world.web.tree import line_text, tree_text
 

@@ -16,7 +16,7 @@ REWARDS = {"f1": ItemF1(), "precision": ItemPrecision(weight=0), "recall": ItemR
 def test_four_numbers_of_an_answer():
     answers = [RIGHT, HALF, NO_CHANGE, "?", RIGHT, HALF, NO_CHANGE, "?"]
     rewards = RewardSet(REWARDS)
-    scores = rewards.scores(answers, [CART, SAME])
+    scores = rewards.scores(answers, [CART, SAME], {})
     assert scores["precision"].tolist() == pytest.approx([1, 2 / 3, 0, 0, 0, 0, 1, 0])
     assert scores["recall"].tolist() == pytest.approx([1, 0.5, 0, 0, 0, 0, 1, 0])
     assert scores["f1"].tolist() == pytest.approx([1, 4 / 7, 0, 0, 0, 0, 1, 0])
@@ -37,7 +37,7 @@ def test_a_set_judges_each_answer_once(monkeypatch):
         web_judge.RULES, "strict", lambda *pair: calls.append(pair) or strict(*pair)
     )
     step = page_step(CART.tree, CART.next_tree)
-    RewardSet(REWARDS).scores([RIGHT, HALF, RIGHT], [step])
+    RewardSet(REWARDS).scores([RIGHT, HALF, RIGHT], [step], {})
     assert [text for text, _ in calls] == [RIGHT, HALF]
 
 

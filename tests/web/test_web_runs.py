@@ -36,7 +36,8 @@ def runs(tmp_path_factory):
             for name, on in splits.items()
         }
         write_pages(folder / "data/boxes", steps)
-        main(["data", "bpe", "--root", "data/boxes", "--output", "tokenizer",
+        main(["data", "bpe", "--data=rlvr_world.web.data.WebDataModule",
+              "--data.root", "data/boxes", "--output", "tokenizer",
               "--vocab_size", "400"])  # fmt: skip
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "a .* is cut to")

@@ -16,6 +16,9 @@ class TextDemo(Demo):
     }
     """Variants of the RLVR config, and what each rewards."""
 
+    data_module: ClassVar[str] = "rlvr_world.text_game.data.TextDataModule"
+    """The class that reads the transitions."""
+
     @abstractmethod
     def prepare(self) -> tuple[str, ...]:
         """Make the data and the tokenizer unless they are there.
@@ -28,8 +31,9 @@ class TextDemo(Demo):
         """Learn ``{folder}/tokenizer`` unless it is there, and give the stages' options."""
         tokenizer = self.folder / "tokenizer"
         if not (tokenizer / "tokenizer.json").exists():
-            folders = ("--root", str(self.data), "--output", str(tokenizer))
-            self.run("Learning a tokenizer", "tokenizer", "data", "bpe", *folders, *options)
+            data = (f"--data={self.data_module}", "--data.root", str(self.data))
+            folder = ("--output", str(tokenizer))
+            self.run("Learning a tokenizer", "tokenizer", "data", "bpe", *data, *folder, *options)
         return ("--data.root", str(self.data), "--model.codec.tokenizer", str(tokenizer))
 
     def run_all(self) -> None:

@@ -44,6 +44,7 @@ class WebDemo(TextDemo):
     """
 
     rewards: ClassVar[Mapping[str, str]] = {"": "F1 of the items that change"}
+    data_module: ClassVar[str] = "rlvr_world.web.data.WebDataModule"
 
     def __init__(
         self,

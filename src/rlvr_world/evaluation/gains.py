@@ -1,35 +1,20 @@
 """The command ``analyse gains``: how much better the rows of tables are than one of their rows."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from rlvr_world.evaluation.files import csv_text, json_text, write_whole
-from rlvr_world.evaluation.plots import HeatMap, write_heat_maps
+import numpy as np
+import pandas as pd
 
-
-class Gain(NamedTuple):
-    """A cell of a table and how much better it is than that of the base, in percent.
-
-    ``percent`` is None where the base is zero, ``std`` where there is one seed.
-    """
-
-    mean: float
-    std: float | None
-    percent: float | None
-
-
-class GainTable(NamedTuple):
-    """The gains of a table's models."""
-
-    labels: dict[str, str]
-    rows: dict[str, dict[str, Gain]]
+from rlvr_world.evaluation.plots import write_heat_maps
+from rlvr_world.files import write_json, write_text
 
 
 def gains(
     tables: dict[str, Path], base: str, output: Path, metrics: list[str] | None = None
-) -> dict[str, GainTable]:
+) -> pd.DataFrame:
     """Write how much better the models of finished tables are than one of them, in percent.
 
     Writes gains.json, gains.csv and, as heat maps, gains.png.
@@ -41,31 +26,30 @@ def gains(
         metrics: Columns to compare, in order; all of the base's if not given.
 
     Returns:
-        The gains by table.
+        For each table, row and metric (the index) the ``mean`` and ``std`` of the table, and by how
+        many ``percent`` the mean is better than the base's; NaN where the base is zero.
     """
     found = {name: gain_table(path, base, metrics) for name, path in tables.items()}
-    document = {
-        name: {
-            row: {metric: cell._asdict() for metric, cell in cells.items()}
-            for row, cells in table.rows.items()
-        }
-        for name, table in found.items()
-    }
-    write_whole(output / "gains.json", json_text({"base": base, "tables": document}))
-    heading = ["table", "row", "metric", "mean", "std", "gain %"]
-    lines = [
-        [name, row, metric, *("" if part is None else part for part in cell)]
-        for name, table in found.items()
-        for row, cells in table.rows.items()
-        for metric, cell in cells.items()
-    ]
-    write_whole(output / "gains.csv", csv_text([heading, *lines]))
-    write_heat_maps(output / "gains.png", [heat_map(n, t, base) for n, t in found.items()])
-    return found
+    joined = pd.concat({name: table for name, (table, _) in found.items()}, names=["table"])
+    document: dict[str, Any] = {}
+    for (name, row, metric), cell in joined.astype(object).where(joined.notna(), None).iterrows():
+        document.setdefault(name, {}).setdefault(row, {})[metric] = cell.to_dict()
+    write_json(output / "gains.json", {"base": base, "tables": document})
+    write_text(output / "gains.csv", joined.rename(columns={"percent": "gain %"}).to_csv())
+    maps = {}
+    for name, (table, headings) in found.items():
+        percent = table["percent"].drop(base, level="row").unstack("metric", sort=False)
+        maps[f"gain on {base}, %" + (f", {name}" if name else "")] = percent.rename(
+            columns=headings
+        )
+    write_heat_maps(output / "gains.png", maps)
+    return joined
 
 
-def gain_table(path: Path, base: str, metrics: Sequence[str] | None) -> GainTable:
-    """The gains of one table.
+def gain_table(
+    path: Path, base: str, metrics: Sequence[str] | None
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The gains of one table by row and metric, and the heading of each metric.
 
     Raises:
         FileNotFoundError: There is no such table.
@@ -74,46 +58,19 @@ def gain_table(path: Path, base: str, metrics: Sequence[str] | None) -> GainTabl
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such table; write it with rlvr-world evaluate")
     table = json.loads(path.read_text())
-    rows, better = table["rows"], table["higher_is_better"]
+    rows, better, labels = table["rows"], table["higher_is_better"], table["labels"]
     names = [name for name in rows if name in table["checkpoints"]]
     if base not in names:
         raise ValueError(f"{path}: has no model {base}; base can be one of {', '.join(names)}")
-    chosen = metrics or [metric for metric in table["labels"] if metric in rows[base]]
+    chosen = metrics or [metric for metric in labels if metric in rows[base]]
     for metric in chosen:
         if metric not in rows[base]:
             raise ValueError(f"{path}: {base} has no {metric}; metrics are {', '.join(rows[base])}")
-    return GainTable(
-        {metric: labelled(table, metric) for metric in chosen},
-        {
-            name: {
-                metric: gain(rows[name][metric], rows[base][metric], better[metric])
-                for metric in chosen
-                if metric in rows[name]
-            }
-            for name in names
-        },
-    )
-
-
-def labelled(table: Mapping[str, Any], metric: str) -> str:
-    """The heading of a metric with its good direction."""
-    return f"{table['labels'][metric]} {'↑' if table['higher_is_better'][metric] else '↓'}"
-
-
-def gain(cell: Sequence[float], base: Sequence[float], higher_is_better: bool) -> Gain:
-    """How much better a cell (mean, std) is than the base's; positive is better."""
-    difference = cell[0] - base[0] if higher_is_better else base[0] - cell[0]
-    return Gain(*cell, 100 * difference / abs(base[0]) if base[0] else None)
-
-
-def heat_map(name: str, table: GainTable, base: str) -> HeatMap:
-    """The gains of a table as a picture, the base left out."""
-    rows = [row for row in table.rows if row != base]
-    values = [[percent(table.rows[row].get(metric)) for metric in table.labels] for row in rows]
-    title = f"gain on {base}, %" + (f", {name}" if name else "")
-    return HeatMap(title, rows, list(table.labels.values()), values)
-
-
-def percent(cell: Gain | None) -> float | None:
-    """The gain in a cell, if there is one."""
-    return None if cell is None else cell.percent
+    lines = [(n, m, *rows[n][m]) for n in names for m in chosen if m in rows[n]]
+    cells = pd.DataFrame(lines, columns=["row", "metric", "mean", "std"], dtype=object)
+    cells = cells.set_index(["row", "metric"]).astype(float)
+    metric = cells.index.get_level_values("metric")
+    reference = metric.map(cells["mean"].xs(base))
+    gain = (cells["mean"] - reference).where(metric.map(better), reference - cells["mean"])
+    cells["percent"] = 100 * gain / np.abs(reference).where(reference != 0)
+    return cells, {m: f"{labels[m]} {'↑' if better[m] else '↓'}" for m in chosen}

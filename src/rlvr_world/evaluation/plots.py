@@ -1,34 +1,29 @@
 """Plots of tables: lines and heat maps."""
 
-import math
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import pandas as pd
+
+from rlvr_world.extras import require
+from rlvr_world.files import whole
+
 Line = tuple[Sequence[float], Sequence[float]]
-"""The places of points and their heights."""
+"""Where points are on the axis, and how high."""
 
 PANEL_INCHES = (3.6, 3.0)
 CELL_INCHES = (0.9, 0.45)
 
 
 class Panel(NamedTuple):
-    """Named lines over one axis; on a logarithmic one each place has a tick."""
+    """Named lines over one axis; on a logarithmic one each point has a tick."""
 
     title: str
     axis: str
     lines: Mapping[str, Line]
     logarithmic: bool = False
-
-
-class HeatMap(NamedTuple):
-    """Values [rows][columns], good above zero and bad below; None where there is none."""
-
-    title: str
-    rows: Sequence[str]
-    columns: Sequence[str]
-    values: Sequence[Sequence[float | None]]
 
 
 def figure_class() -> type[Any]:
@@ -37,19 +32,14 @@ def figure_class() -> type[Any]:
     Raises:
         ModuleNotFoundError: ``matplotlib`` is not installed.
     """
-    try:
-        return import_module("matplotlib.figure").Figure
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "plots need matplotlib: pip install 'rlvr-world[plots]'"
-        ) from error
+    return require("matplotlib.figure", "plots", "A plot").Figure
 
 
 def write_lines(path: Path, panels: Mapping[str, Mapping[str, Line]], axis: str) -> None:
     """Write a PNG with one panel beside another, each with named lines over a logarithmic axis.
 
     Args:
-        path: The file; its folder must exist.
+        path: The file.
         panels: Lines by name, by the title of their panel.
         axis: What the horizontal axis shows.
     """
@@ -57,12 +47,12 @@ def write_lines(path: Path, panels: Mapping[str, Mapping[str, Line]], axis: str)
 
 
 def write_panels(path: Path, panels: Sequence[Panel]) -> None:
-    """Write a PNG with one panel of lines beside another; its folder must exist."""
+    """Write a PNG with one panel of lines beside another."""
     width, height = PANEL_INCHES
     figure = figure_class()(figsize=(width * len(panels), height), layout="constrained")
-    named = {}
-    for place, panel in enumerate(panels, 1):
-        axes = figure.add_subplot(1, len(panels), place, title=panel.title, xlabel=panel.axis)
+    named: dict[str, Any] = {}
+    for number, panel in enumerate(panels, 1):
+        axes = figure.add_subplot(1, len(panels), number, title=panel.title, xlabel=panel.axis)
         for index, (name, (places, heights)) in enumerate(panel.lines.items()):
             (line,) = axes.plot(places, heights, marker="o", label=name, color=f"C{index}")
             named.setdefault(name, line)
@@ -72,24 +62,34 @@ def write_panels(path: Path, panels: Sequence[Panel]) -> None:
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.minorticks_off()
     figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=2 * len(panels))
-    figure.savefig(path, dpi=150)
+    write(path, figure)
 
 
-def write_heat_maps(path: Path, maps: Sequence[HeatMap]) -> None:
-    """Write a PNG with one heat map below another; its folder must exist."""
+def write_heat_maps(path: Path, maps: Mapping[str, pd.DataFrame]) -> None:
+    """Write a PNG with one heat map below another.
+
+    Args:
+        path: The file.
+        maps: Values by title, good above zero and bad below; NaN where there is none.
+    """
     wide, high = CELL_INCHES
-    width = 2 + wide * max(len(each.columns) for each in maps)
-    height = sum(1.2 + high * len(each.rows) for each in maps)
+    width = 2 + wide * max(len(values.columns) for values in maps.values())
+    height = sum(1.2 + high * len(values) for values in maps.values())
     figure = figure_class()(figsize=(width, height), layout="constrained")
-    for place, each in enumerate(maps, 1):
-        axes = figure.add_subplot(len(maps), 1, place, title=each.title)
-        values = [[math.nan if x is None else x for x in row] for row in each.values]
-        bound = max((abs(x) for row in each.values for x in row if x is not None), default=1) or 1
-        axes.imshow(values, cmap="RdYlGn", vmin=-bound, vmax=bound, aspect="auto")
-        axes.set_xticks(range(len(each.columns)), each.columns, fontsize=7)
-        axes.set_yticks(range(len(each.rows)), each.rows)
-        for row, line in enumerate(each.values):
-            for column, value in enumerate(line):
-                text = "-" if value is None else f"{value:+.1f}"
-                axes.text(column, row, text, ha="center", va="center", fontsize=8)
-    figure.savefig(path, dpi=150)
+    for number, (title, values) in enumerate(maps.items(), 1):
+        axes = figure.add_subplot(len(maps), 1, number, title=title)
+        cells = values.to_numpy(float)
+        bound = np.abs(cells[~np.isnan(cells)]).max(initial=0) or 1
+        axes.imshow(cells, cmap="RdYlGn", vmin=-bound, vmax=bound, aspect="auto")
+        axes.set_xticks(range(len(values.columns)), values.columns, fontsize=7)
+        axes.set_yticks(range(len(values)), values.index)
+        for (row, column), value in np.ndenumerate(cells):
+            text = "-" if np.isnan(value) else f"{value:+.1f}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8)
+    write(path, figure)
+
+
+def write(path: Path, figure: Any) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    with whole(path) as unfinished:
+        figure.savefig(unfinished, dpi=150, format="png")

@@ -29,20 +29,17 @@ class ModelRow:
         """The settings of the sampler as plain data."""
         return {name: getattr(self.sampler, name) for name in ("temperature", "top_k", "top_p")}
 
+    def generator(self, seed: int) -> torch.Generator:
+        """A source of random numbers on the model's device."""
+        return torch.Generator(self.model.device).manual_seed(seed)
+
     def predict(
         self, template: TokenSequence, group_size: int, generator: torch.Generator
     ) -> Prediction:
         """``group_size`` sampled predictions of each transition."""
-        codec = self.model.codec
-        sequence, _ = self.sampler(
-            self.model.backbone,
-            template,
-            self.model.legal_tokens(),
-            group_size,
-            generator,
-            codec.end_token,
-        )
-        return codec.decode(sequence)
+        legal, end = self.model.legal_tokens(), self.model.codec.end_token
+        sequence, _ = self.sampler(self.model.backbone, template, legal, group_size, generator, end)
+        return self.model.codec.decode(sequence)
 
     def nll(self, sequence: TokenSequence) -> Tensor:
         """The mean negative log-likelihood of the predicted tokens of each sequence, [B]."""
@@ -51,7 +48,7 @@ class ModelRow:
 
 
 def load_models(paths: Mapping[str, Path], device: torch.device) -> dict[str, WorldModel]:
-    """The world models in checkpoints of any stage, which must read clips with one tokenizer.
+    """The world models in checkpoints of any stage, which must share one token code.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -83,22 +80,22 @@ def load_model(row: str, path: Path, device: torch.device) -> WorldModel:
         raise type(error)(f"models.{row}: {error}") from error
 
 
-def check_same_template(models: Mapping[str, WorldModel], batch: Batch) -> None:
+def check_same_template(rows: Mapping[str, ModelRow], batch: Batch) -> None:
     """Raise ``ValueError`` unless all models make the same token sequences of a batch."""
-    first, *others = models
-    expected = models[first].codec.template(batch)
-    for row in others:
-        template = models[row].codec.template(batch)
+    first, *others = rows
+    expected = rows[first].model.codec.template(batch)
+    for name in others:
+        template = rows[name].model.codec.template(batch)
         pairs = zip(template[:2], expected[:2], strict=True)  # padding follows from the ids
         if not all(torch.equal(a, b) for a, b in pairs):
             raise ValueError(
-                f"models.{row}: its codec makes other token sequences of the clips than that of "
+                f"models.{name}: its codec makes other token sequences of the data than that of "
                 f"models.{first}; both must be trained with the same settings of the codec"
             )
 
 
 def predictions(
-    rows: Mapping[str, ModelRow], batch: Batch, seeds: int, generator_seed: int
+    rows: Mapping[str, ModelRow], batch: Batch, seeds: int, seed: int
 ) -> Iterator[tuple[str, Prediction, Tensor | None]]:
     """The name, the predictions and the NLL [B] of each row for a batch.
 
@@ -111,5 +108,4 @@ def predictions(
     if codec.is_lossy:
         yield RECONSTRUCTION, codec.decode(sequence), None
     for name, row in rows.items():
-        generator = torch.Generator(row.model.device).manual_seed(generator_seed)
-        yield name, row.predict(template, seeds, generator), row.nll(sequence)
+        yield name, row.predict(template, seeds, row.generator(seed)), row.nll(sequence)

@@ -1,33 +1,34 @@
 """One pass over a split, in which every row predicts every batch."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Tensor
 
-from rlvr_world.evaluation.cells import Cell, summarize
-from rlvr_world.evaluation.clips import Clips, Split
-from rlvr_world.evaluation.groups import Breakdown, Scores, breakdown, macro_scores
+from rlvr_world.evaluation.columns import SetDistance
+from rlvr_world.evaluation.examples import Examples, Split
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, check_same_template, predictions
 from rlvr_world.evaluation.scorer import NLL, Scorer
-from rlvr_world.types import Batch, Prediction
-from rlvr_world.video.clip_distance import TRUTH, FrechetClipDistance
-from rlvr_world.video.filmstrip import Pixels, filmstrip
+from rlvr_world.evaluation.scores import cells, macro_scores, score_frame
+from rlvr_world.evaluation.table import Table
+from rlvr_world.types import Batch
 
 
 class Run:
-    """The scores of every row, and the clips that the filmstrip shows.
+    """The scores of every row, and a picture of some predictions.
 
     Args:
         rows: The models' rows.
         scorer: The columns.
-        seeds: Predictions of each model for each clip.
-        clips: Number of clips to keep for the filmstrip, evenly spaced over the first batch.
-        distance: A column that compares each row's clips as a whole with the true ones.
+        seeds: Predictions of each model for each transition.
+        pictured: Number of transitions in the picture, evenly spaced over the first batch.
+        distance: A column that compares each row's predictions as a set with the true states.
     """
 
     def __init__(
@@ -35,115 +36,117 @@ class Run:
         rows: Mapping[str, ModelRow],
         scorer: Scorer,
         seeds: int,
-        clips: int,
-        distance: FrechetClipDistance | None = None,
+        pictured: int,
+        distance: SetDistance | None = None,
     ) -> None:
-        self.rows, self.scorer, self.seeds, self.clips = rows, scorer, seeds, clips
-        self.distance = distance
-        self.scores: dict[str, dict[str, list[Tensor]]] = defaultdict(lambda: defaultdict(list))
-        self.groups: list[str] = []
+        self.rows, self.scorer, self.seeds = rows, scorer, seeds
+        self.pictured, self.distance = pictured, distance
+        self.picture: NDArray[np.uint8] | None = None
+        self.frames: list[pd.DataFrame] = []
+        self.true_features: list[Tensor] = []
+        self.features: dict[str, list[Tensor]] = defaultdict(list)
         self.too_long: Counter[str] = Counter()
-        self.kept: dict[str, Any] | None = None
+        self.group_sizes: Counter[str] = Counter()
         self.batches = self.samples = 0
 
     def score_all(
-        self, clips: Clips, split: Split, progress: Progress, most: int | None = None
+        self, examples: Examples, split: Split, progress: Progress, limit: int | None = None
     ) -> None:
-        """Score every batch of a split, or its first ``most`` clips."""
-        chosen = clips.batches(split) if most is None else clips.first(split, most)
-        batches = clips.count(split) if most is None else len(chosen)
-        rows = len(BASELINES) + len(self.rows)
-        task = progress.add_task(f"scoring {split} clips", total=batches and batches * rows)
-        for batch in chosen:
+        """Score every batch of a split, or its first ``limit`` transitions."""
+        batches: Iterable[Batch] = examples.batches(split, limit)
+        count = examples.count(split)
+        if limit is not None:
+            batches = list(batches)
+            count = len(batches)
+        total = count and count * (len(BASELINES) + len(self.rows))
+        task = progress.add_task(f"scoring the {split} split", total=total)
+        for batch in batches:
             for _ in self.score(batch):
                 progress.advance(task)
 
     def score(self, batch: Batch) -> Iterator[str]:
         """Score a batch; yields the name of each row when it is done."""
-        models = {name: row.model for name, row in self.rows.items()}
-        codec = next(iter(models.values())).codec
-        target = codec.target(batch)
+        codec = next(iter(self.rows.values())).model.codec
+        target, scene = codec.target(batch), self.scorer.scene
+        groups = ["all"] * len(batch["key"]) if scene is None else scene.groups(batch)
         if self.batches == 0:
-            check_same_template(models, batch)
-            if self.clips and "frames" in batch:
-                self.keep_truth(batch, target)
+            check_same_template(self.rows, batch)
         if self.distance is not None:
-            self.distance.add(TRUTH, target, seeds=1)
+            self.true_features.append(self.distance.features(target).cpu())
+        drawn, notes = {}, {}
         for name, prediction, nll in predictions(self.rows, batch, self.seeds, self.batches):
+            seeds = 1 if name in BASELINES else self.seeds
             scores = self.scorer.scores(prediction, target, batch)
-            if self.batches == 0 and self.kept:
-                self.keep_prediction(name, prediction, scores)
-            for metric, values in scores.items():
-                by_seed = values if name in BASELINES else values.unflatten(0, (-1, self.seeds))
-                self.scores[name][metric].append(by_seed)
+            if self.batches == 0:
+                drawn[name] = prediction[::seeds]
+                notes[name] = self.notes(scores, seeds)
+            if name not in BASELINES:
+                scores = {metric: v.unflatten(0, (-1, seeds)) for metric, v in scores.items()}
+            scores |= {} if nll is None else {NLL: nll.cpu()}
+            self.frames.append(score_frame(name, scores, groups))
             if self.distance is not None:
-                self.distance.add(name, prediction, 1 if name in BASELINES else self.seeds)
-            if nll is not None:
-                self.scores[name][NLL].append(nll.cpu())
+                features = self.distance.features(prediction).cpu()
+                self.features[name].append(features.unflatten(0, (-1, seeds)))
             yield name
-        if self.scorer.scene is not None:
-            self.groups += self.scorer.scene.groups(batch)
+        if self.batches == 0 and self.pictured:
+            rows = spaced(len(batch["key"]), self.pictured)
+            self.picture = codec.picture(batch, target, drawn, rows, notes)
         self.too_long.update(codec.too_long(batch))
+        self.group_sizes.update(groups)
         self.batches += 1
         self.samples += len(batch["key"])
 
-    def cells(self) -> dict[str, dict[str, Cell]]:
-        """The cells of the table by row and metric."""
-        macro = self.scorer.scene.macro if self.scorer.scene else {}
-        cells = {
-            name: summarize({**scores, **macro_scores(scores, self.groups, macro)})
-            for name, scores in self.joined().items()
-        }
-        if self.distance is not None:
-            for name, cell in self.distance.cells().items():
-                cells[name][self.distance.name] = cell
-        return cells
-
-    def breakdown(self) -> Breakdown | None:
-        """The scene's metrics by group, if it has groups."""
+    def notes(self, scores: Mapping[str, Tensor], seeds: int) -> list[str]:
+        """What the scene says of the first prediction of each transition."""
         scene = self.scorer.scene
-        if scene is None or scene.grouping is None:
-            return None
-        return breakdown(scene.grouping, self.joined(), self.groups, list(scene.labels))
+        if scene is None:
+            return []
+        columns = {name: scores[name][::seeds].tolist() for name in scene.labels if name in scores}
+        rows = zip(*columns.values(), strict=True)
+        return [scene.note(dict(zip(columns, row, strict=True))) for row in rows]
 
-    def joined(self) -> dict[str, Scores]:
-        """The scores of all batches, by row and metric."""
-        return {
-            name: {metric: torch.cat(parts) for metric, parts in scores.items()}
-            for name, scores in self.scores.items()
-        }
+    def table(self, provenance: Mapping[str, Any], seconds: dict[str, float]) -> Table:
+        """The table of all batches.
 
-    def keep_truth(self, batch: Batch, target: Tensor) -> None:
-        """Choose the clips of the filmstrip and keep their true frames."""
-        chosen = spaced(len(target), self.clips)
-        context = batch["frames"][chosen, : -target.shape[1]]
-        self.kept = {
-            "chosen": chosen,
-            "context": context.cpu().numpy(),
-            "truth": target[chosen].cpu().numpy(),
-            "predictions": {},
-            "notes": {},
-        }
+        Args:
+            provenance: What a ``Measurement`` says.
+            seconds: Durations of the stages of training.
+        """
+        scores, scene, distance = pd.concat(self.frames), self.scorer.scene, self.distance
+        single = macro_scores(scores, scene.macro if scene else {})
+        about = dict(provenance)
+        if distance is not None:
+            about["labels"] = about["labels"] | {distance.name: distance.label}
+            about["higher_is_better"] = about["higher_is_better"] | {distance.name: False}
+        table = Table(
+            **about,
+            cells=cells(pd.concat([single, *self.set_scores()])),
+            seeds=self.seeds,
+            samples=self.samples,
+            seconds=seconds,
+            samplers={name: row.settings for name, row in self.rows.items()},
+            too_long=dict(self.too_long),
+        )
+        if scene is not None and scene.grouping is not None:
+            of_scene = scores[scores["metric"].isin(list(scene.labels))]
+            of_scene = of_scene.sort_values("group", kind="stable")
+            table.grouping, table.group_cells = scene.grouping, cells(of_scene, by=["group"])
+            table.group_sizes = dict(sorted(self.group_sizes.items()))
+        return table
 
-    def keep_prediction(
-        self, name: str, prediction: Prediction, scores: Mapping[str, Tensor]
-    ) -> None:
-        """Keep a row's first prediction of the chosen clips, and what the scene says of it."""
-        group = 1 if name in BASELINES else self.seeds
-        chosen = [index * group for index in self.kept["chosen"]]
-        self.kept["predictions"][name] = prediction[chosen].cpu().numpy()
-        scene = self.scorer.scene
-        if scene is not None:
-            self.kept["notes"][name] = [
-                scene.note({m: scores[m][index].item() for m in scene.labels if m in scores})
-                for index in chosen
-            ]
-
-    def filmstrip(self) -> Pixels:
-        """The picture of the chosen clips."""
-        return filmstrip(*(self.kept[k] for k in ("context", "truth", "predictions", "notes")))
+    def set_scores(self) -> list[pd.DataFrame]:
+        """The distance of each row's predictions to the true states, for each seed."""
+        if self.distance is None:
+            return []
+        true, frames = torch.cat(self.true_features), []
+        for name, parts in self.features.items():
+            by_seed = torch.cat(parts).unbind(dim=1)
+            values = torch.stack([self.distance.distance(part, true) for part in by_seed])
+            scores = {self.distance.name: values if name in BASELINES else values[None]}
+            frames.append(score_frame(name, scores, ["all"]))
+        return frames
 
 
-def spaced(count: int, chosen: int) -> list[int]:
+def spaced(count: int, chosen: int) -> Sequence[int]:
     """At most ``chosen`` indices below ``count``, evenly spaced."""
-    return sorted({int(index) for index in np.linspace(0, count - 1, min(chosen, count))})
+    return np.linspace(0, count - 1, min(chosen, count)).astype(int).tolist()

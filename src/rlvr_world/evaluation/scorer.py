@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from rlvr_world.evaluation.scene import SceneMetrics
+from rlvr_world.evaluation.columns import SceneMetrics
 from rlvr_world.reward import Reward, RewardSet
 from rlvr_world.types import Batch, Prediction
 
 NLL, REWARD = "nll", "reward"
+PLAIN = (bool, int, float, str, tuple, list, dict, type(None), torch.dtype)
 
 
 class Scorer:
@@ -17,8 +18,8 @@ class Scorer:
 
     Args:
         metrics: The columns, by name.
-        rewards: The terms of the training reward, by name. A term that equals a metric of the same
-            name in all but its weight is computed once.
+        rewards: The terms of the training reward, by name; without terms there is no such column. A
+            term that equals a metric of the same name in all but its weight is computed once.
         scene: Metrics against the simulator's state.
     """
 
@@ -28,36 +29,32 @@ class Scorer:
         rewards: Mapping[str, Reward],
         scene: SceneMetrics | None = None,
     ) -> None:
-        self.metrics = dict(metrics)
-        self.rewards = RewardSet(rewards)
+        self.metrics, self.rewards = RewardSet(metrics), RewardSet(rewards)
         self.scene = scene
-        own = {**self.metrics, NLL: None, REWARD: None}
-        taken = [name for name in (NLL, REWARD) if name in self.metrics]
-        taken += [name for name in (scene.labels if scene else ()) if name in own]
-        if taken:
-            raise ValueError(f"metrics: the name {taken[0]} is taken by another column; rename it")
+        columns = [*metrics, NLL, REWARD, *(scene.labels if scene else ())]
+        for name in columns:
+            if columns.count(name) > 1:
+                raise ValueError(f"metrics: the name {name} is taken by another column; rename it")
 
     @property
     def labels(self) -> dict[str, str]:
         """The heading of each column, in order."""
         labels = {name: metric.label for name, metric in self.metrics.items()}
-        labels |= {NLL: "NLL (nats)", REWARD: "reward"}
+        labels |= {NLL: "NLL (nats)"} | ({REWARD: "reward"} if self.rewards else {})
         return labels | dict(self.scene.labels if self.scene else {})
 
     @property
     def higher_is_better(self) -> dict[str, bool]:
         """The good direction of each column."""
         better = {name: bool(metric.higher_is_better) for name, metric in self.metrics.items()}
-        better |= {NLL: False, REWARD: True}
+        better |= {NLL: False} | ({REWARD: True} if self.rewards else {})
         return better | dict(self.scene.higher_is_better if self.scene else {})
 
     def scores(self, prediction: Prediction, target: Prediction, batch: Batch) -> dict[str, Tensor]:
         """Every column but the NLL for B * G predictions of B transitions, [B * G] on the CPU."""
-        scores = {m: metric.group_score(prediction, target) for m, metric in self.metrics.items()}
-        scores[REWARD] = self.reward(prediction, target, scores)
-        for name, values in scores.items():
-            if not values.isfinite().all():
-                raise ValueError(f"metrics: {name} is not finite for {batch['key'][0]} and on")
+        scores = self.metrics.scores(prediction, target, batch)
+        if self.rewards:
+            scores[REWARD] = self.reward(prediction, target, batch, scores)
         if self.scene is not None:
             scores |= self.scene.score(prediction, batch)
         return {name: values.cpu() for name, values in scores.items()}
@@ -66,13 +63,14 @@ class Scorer:
         self,
         prediction: Prediction,
         target: Prediction,
+        batch: Batch,
         known: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """The training reward, [B * G]; ``known`` holds scores of metrics, which may be terms."""
         terms = {
             name: known[name]
             if known and name in known and same_metric(term, self.metrics[name])
-            else term.group_score(prediction, target)
+            else term.scores(prediction, target, batch)
             for name, term in self.rewards.items()
         }
         return self.rewards.total(terms)
@@ -89,9 +87,8 @@ def same_metric(first: Reward, second: Reward) -> bool:
 
 def settings(metric: Reward) -> dict[str, object]:
     """The public attributes of a metric that are plain values."""
-    plain = bool | int | float | str | tuple | list | dict | type(None) | torch.dtype
     return {
         name: value
         for name, value in vars(metric).items()
-        if isinstance(value, plain) and not name.startswith("_") and name != "weight"
+        if isinstance(value, PLAIN) and not name.startswith("_") and name != "weight"
     }

@@ -1,11 +1,11 @@
-"""The sampler settings with the best reward on validation clips."""
+"""The sampler settings with the best reward on validation data."""
 
 from dataclasses import dataclass, field, replace
 
 import torch
 from rich.progress import Progress
 
-from rlvr_world.evaluation.clips import Clips
+from rlvr_world.evaluation.examples import Examples
 from rlvr_world.evaluation.rows import ModelRow
 from rlvr_world.evaluation.scorer import Scorer
 from rlvr_world.rl.sampler import Sampler
@@ -19,16 +19,18 @@ class SamplerSearch:
     Args:
         temperatures: Temperatures to try; 0 takes the most likely token and needs no top-k.
         top_ks: Values of top-k to try; null draws from all tokens.
-        clips: Number of validation clips that each setting is tried on, the first ones.
+        limit: Number of validation transitions that each setting is tried on, the first ones.
     """
 
     temperatures: list[float] = field(default_factory=lambda: [0.0, 0.3, 0.5, 0.7, 0.85, 1.0])
     top_ks: list[int | None] = field(default_factory=lambda: [None, 2, 5, 20])
-    clips: int = 128
+    limit: int = 128
 
     def __post_init__(self) -> None:
-        if not (self.temperatures and self.top_ks and self.clips > 0):
-            raise ValueError("search: temperatures, top_ks and clips must not be empty")
+        if not (self.temperatures and self.top_ks and self.limit > 0):
+            raise ValueError(
+                "search: temperatures and top_ks must not be empty, limit must be at least 1"
+            )
 
     @property
     def samplers(self) -> list[Sampler]:
@@ -37,20 +39,19 @@ class SamplerSearch:
         greedy = [(0.0, None)] if 0 in self.temperatures else []
         return [Sampler(temperature, top_k) for temperature, top_k in greedy + warm]
 
-    def best(self, row: ModelRow, clips: Clips, scorer: Scorer, progress: Progress) -> Sampler:
-        """The sampler of the grid with the highest mean reward of one prediction per clip."""
-        batches = clips.first("val", self.clips)
-        rewards = []
-        for sampler in progress.track(self.samplers, description="tuning the sampler"):
-            rewards.append(mean_reward(replace(row, sampler=sampler), batches, scorer))
-        return self.samplers[int(torch.tensor(rewards).argmax())]
+    def best(
+        self, row: ModelRow, examples: Examples, scorer: Scorer, progress: Progress
+    ) -> Sampler:
+        """The sampler of the grid with the highest mean reward of one prediction per transition."""
+        batches = list(examples.batches("val", self.limit))
+        tracked = progress.track(self.samplers, description="tuning the sampler")
+        return max(tracked, key=lambda s: mean_reward(replace(row, sampler=s), batches, scorer))
 
 
 def mean_reward(row: ModelRow, batches: list[Batch], scorer: Scorer) -> float:
-    """The mean training reward over clips of one sampled prediction each."""
-    rewards = []
-    for index, batch in enumerate(batches):
-        codec, generator = row.model.codec, torch.Generator(row.model.device).manual_seed(index)
-        prediction = row.predict(codec.template(batch), 1, generator)
-        rewards.append(scorer.reward(prediction, codec.target(batch)))
+    """The mean training reward over transitions of one sampled prediction each."""
+    rewards, codec = [], row.model.codec
+    for seed, batch in enumerate(batches):
+        prediction = row.predict(codec.template(batch), 1, row.generator(seed))
+        rewards.append(scorer.reward(prediction, codec.target(batch), batch))
     return torch.cat(rewards).mean().item()

@@ -1,77 +1,108 @@
 """A table of metrics: rows are models and baselines, cells are means over a split."""
 
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import rich.box
 import rich.console
 import rich.table
 
-from rlvr_world.evaluation.cells import Cell, columns, numbers, text_of
-from rlvr_world.evaluation.files import csv_text, json_text, write_whole
-from rlvr_world.evaluation.groups import Breakdown
+from rlvr_world.evaluation.scores import nested, spread
+from rlvr_world.files import write_json, write_text
 
 NAME_WIDTH, CELL_WIDTH = 22, 19  # characters in a terminal, with the space between columns
 
 
-@dataclass
-class Table:
-    """What ``evaluate`` measures, as it is written to ``table.json``.
+@dataclass(kw_only=True)
+class Measurement:
+    """What every table says: its columns, and what was measured with what.
 
     Args:
         labels: Heading of each metric, in the order of the columns.
         higher_is_better: The good direction of each metric.
-        rows: Cells by row and metric; a metric that a row does not have is left out.
-        seeds: Number of sampling seeds of a model's row.
-        samples: Number of clips.
         split: The split that was measured.
-        seconds: Duration of each stage of training.
         commit: Commit of the code.
         device: What it ran on.
         data: Fingerprint of the data.
         checkpoints: Checkpoint of each model's row.
-        samplers: Sampler settings of each model's row.
-        breakdown: Some metrics by group of transitions.
-        too_long: Number of clips of which the codec cut a prompt, an answer or another part to its
-            limit; empty where it has none.
+        rewards: Weight of each term of the column ``reward``.
     """
 
     labels: dict[str, str]
     higher_is_better: dict[str, bool]
-    rows: dict[str, dict[str, Cell]]
-    seeds: int
-    samples: int
     split: str
-    seconds: dict[str, float]
     commit: str | None
     device: str
     data: str | None = None
     checkpoints: dict[str, str] = field(default_factory=dict)
+    rewards: dict[str, float] = field(default_factory=dict)
+
+    def heading(self, metric: str) -> str:
+        """The name of a metric for people, and its good direction."""
+        return f"{self.labels[metric]} {'↑' if self.higher_is_better[metric] else '↓'}"
+
+    def plain(self) -> dict[str, Any]:
+        """The fields that are plain data."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: v for name, v in values.items() if not isinstance(v, pd.DataFrame)}
+
+
+@dataclass(kw_only=True)
+class Table(Measurement):
+    """What ``evaluate`` measures, as it is written to ``table.json``.
+
+    Args:
+        cells: Mean and standard deviation by row and metric, see ``scores.cells``.
+        seeds: Number of sampling seeds of a model's row.
+        samples: Number of transitions.
+        seconds: Duration of each stage of training.
+        samplers: Sampler settings of each model's row.
+        grouping: What ``group_cells`` are about, such as ``game``.
+        group_cells: Some cells by group, row and metric.
+        group_sizes: Number of transitions of each group.
+        too_long: Number of transitions of which the codec cut a prompt, an answer or another part
+            to its limit; empty where it has none.
+    """
+
+    cells: pd.DataFrame
+    seeds: int
+    samples: int
+    seconds: dict[str, float] = field(default_factory=dict)
     samplers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    breakdown: Breakdown | None = None
+    grouping: str | None = None
+    group_cells: pd.DataFrame | None = None
+    group_sizes: dict[str, int] = field(default_factory=dict)
     too_long: dict[str, int] = field(default_factory=dict)
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: Path) -> None:
         """Write ``table.json``, ``table.csv`` and, with groups, ``by_<group>.csv``."""
-        write_whole(Path(folder) / "table.json", json_text(asdict(self)))
-        write_whole(Path(folder) / "table.csv", self.csv())
-        if self.breakdown is not None:
-            path = Path(folder) / f"by_{self.breakdown.name}.csv"
-            write_whole(path, self.breakdown.csv(list(self.labels)))
+        plain = self.plain()
+        name, sizes = plain.pop("grouping"), plain.pop("group_sizes")
+        plain.pop("group_cells", None)
+        groups = None
+        if self.group_cells is not None:
+            groups = {"name": name, "samples": sizes, "cells": nested(self.group_cells)}
+            write_text(folder / f"by_{name}.csv", self.group_csv(self.group_cells))
+        rows = {"rows": nested(self.cells), "breakdown": groups}
+        write_json(folder / "table.json", plain | rows)
+        write_text(folder / "table.csv", spread(self.cells, list(self.labels)).to_csv())
 
-    def csv(self) -> str:
-        """The table with columns ``row``, then ``<metric> mean`` and ``<metric> std``."""
-        metrics = list(self.labels)
-        lines = [[name, *numbers(cells, metrics)] for name, cells in self.rows.items()]
-        return csv_text([["row", *columns(metrics)], *lines])
+    def group_csv(self, cells: pd.DataFrame) -> str:
+        """A line for each group and row, with the metrics that groups have."""
+        known = cells.index.unique("metric")
+        wide = spread(cells, [metric for metric in self.labels if metric in known]).reset_index()
+        wide.insert(1, "samples", wide["group"].map(self.group_sizes))
+        return wide.rename(columns={"group": self.grouping}).to_csv(index=False)
 
     def rendered(self, width: int = 80) -> rich.console.Group:
         """The table for a terminal of ``width`` characters, in blocks of columns that fit."""
         metrics, fit = list(self.labels), max(1, (width - NAME_WIDTH) // CELL_WIDTH)
         blocks = [metrics[start : start + fit] for start in range(0, len(metrics), fit)]
         title = (
-            f"{self.samples} clips of the {self.split} split, mean ± std over "
+            f"{self.samples} transitions of the {self.split} split, mean ± std over "
             f"{self.seeds} sampling seeds, {self.device}"
         )
         parts = [f"{count} {part}s" for part, count in self.too_long.items()]
@@ -83,9 +114,16 @@ class Table:
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
         table.add_column("", min_width=NAME_WIDTH - 4, no_wrap=True)
         for metric in metrics:
-            arrow = "↑" if self.higher_is_better[metric] else "↓"
-            heading = f"{self.labels[metric]} {arrow}"
-            table.add_column(heading, justify="right", min_width=CELL_WIDTH - 2)
-        for name, cells in self.rows.items():
-            table.add_row(name, *(text_of(cells.get(metric)) for metric in metrics))
+            table.add_column(self.heading(metric), justify="right", min_width=CELL_WIDTH - 2)
+        wide = spread(self.cells, metrics)
+        for row, values in zip(wide.index, wide.to_numpy().tolist(), strict=True):
+            pairs = zip(values[::2], values[1::2], strict=True)
+            table.add_row(row, *(cell_text(mean, std) for mean, std in pairs))
         return table
+
+
+def cell_text(mean: float, std: float) -> str:
+    """A cell as text: 4 digits of the mean, 1 of the standard deviation; NaN stands for neither."""
+    if math.isnan(mean):
+        return "-"
+    return f"{mean:.4g}" if math.isnan(std) or std == 0 else f"{mean:.4g} ± {std:.1g}"

@@ -2,13 +2,13 @@
 
 import html
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from rlvr_world.language.judgement import Reason
+from rlvr_world.language.judge import Reason
 from rlvr_world.language.rewards import AnswerReward
 from rlvr_world.types import Batch
 
@@ -39,15 +39,16 @@ class AnswerLogger(Callback):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        module: LightningModule,
-        outputs: Mapping[str, Any],
+        module: Any,
+        outputs: Any,
         batch: Batch,
         batch_idx: int,
     ) -> None:
         """Log the reasons of a rollout, where training samples any, and show the first answers."""
-        if "sequence" not in outputs:
+        if "rollout" not in outputs:
             return
-        answers, target = module.codec.decode(outputs["sequence"]), module.codec.target(batch)
+        sequence = outputs["rollout"].sequence
+        answers, target = module.codec.decode(sequence), module.codec.target(batch)
         self.log_shares(module, "train", Counter(self.reward.reasons(answers, target)))
         if trainer.fit_loop.total_batch_idx % self.every == 0:
             self.show(trainer, "train", answers, target)
@@ -60,7 +61,7 @@ class AnswerLogger(Callback):
         self,
         trainer: Trainer,
         module: LightningModule,
-        outputs: Mapping[str, Any],
+        outputs: Any,
         batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rlvr_world.codec import Codec
-from rlvr_world.language.prompt import Style
+from rlvr_world.language.transition import Style
 from rlvr_world.types import Batch, TokenSequence
 
 
@@ -31,28 +31,31 @@ class TextCodec(Codec):
     """
 
     is_lossy = False
+    legal: Tensor
+    end_token: int
 
     def __init__(
         self,
         tokenizer: Path | str | PreTrainedTokenizerBase,
-        prompt_length: int,
-        answer_length: int,
-        style: Style,
-        chat: bool,
+        prompt_length: int = 512,
+        answer_length: int = 256,
+        style: Style = "compact",
+        chat: bool = False,
     ) -> None:
         super().__init__()
         if isinstance(tokenizer, Path | str):
             tokenizer = load_tokenizer(tokenizer)
-        if tokenizer.eos_token_id is None:
+        end = tokenizer.eos_token_id
+        if not isinstance(end, int):
             raise ValueError("tokenizer: it must have an end token (`eos_token`)")
         self.tokenizer = tokenizer
         self.vocab_size = len(tokenizer)
-        self.end_token = tokenizer.eos_token_id
+        self.end_token = end
         self.prompt_length, self.answer_length = prompt_length, answer_length
         self.style, self.chat = style, chat
         self.cut = {"prompt": 0, "answer": 0}
         legal = torch.ones(self.vocab_size, dtype=torch.bool)
-        legal[[token for token in tokenizer.all_special_ids if token != self.end_token]] = False
+        legal[[token for token in tokenizer.all_special_ids if token != end]] = False
         self.register_buffer("legal", legal, persistent=False)
 
     @property
@@ -103,6 +106,11 @@ class TextCodec(Codec):
         """The transitions, which hold the true next states."""
         return batch["transition"]
 
+    def export(self, backbone: Any, folder: Path) -> None:
+        """Write the sequence model and the tokenizer."""
+        super().export(backbone, folder)
+        self.tokenizer.save_pretrained(folder)
+
     def legal_tokens(self) -> Tensor:
         return self.legal
 
@@ -113,12 +121,11 @@ class TextCodec(Codec):
     def whole_prompts(self, batch: Batch) -> list[list[int]]:
         """The tokens of the prompts of a batch."""
         texts = self.prompt_texts(batch)
-        if self.chat:
-            chats = [[{"role": "user", "content": text}] for text in texts]
-            texts = self.tokenizer.apply_chat_template(
-                chats, tokenize=False, add_generation_prompt=True
-            )
-        return self.tokens(texts)
+        if not self.chat:
+            return self.tokens(texts)
+        chats = [[{"role": "user", "content": text}] for text in texts]
+        template: Any = self.tokenizer.apply_chat_template
+        return self.tokens(template(chats, tokenize=False, add_generation_prompt=True))
 
     def whole_answers(self, batch: Batch) -> list[list[int]]:
         """The tokens of the true answers of a batch, their end tokens included."""

@@ -3,45 +3,53 @@
 import json
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from rlvr_world.data.loader import ShardLoader
+from rlvr_world.data.manifest import ShardManifest
 from rlvr_world.data.samples import BadSample
 from rlvr_world.data.shards import ShardDataModule
 from rlvr_world.data.stream import Example, ExampleReader, MixedStream, RawSample, ShardFile
-from rlvr_world.language.manifest import TransitionShard
+from rlvr_world.language.manifest import TransitionManifest, TransitionShard
+from rlvr_world.language.transition import Form, Style, TextTransition
 from rlvr_world.types import Batch
+
+Retelling = Callable[[Any, random.Random], Any]
+"""Makes the same step with other words or numbers."""
 
 
 @dataclass(frozen=True)
-class TransitionReader(ExampleReader, ABC):
-    """Reads one transition of each sample."""
+class TransitionReader(ExampleReader):
+    """Reads one transition of each sample.
 
-    @abstractmethod
-    def parse(self, document: Any, where: str) -> Any:
-        """The transition in a JSON document, whose name in messages is ``where``.
+    Args:
+        kind: What the transitions are.
+        retell: What becomes of each of them in training.
+    """
 
-        Raises:
-            ValueError: It is no such transition.
-        """
+    kind: type[TextTransition]
+    retell: Retelling | None = None
 
     def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
-        """The sample's transition."""
-        return self.spread(sample)
+        """The sample's transition, retold."""
+        (example,) = self.spread(sample)
+        if self.retell is not None:
+            example["transition"] = self.retell(example["transition"], rng)
+        return [example]
 
     def spread(self, sample: RawSample) -> list[Example]:
         """The sample's transition.
 
         Raises:
-            BadSample: If there is none, or it is not what ``parse`` reads.
+            BadSample: There is none, or it is of another kind.
         """
         where = f"{sample['__url__']}: {sample['__key__']}"
         if "json" not in sample:
             raise BadSample(f"{where} has no json")
         try:
-            transition = self.parse(json.loads(sample["json"]), where)
+            transition = self.kind.from_json(json.loads(sample["json"]), where)
         except json.JSONDecodeError as error:
             raise BadSample(f"{where}: json is broken ({error})") from error
         except (ValueError, RecursionError) as error:
@@ -64,9 +72,22 @@ class TransitionDataModule(ShardDataModule, ABC):
         root: Folder with the shards and their ``manifest.json``.
         changed_share: Share of the training examples in which something changes, from 0 to 1; if
             not given, what it is in the data. Evaluation reads everything once.
-        test_split: The split to test on.
+        test_split: The split to test on: ``test``, or ``test_verbs``, ``test_tasks`` or
+            ``test_pages`` for what training never shows, where there is such a split.
         **shards: See ``ShardDataModule``.
     """
+
+    manifest_type: ClassVar[type[ShardManifest]] = TransitionManifest
+
+    kind: ClassVar[type[TextTransition]]
+    """What the transitions are."""
+
+    groups: Sequence[str] | None = None
+    """The groups whose shards are read, such as modes of text games; all if None."""
+
+    word_pattern: ClassVar[str]
+    """A regular expression that splits prompts and answers into words, of which a tokenizer makes
+    its tokens."""
 
     def __init__(
         self,
@@ -81,14 +102,21 @@ class TransitionDataModule(ShardDataModule, ABC):
         self.changed_share = changed_share
         self.test_split = test_split
 
-    @property
-    def which(self) -> str:
-        """Which of the transitions are wanted, for error messages."""
-        return ""
+    @abstractmethod
+    def texts(self, batch: Batch, style: Style, form: Form) -> Iterator[str]:
+        """The prompts and the true answers of a batch."""
 
-    def wanted(self, shard: Any) -> bool:
-        """Whether to read a shard."""
-        return True
+    @abstractmethod
+    def retelling(self) -> Retelling | None:
+        """What becomes of each transition in training."""
+
+    def reader(self, split: str) -> TransitionReader:
+        """Reads transitions."""
+        return TransitionReader(self.kind)
+
+    def steps(self, split: str) -> Iterable[Any]:
+        """Each transition of a split once."""
+        return (step for batch in self.once(split) for step in batch["transition"])
 
     def shards(self, split: str) -> list[ShardFile]:
         """The shards of a split that are wanted."""
@@ -100,6 +128,7 @@ class TransitionDataModule(ShardDataModule, ABC):
 
     def training_stream(self, **stream: Any) -> MixedStream:
         """Mixes transitions in which something changes with the others."""
+        stream["reader"] = replace(stream["reader"], retell=self.retelling())
         found = self._shards("train")
         changed = [shard for shard in found if shard.changed]
         unchanged = [shard for shard in found if not shard.changed]
@@ -109,9 +138,10 @@ class TransitionDataModule(ShardDataModule, ABC):
         groups = (("changed", changed, share), ("unchanged", unchanged, 1 - share))
         for name, shards, wanted in groups:
             if wanted and not shards:
+                of = "" if self.groups is None else f" of {', '.join(self.groups)}"
                 raise ValueError(
-                    f"{self.root} has no {name} transitions{self.which} to train on, but "
-                    f"changed_share is {share:g}"
+                    f"{self.root} has no {name} transitions{of} to train on, but changed_share is "
+                    f"{share:g}"
                 )
         return MixedStream(
             groups=[(self._files(shards), wanted) for _, shards, wanted in groups], **stream
@@ -131,7 +161,8 @@ class TransitionDataModule(ShardDataModule, ABC):
 
     def _shards(self, split: str) -> list[TransitionShard]:
         found = self.manifest.splits.get(split)
-        return [shard for shard in found.shards if self.wanted(shard)] if found else []
+        shards = found.shards if found else []
+        return [s for s in shards if self.groups is None or s.group in self.groups]
 
     def _files(self, shards: Sequence[TransitionShard]) -> list[ShardFile]:
         return [ShardFile(self.root / shard.name, shard.samples) for shard in shards]

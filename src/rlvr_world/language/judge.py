@@ -1,77 +1,78 @@
-"""A judge of answers about the next states of text games, with limits."""
+"""Judging answers in words by a rule, within limits; the rules are the rooms'."""
 
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from rlvr_world.language.answer import Form
-from rlvr_world.language.judgement import Judgement
-from rlvr_world.text_game.strict_judge import strict_judgement
-from rlvr_world.text_game.transition import Transition
-from rlvr_world.text_game.upstream_answer import repair_tools
-from rlvr_world.text_game.upstream_judge import upstream_judgement
-
-T = TypeVar("T")
+J = TypeVar("J")
 
 Rule = Literal["strict", "upstream"]
 """Judge the whole next state, or as the original does."""
 
-RULES = {"strict": strict_judgement, "upstream": upstream_judgement}
+Reason = Literal["right", "wrong state", "wrong shape", "not JSON", "no answer", "over the limit"]
+"""Right, or why not."""
+
+UNREADABLE: tuple[Reason, ...] = ("not JSON", "no answer", "over the limit")
+"""The reasons of answers in which nothing was read."""
 
 ATTEMPTS = 2
 """An answer is over the time limit if each attempt is; one may hold a garbage collection."""
 
 
+class BadAnswer(ValueError):
+    """An answer that says no next state, with the reason and a sentence for people."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 @dataclass(frozen=True)
-class Judge:
-    """Judges answers by one rule, each within limits, and remembers what it found.
+class Judge(ABC, Generic[J]):
+    """Judges answers by one rule, each within limits, and remembers the judgements.
 
     The cost of an answer grows with its length, so that the limit on characters bounds time and
     memory; the limit on time is on top of it and is looked at when an answer has been judged.
 
     Args:
         rule: The rule.
-        form: What answers say.
         characters: A longer text is not read.
         seconds: An answer that takes longer, in processor time of its thread, scores nothing.
     """
 
     rule: Rule = "strict"
-    form: Form = "difference"
     characters: int = 65_536
     seconds: float = 1.0
 
     def __post_init__(self) -> None:
-        check_limits(self.characters, self.seconds)
-        if self.rule == "upstream":
-            repair_tools()
+        if self.characters < 1 or not self.seconds > 0:
+            raise ValueError(
+                f"a judge needs limits above 0, got {self.characters} characters and "
+                f"{self.seconds} seconds"
+            )
 
-    def __call__(self, text: str, transition: Transition) -> Judgement:
+    @abstractmethod
+    def judgement(self, text: str, transition: Any) -> J:
+        """What the rule says of a text, however long that takes."""
+
+    @abstractmethod
+    def unread(self, reason: Reason) -> J:
+        """The judgement of an answer that is worth nothing for a reason."""
+
+    def prepare(self, transition: Any) -> None:
+        """Do the work on the truth, which counts for no answer."""
+
+    def __call__(self, text: str, transition: Any) -> J:
         """What the answer in a text is worth as the next state of a transition."""
-        return transition.once((self, text), lambda: self._judgement(text, transition))
+        return transition.once((self, text), lambda: self._within_limits(text, transition))
 
-    def _judgement(self, text: str, transition: Transition) -> Judgement:
-        if len(text) > self.characters:
-            return Judgement("over the limit")
-        work = partial(RULES[self.rule], text, transition, self.form)
-        return within(self.seconds, work) or Judgement("over the limit")
-
-
-def check_limits(characters: int, seconds: float) -> None:
-    """Raise ``ValueError`` unless the limits of a judge are above 0."""
-    if characters < 1 or not seconds > 0:
-        raise ValueError(
-            f"a judge needs limits above 0, got {characters} characters and {seconds} seconds"
-        )
-
-
-def within(seconds: float, work: Callable[[], T]) -> T | None:
-    """The result of some work, or None if each attempt takes longer, in processor time."""
-    for _ in range(ATTEMPTS):
-        start = time.thread_time()
-        result = work()
-        if time.thread_time() - start <= seconds:
-            return result
-    return None
+    def _within_limits(self, text: str, transition: Any) -> J:
+        if len(text) <= self.characters:
+            self.prepare(transition)
+            for _ in range(ATTEMPTS):
+                start = time.thread_time()
+                judgement = self.judgement(text, transition)
+                if time.thread_time() - start <= self.seconds:
+                    return judgement
+        return self.unread("over the limit")

@@ -1,17 +1,27 @@
-"""Transitions in words, of text games or of web pages, on their way into shards."""
+"""Transitions in words, of text games or of web pages, on their way into a folder of shards."""
 
 import hashlib
 import json
 import random
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
-from rlvr_world.data.samples import Sample, write_shard
-from rlvr_world.language.layouts import Layout
+from rlvr_world.data.manifest import fingerprint
+from rlvr_world.data.samples import write_shard
+from rlvr_world.files import sha256, whole, write_text
+from rlvr_world.language.manifest import (
+    TransitionCounts,
+    TransitionManifest,
+    TransitionShard,
+    TransitionSplit,
+)
+from rlvr_world.language.transition import TextTransition
 
 E = TypeVar("E")
 
@@ -24,6 +34,7 @@ class Entry(NamedTuple):
 
     unit: str
     group: str
+    shards: str
     subject: str
     verb: str
     changed: bool
@@ -32,46 +43,48 @@ class Entry(NamedTuple):
     size: int
 
 
-class TransitionSpool:
-    """Unique transitions, on disk in the order in which they came.
+@contextmanager
+def recording(root: Path) -> Iterator["TransitionSpool"]:
+    """A spool whose folder becomes ``root`` at the end, and vanishes on an error."""
+    with whole(root) as folder:
+        folder.mkdir()
+        with TemporaryFile(dir=folder) as file:
+            yield TransitionSpool(folder, file)
 
-    Two are the same if group, subject, action and beginning are. ``duplicates`` counts those that
-    came again, ``conflicts`` those of them that had another end; the first one is kept.
+
+class TransitionSpool:
+    """Unique transitions, on disk in the order in which they came, until their splits are known.
+
+    Two are the same if group, subject, action and state are. ``duplicates`` counts those that came
+    again, ``conflicts`` those of them that had another next state; the first one is kept.
 
     Args:
+        folder: Where the shards go.
         file: Empty and open for writing and reading bytes.
-        layout: What kind of transitions they are: ``GAMES`` or ``PAGES``.
     """
 
-    def __init__(self, file: BinaryIO, layout: Layout) -> None:
+    def __init__(self, folder: Path, file: BinaryIO) -> None:
+        self.folder = folder
         self.file = file
-        self.layout = layout
         self.entries: list[Entry] = []
         self.ends: dict[bytes, bytes] = {}
         self.duplicates = self.conflicts = 0
 
-    def add(self, transition: Any, unit: str, scope: str = "") -> None:
+    def add(self, transition: TextTransition, unit: str, scope: str = "") -> None:
         """Keep a transition unless it came before within the scope."""
-        traits = self.layout.traits(transition)
-        key, end = digest(scope, *traits[:-1]), digest(traits.after)
+        group, subject, action, before, after, shards = transition.traits()
+        key, end = digest(scope, group, subject, action, before), digest(after)
         if key in self.ends:
             self.duplicates += 1
             self.conflicts += self.ends[key] != end
             return
         self.ends[key] = end
         line = json.dumps(transition.to_json()).encode()
+        verb, start = action.partition(" ")[0], self.file.tell()
         self.entries.append(
-            Entry(
-                unit=unit,
-                group=traits.group,
-                subject=traits.subject,
-                verb=traits.action.partition(" ")[0],
-                changed=transition.changed,
-                characters=len(traits.before),
-                start=self.file.tell(),
-                size=len(line),
-            )
-        )
+            Entry(unit, group, shards, subject, verb, transition.changed, len(before), start,
+                  len(line))
+        )  # fmt: skip
         self.file.write(line)
 
     def read(self, entry: Entry) -> dict[str, Any]:
@@ -79,28 +92,51 @@ class TransitionSpool:
         self.file.seek(entry.start)
         return json.loads(self.file.read(entry.size))
 
+    def finish(
+        self,
+        split_of: Callable[[Entry], str],
+        seed: int,
+        *,
+        source: str,
+        settings: Mapping[str, Any],
+        rows: Mapping[str, Any],
+        versions: Mapping[str, str] | None = None,
+        documents: Mapping[str, Any] | None = None,
+    ) -> TransitionManifest:
+        """Write the shards of all splits, each in a random order, and the manifest.
 
-def digest(*texts: str) -> bytes:
-    """A short hash of some texts."""
-    return hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).digest()
+        Args:
+            split_of: The split of an entry.
+            seed: Where the order comes from.
+            source: What made the data.
+            settings: What it was made with.
+            rows: What became of the source's rows; duplicates and conflicts are added.
+            versions: Versions of the programs that made it.
+            documents: Further JSON files by name; they count in the fingerprint.
+        """
+        splits = {
+            split: self._write_split(split, members, seed)
+            for split, members in sorted_groups(self.entries, split_of, SPLITS.index)
+        }
+        hashes = {s.name: s.sha256 for split in splits.values() for s in split.shards}
+        for name, document in (documents or {}).items():
+            text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+            write_text(self.folder / name, text)
+            hashes[name] = sha256(self.folder / name)
+        manifest = TransitionManifest(
+            source=source,
+            settings=dict(settings),
+            versions=dict(versions or {}),
+            splits=splits,
+            fingerprint=fingerprint(hashes),
+            rows={**rows, "duplicates": self.duplicates, "conflicts": self.conflicts},
+        )
+        manifest.save(self.folder)
+        return manifest
 
-
-def write_splits(
-    folder: Path, spool: TransitionSpool, split_of: Callable[[Entry], str], seed: int
-) -> dict[str, Any]:
-    """Write the shards of all splits, each in a random order, and describe them.
-
-    Args:
-        folder: Where the shards go.
-        spool: The transitions.
-        split_of: The split of an entry.
-        seed: Where the order comes from.
-    """
-    layout, splits = spool.layout, {}
-    for split, members in sorted_groups(spool.entries, split_of, SPLITS.index):
-        groups = dict(sorted_groups(members, attrgetter("group")))
-        shards = []
-        for group, entries in groups.items() if layout.by_group else [("", members)]:
+    def _write_split(self, split: str, members: list[Entry], seed: int) -> TransitionSplit:
+        shards: list[TransitionShard] = []
+        for group, entries in sorted_groups(members, attrgetter("shards")):
             name = f"{split}-{group}".removesuffix("-")
             kinds = {name: entries}
             if split == "train":
@@ -110,56 +146,48 @@ def write_splits(
                 }
             for kind, chosen in kinds.items():
                 random.Random(f"{seed} {kind}").shuffle(chosen)
-                shards += _write_shards(folder, kind, chosen, spool, group)
-        counts = {group: count(entries, layout) for group, entries in groups.items()}
-        splits[split] = layout.split(shards, counts)
-    return splits
+                shards += self._write_shards(kind, chosen, group)
+        groups = sorted_groups(members, attrgetter("group"))
+        return TransitionSplit(shards, {group: counts(entries) for group, entries in groups})
+
+    def _write_shards(
+        self, name: str, entries: Sequence[Entry], group: str
+    ) -> Iterator[TransitionShard]:
+        """Write entries to as few shards as hold them, all about equally large."""
+        pieces = -(-len(entries) // SHARD)
+        for piece in range(pieces):
+            first, end = (len(entries) * n // pieces for n in (piece, piece + 1))
+            path, members = self.folder / f"{name}-{piece:06d}.tar", entries[first:end]
+            numbered = enumerate(members, first)
+            write_shard(path, ((f"{name}-{n:06d}", {"json": self.read(e)}) for n, e in numbered))
+            changed = sum(entry.changed for entry in members)
+            yield TransitionShard(path.name, len(members), changed, sha256(path), group)
+
+
+def digest(*texts: str) -> bytes:
+    """A short hash of some texts."""
+    return hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).digest()
 
 
 def sorted_groups(
     members: Iterable[E],
-    key: Callable[[E], Hashable],
-    order: Callable[[Any], Any] = lambda group: group,
-) -> list[tuple[Any, list[E]]]:
+    key: Callable[[E], str],
+    order: Callable[[str], Any] = str,
+) -> list[tuple[str, list[E]]]:
     """Groups of members with the same key, in the order of their keys."""
-    groups: dict[Hashable, list[E]] = defaultdict(list)
+    groups: dict[str, list[E]] = defaultdict(list)
     for member in members:
         groups[key(member)].append(member)
     return sorted(groups.items(), key=lambda group: order(group[0]))
 
 
-def _write_shards(
-    folder: Path, name: str, entries: Sequence[Entry], spool: TransitionSpool, group: str
-) -> list[Any]:
-    """Write entries to as few shards as hold them, all about equally large."""
-    shards = []
-    pieces = -(-len(entries) // SHARD)
-    for piece in range(pieces):
-        indices = range(len(entries) * piece // pieces, len(entries) * (piece + 1) // pieces)
-        path = folder / f"{name}-{piece:06d}.tar"
-        write_shard(path, (_sample(name, index, spool.read(entries[index])) for index in indices))
-        members = [entries[index] for index in indices]
-        fields = {
-            "name": path.name,
-            "transitions": len(members),
-            "changed": sum(entry.changed for entry in members),
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
-        shards.append(spool.layout.shard(group, **fields))
-    return shards
-
-
-def _sample(name: str, index: int, document: dict[str, Any]) -> Sample:
-    return f"{name}-{index:06d}", {"json": document}
-
-
-def count(entries: Sequence[Entry], layout: Layout) -> Any:
+def counts(entries: Sequence[Entry]) -> TransitionCounts:
     """What the entries of one group of a split are."""
     lengths = sorted(entry.characters for entry in entries)
-    return layout.counts(
-        _shares(entries, attrgetter("subject")),
+    return TransitionCounts(
         transitions=len(entries),
         changed=sum(entry.changed for entry in entries),
+        subjects=_shares(entries, attrgetter("subject")),
         verbs=_shares([entry for entry in entries if entry.verb], attrgetter("verb")),
         characters={
             "median": int(statistics.median(lengths)),
@@ -169,9 +197,9 @@ def count(entries: Sequence[Entry], layout: Layout) -> Any:
     )
 
 
-def _shares(entries: Sequence[Entry], key: Callable[[Entry], str]) -> dict[str, list[int]]:
+def _shares(entries: Iterable[Entry], key: Callable[[Entry], str]) -> dict[str, list[int]]:
     """The numbers of all and of changed entries by key."""
     return {
-        name: [len(found), sum(entry.changed for entry in found)]
-        for name, found in sorted_groups(entries, key)
+        name: [len(members), sum(entry.changed for entry in members)]
+        for name, members in sorted_groups(entries, key)
     }

@@ -1,14 +1,15 @@
 """Rewards for answers in words, of which a judge says what they are worth and why."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rlvr_world.language.judgement import Reason
-from rlvr_world.reward import Reward, group_size
+from rlvr_world.language.judge import Judge, Reason
+from rlvr_world.reward import Reward, group_size, repeat
+from rlvr_world.types import Batch
 
 
 class AnswerReward(Reward):
@@ -17,11 +18,11 @@ class AnswerReward(Reward):
     Rewards with the same judge share what it finds, so that a set of them judges each answer once.
 
     Args:
-        judge: Judges a text as the answer to a transition; it has a ``rule``.
+        judge: Judges a text as the answer to a transition.
         weight: Factor in the total reward.
     """
 
-    def __init__(self, judge: Callable[[str, Any], Any], weight: float = 1.0) -> None:
+    def __init__(self, judge: Judge[Any], weight: float = 1.0) -> None:
         super().__init__(weight)
         self.judge = judge
 
@@ -40,15 +41,17 @@ class AnswerReward(Reward):
         """The state, the action and the right answer of a transition, for people."""
 
     def judgements(self, prediction: Sequence[str], target: Sequence[Any]) -> list[Any]:
-        """What the judge finds in each of B * G answers, G neighbours to each of B transitions."""
-        group = group_size(prediction, target)
-        return [self.judge(text, target[i // group]) for i, text in enumerate(prediction)]
+        """What the judge says of each answer to its transition."""
+        return [self.judge(text, step) for text, step in zip(prediction, target, strict=True)]
 
     def reasons(self, prediction: Sequence[str], target: Sequence[Any]) -> list[Reason]:
         """Why each of B * G answers is right or not; ``over the limit`` counts the stopped ones."""
-        return [judgement.reason for judgement in self.judgements(prediction, target)]
+        steps = repeat(target, group_size(prediction, target))
+        return [judgement.reason for judgement in self.judgements(prediction, steps)]
 
-    def score(self, prediction: Sequence[str], target: Sequence[Any]) -> Tensor:
+    def score(
+        self, prediction: Sequence[str], target: Sequence[Any], given: Batch | None = None
+    ) -> Tensor:
         """The score of each of B answers, [B] float32, on the metric's device."""
         values = [self.value(judgement) for judgement in self.judgements(prediction, target)]
         return torch.tensor(values, dtype=torch.float32, device=self.total.device)

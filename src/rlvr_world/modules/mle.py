@@ -1,15 +1,11 @@
 """Stage 2: maximum likelihood."""
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
-from rlvr_world.codec import Codec
 from rlvr_world.modules.world_model import WorldModel
-from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.rl.losses import masked_mean
 from rlvr_world.types import Batch, TokenSequence
 
@@ -18,29 +14,13 @@ class MLEWorldModel(WorldModel):
     """A world model that learns to make the true next states likely (Equation 1 of the paper).
 
     Args:
-        codec: The modality: batches to token sequences and back.
-        backbone: Constructor of the sequence model, given the codec's vocabulary size.
-        optimizer: Constructor of the optimizer, given the parameters.
-        schedule: Learning-rate schedule by its name in ``transformers.get_scheduler``.
-        warmup_steps: Optimizer steps over which the learning rate rises from 0.
-        weights: Checkpoint of the previous stage to start from.
-        seed: Seed of the sampled predictions in validation.
         prompt_weight: Weight of a second loss, the mean over the prompts' tokens. A model from
             random weights learns to copy names from it, of which prompts hold more than answers.
+        **options: See ``WorldModel``.
     """
 
-    def __init__(
-        self,
-        codec: Codec,
-        backbone: Callable[[int], SequenceModel],
-        optimizer: OptimizerCallable = torch.optim.AdamW,
-        schedule: str = "constant_with_warmup",
-        warmup_steps: int = 0,
-        weights: Path | None = None,
-        seed: int = 0,
-        prompt_weight: float = 0.0,
-    ) -> None:
-        super().__init__(codec, backbone, optimizer, schedule, warmup_steps, weights, seed)
+    def __init__(self, prompt_weight: float = 0.0, **options: Any) -> None:
+        super().__init__(**options)
         if prompt_weight < 0:
             raise ValueError(f"prompt_weight must not be negative, got {prompt_weight}")
         self.prompt_weight = prompt_weight

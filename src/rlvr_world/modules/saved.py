@@ -1,39 +1,81 @@
 """World models in checkpoints of any stage."""
 
+import copy
+from argparse import ArgumentError
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from jsonargparse import ArgumentParser
 
-from rlvr_world.modules.mle import MLEWorldModel
-from rlvr_world.modules.rlvr import RLVRWorldModel
-from rlvr_world.modules.stage import load_checkpoint
+from rlvr_world.codec import Codec
+from rlvr_world.modules.stage import load_checkpoint, load_matching
 from rlvr_world.modules.world_model import WorldModel
-from rlvr_world.nn.transformer import Transformer
+from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.video.published.folders import write_published
 from rlvr_world.video.tokenizer.tokenizer_model import KINDS, TokenizerModel
 
-STAGES = (MLEWorldModel, RLVRWorldModel)
-"""The classes that checkpoints name; Lightning loads none that is not imported."""
 
+def load_world_model(
+    path: Path, device: torch.device | str = "cpu", tokenizer: Path | None = None
+) -> WorldModel:
+    """The world model in a checkpoint of the MLE or the RLVR stage, ready to predict.
 
-def load_world_model(path: Path, device: torch.device | str = "cpu") -> WorldModel:
-    """The world model in a checkpoint, rebuilt from the settings that it holds.
+    The checkpoint holds all that it needs, so it can be anywhere.
+
+    Args:
+        path: The checkpoint.
+        device: Where the model goes.
+        tokenizer: A tokenizer to use instead of the one in the checkpoint; it must code alike.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no checkpoint of a world model.
+        ValueError: It is no checkpoint of a world model, or was not written by ``rlvr-world fit``.
     """
-    if "codec" not in load_checkpoint(path):
+    checkpoint = load_checkpoint(path)
+    if "codec" not in checkpoint:
         raise ValueError(
             f"{path}: not the checkpoint of a world model; give one that the MLE or the RLVR stage "
             "wrote"
         )
     try:
-        model = WorldModel.load_from_checkpoint(path, map_location=device, weights_only=True)
+        model = WorldModel(**parts(checkpoint, path, tokenizer))
     except (ValueError, FileNotFoundError) as error:
         raise type(error)(f"{path}: {error}") from error
+    model.check_compatible(checkpoint, path)
+    load_matching(model, checkpoint["state_dict"], path)
     return model.to(device).eval()
+
+
+def parts(checkpoint: dict[str, Any], path: Path, tokenizer: Path | None = None) -> dict[str, Any]:
+    """Codec and constructor of the backbone, as the settings in the checkpoint at a path say.
+
+    Raises:
+        ValueError: It holds no settings, or they do not fit.
+    """
+    settings = checkpoint.get("hyper_parameters", {})
+    try:
+        codec, backbone = copy.deepcopy((settings["codec"], settings["backbone"]))
+        arguments = codec.setdefault("init_args", {})
+        packed = checkpoint["codec"].keys() & arguments.keys()
+        arguments |= dict.fromkeys(packed, str(path))
+        if tokenizer is not None:
+            arguments["tokenizer"] = str(tokenizer)
+        backbone.setdefault("init_args", {}).update(checkpoint.get("backbone", {}))
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            "it does not say how its codec and backbone are built; only checkpoints of `rlvr-world "
+            "fit` do"
+        ) from error
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--codec", type=Codec)
+    parser.add_argument("--backbone", type=Callable[[int], SequenceModel])
+    try:
+        built = parser.instantiate(parser.parse_object({"codec": codec, "backbone": backbone}))
+    except ArgumentError as error:
+        raise ValueError(str(error)) from error
+    return {"codec": built.codec, "backbone": built.backbone}
 
 
 def export(checkpoint: Path, output: Path) -> None:
@@ -56,13 +98,7 @@ def export(checkpoint: Path, output: Path) -> None:
         write_published(TokenizerModel.load(checkpoint), output)
         return
     model = load_world_model(checkpoint)
-    if isinstance(model.backbone, Transformer) and getattr(model.codec, "special_tokens", False):
-        write_published(model.backbone, output)
-        return
-    model.backbone.export(output)
-    tokenizer = getattr(model.codec, "tokenizer", None)
-    if isinstance(tokenizer, PreTrainedTokenizerBase):
-        tokenizer.save_pretrained(output)
+    model.codec.export(model.backbone, output)
 
 
 def is_tokenizer(path: Path) -> bool:

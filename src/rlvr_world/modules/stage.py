@@ -5,12 +5,13 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from torch import nn
+from torch.optim import Optimizer
 from transformers import get_scheduler
 
 from rlvr_world import __version__
@@ -28,6 +29,12 @@ class Stage(LightningModule):
         weights: Checkpoint of the previous stage to start from. Read when ``fit`` starts; a resumed
             run takes its weights from its own checkpoint instead.
     """
+
+    monitor: str | None = None
+    """The logged metric by which the best checkpoint is chosen; none is if not given."""
+
+    monitor_mode: Literal["min", "max"] = "min"
+    """The good direction of ``monitor``."""
 
     def __init__(
         self,
@@ -59,14 +66,23 @@ class Stage(LightningModule):
         load_matching(self, checkpoint["state_dict"], path)
         self.parent = {"path": str(path), "sha256": file_digest(path)}
 
+    @property
+    def batches_seen(self) -> int:
+        """Training batches before the present one, also after a resume."""
+        return self.trainer.fit_loop.total_batch_idx
+
     def check_compatible(self, checkpoint: dict[str, Any], path: Path) -> None:
         """Raise ``ValueError`` if ``checkpoint`` was made for something else."""
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
+    def new_optimizer(self) -> Optimizer:
+        """The optimizer of all parameters that are trained."""
+        return self.optimizer(p for p in self.parameters() if p.requires_grad)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.new_optimizer()
         return {"optimizer": optimizer, "lr_scheduler": self.scheduled(optimizer)}
 
-    def scheduled(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    def scheduled(self, optimizer: Optimizer) -> dict[str, Any]:
         """The learning-rate schedule over the whole run, stepped with the optimizer."""
         total = self.trainer.estimated_stepping_batches
         scheduler = get_scheduler(

@@ -8,11 +8,14 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
-from rlvr_world.codec import Codec
+from rlvr_world.codec import Codec, check_codec, check_count
 from rlvr_world.modules.stage import Stage
 from rlvr_world.nn.sequence_model import SequenceModel
+from rlvr_world.reward import Reward, RewardSet
+from rlvr_world.rl.budget import sequence_parts
 from rlvr_world.rl.losses import masked_mean, token_log_probs
 from rlvr_world.rl.sampler import Sampler
+from rlvr_world.rl.vllm.sampler import VLLMSampler
 from rlvr_world.types import Batch, Prediction, TokenSequence
 
 
@@ -27,7 +30,10 @@ class WorldModel(Stage):
         warmup_steps: Optimizer steps over which the learning rate rises from 0.
         weights: Checkpoint of the previous stage to start from.
         seed: Seed of the sampled predictions in validation and of rollouts.
+        rewards: Rewards by name: what RLVR maximises, and what validation reports of every stage.
     """
+
+    monitor, monitor_mode = "val/nll", "min"
 
     def __init__(
         self,
@@ -38,27 +44,39 @@ class WorldModel(Stage):
         warmup_steps: int = 0,
         weights: Path | None = None,
         seed: int = 0,
+        rewards: dict[str, Reward] | None = None,
     ) -> None:
         super().__init__(optimizer, schedule, warmup_steps, weights)
         self.save_hyperparameters()
         self.codec = codec
         self.backbone = backbone(codec.vocab_size)
         self.seed = seed
+        self.rewards = RewardSet(rewards)
+        self.is_checked = False
 
     def log_probs(
-        self, sequence: TokenSequence, group_size: int = 1, model: SequenceModel | None = None
+        self,
+        sequence: TokenSequence,
+        group_size: int = 1,
+        token_budget: int | None = None,
+        model: SequenceModel | None = None,
     ) -> Tensor:
         """Log-probability of each predicted token given all tokens before it.
 
         Args:
             sequence: Filled sequences [B * G, T], members of a group being neighbours.
             group_size: G; the prompt that a group shares is computed once.
+            token_budget: The most tokens that pass through the model at once; all if not given.
             model: The model to ask, instead of this one's own.
 
         Returns:
             [B * G, T], 0 at given positions.
         """
-        return token_log_probs(self.logits(sequence, group_size, model), sequence)
+        parts = []
+        for part in sequence_parts(sequence, group_size, token_budget):
+            rows = sequence.select(part.rows)
+            parts.append(token_log_probs(self.logits(rows, part.group_size, model), rows))
+        return torch.cat(parts)
 
     def logits(
         self, sequence: TokenSequence, group_size: int = 1, model: SequenceModel | None = None
@@ -81,18 +99,28 @@ class WorldModel(Stage):
         """The mean over predicted tokens, in nats."""
         return -masked_mean(self.log_probs(sequence), sequence.target_mask)
 
+    def sample(
+        self,
+        batch: Batch,
+        sampler: Sampler | VLLMSampler,
+        group_size: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> tuple[TokenSequence, Tensor]:
+        """Sample ``group_size`` predictions of each transition: a rollout.
+
+        Returns:
+            The filled sequences [B * G, T], members of a group being neighbours, and the
+            log-probabilities of the drawn tokens, [B * G, T], 0 elsewhere.
+        """
+        template, legal = self.codec.template(batch), self.legal_tokens()
+        end = self.codec.end_token
+        return sampler(self.backbone, template, legal, group_size, generator, end)
+
     def predict(
         self, batch: Batch, sampler: Sampler | None = None, generator: torch.Generator | None = None
     ) -> Prediction:
         """Sample one prediction for each transition of a batch."""
-        sampler = sampler or Sampler()
-        sequence, _ = sampler(
-            self.backbone,
-            self.codec.template(batch),
-            self.legal_tokens(),
-            generator=generator,
-            end_token=self.codec.end_token,
-        )
+        sequence, _ = self.sample(batch, sampler or Sampler(), generator=generator)
         return self.codec.decode(sequence)
 
     def legal_tokens(self) -> Tensor:
@@ -104,6 +132,21 @@ class WorldModel(Stage):
         seed = hash((self.seed, self.global_rank, *key)) % 2**63
         return torch.Generator(self.device).manual_seed(seed)
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        self.check(batch)
+
+    def on_validation_batch_start(self, batch: Batch, *_: int) -> None:
+        self.check(batch)
+
+    def on_test_batch_start(self, batch: Batch, *_: int) -> None:
+        self.check(batch)
+
+    def check(self, batch: Batch) -> None:
+        """Hold the codec to its contract on the first batch."""
+        if not self.is_checked:
+            check_codec(self.codec, batch)
+            self.is_checked = True
+
     def validation_step(self, batch: Batch, batch_idx: int, prefix: str = "val") -> dict[str, Any]:
         nll = self.negative_log_likelihood(self.codec.encode(batch))
         size = len(batch["key"])
@@ -112,7 +155,8 @@ class WorldModel(Stage):
             name = f"{prefix}/too_long/{part}"
             self.log(name, count / size, batch_size=size, sync_dist=True)
         prediction = self.predict(batch, generator=self.generator(batch_idx))
-        return {"prediction": prediction, "target": self.codec.target(batch)}
+        target = check_count(f"{type(self.codec).__name__}.target", self.codec.target(batch), size)
+        return {"prediction": prediction, "target": target}
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         return self.validation_step(batch, batch_idx, prefix="test")
@@ -125,7 +169,9 @@ class WorldModel(Stage):
         checkpoint["codec"] = {
             "class": type(self.codec).__name__,
             "fingerprint": self.codec.fingerprint,
+            **self.codec.packed(),
         }
+        checkpoint["backbone"] = self.backbone.packed()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         path = self._trainer and self.trainer.ckpt_path

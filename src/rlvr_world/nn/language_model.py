@@ -177,6 +177,9 @@ class LanguageModel(SequenceModel):
                 tensor = tensor + adapted.get_delta_weight("default")
             yield layer + rest, tensor
 
+    def packed(self) -> dict[str, Any]:
+        return {"source": None, "architecture": self.model.config.to_diff_dict()}
+
     def read(self, ids: Tensor, padding: Tensor | None) -> tuple[Tensor, LanguageModelCache]:
         """Hidden states of prompts [B, P], and what the model remembers of them."""
         states = DynamicCache(config=self.model.config)

@@ -80,6 +80,13 @@ class SequenceModel(nn.Module, ABC):
             forward pass over ids [B * G, T].
         """
 
+    def packed(self) -> dict[str, Any]:
+        """Arguments, as plain data, in the place of those that name files; none for most models.
+
+        With them and its weights a checkpoint holds all that the model is built from.
+        """
+        return {}
+
     def to_transformers(self) -> "PreTrainedModel":
         """The same model as ``transformers`` holds it, whole, with a copy of the weights.
 
@@ -105,3 +112,10 @@ class SequenceModel(nn.Module, ABC):
             ValueError: This kind of model has no counterpart in ``transformers``.
         """
         raise ValueError(f"{type(self).__name__} has no counterpart in transformers")
+
+
+def without_dropout(model: nn.Module) -> None:
+    """Turn dropout off, so that sampling and update see the same network."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0

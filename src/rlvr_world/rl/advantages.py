@@ -4,7 +4,7 @@ from torch import Tensor
 
 
 def group_relative(rewards: Tensor, normalize: bool = True, eps: float = 1e-6) -> Tensor:
-    """GRPO's advantages: rewards [B, G] minus their group mean, over the group's std.
+    """GRPO's advantages: rewards [B, G, ...] minus their group mean, over the group's std.
 
     A group without spread has advantages of zero.
 

@@ -1,7 +1,11 @@
-"""Batches that are larger than memory, in parts."""
+"""Batches of groups in parts: minibatches to learn from, and what fits into memory at once."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
+
+import torch
+
+from rlvr_world.types import Rollout, TokenSequence
 
 
 class Part(NamedTuple):
@@ -44,3 +48,26 @@ def split_groups(
         for start in range(first, first + group_size, size):
             stop = min(start + size, first + group_size)
             yield Part(slice(start, stop), stop - start)
+
+
+def sequence_parts(sequence: TokenSequence, group_size: int, budget: int | None) -> Iterator[Part]:
+    """Parts of sequences [B * G, T] in groups that hold at most ``budget`` tokens each."""
+    prompt = sequence.prompt_length
+    own = sequence.target_end - prompt
+    return split_groups(len(sequence.ids) // group_size, group_size, prompt, own, budget)
+
+
+def minibatches(
+    rollout: Rollout, group_size: int, count: int, generator: torch.Generator
+) -> Iterator[Rollout]:
+    """A rollout in ``count`` random parts of whole groups.
+
+    Raises:
+        ValueError: The number of groups is no multiple of ``count``.
+    """
+    rows = torch.arange(len(rollout.rewards), device=generator.device).view(-1, group_size)
+    if len(rows) % count:
+        raise ValueError(f"num_minibatches {count} must divide the {len(rows)} prompts of a batch")
+    order = torch.randperm(len(rows), generator=generator, device=generator.device)
+    for part in order.chunk(count):
+        yield rollout.select(rows[part].flatten())

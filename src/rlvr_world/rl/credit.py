@@ -1,4 +1,4 @@
-"""How rewards of frames or patches become the return of a prediction, and of its tokens."""
+"""Credit: how rewards of frames or patches become the returns that tokens are trained on."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,48 +7,66 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rlvr_world.types import WHOLE, Detail
+
 
 @dataclass(frozen=True)
-class FrameCredit:
-    """Which frames count how much, and whose tokens they train.
+class Credit:
+    """What predictions are worth, and which tokens that trains.
 
     Args:
-        frames: What a prediction is worth: the ``mean`` over its frames, that of the ``last`` one,
-            or a mean that counts frame t (from 0) ``discount ** t`` times.
+        to: What has a return of its own. All tokens of a ``prediction`` train on what its frames
+            are worth; or those of each ``frame`` on what it and the later frames are worth, since
+            earlier frames are no doing of theirs; or each token on what these frames are worth
+            around its own ``patch``, 3 x 3 patches.
+        frames: What a prediction of several frames is worth: the ``mean`` over them, that of the
+            ``last`` one, or a mean that counts frame t (from 0) ``discount ** t`` times.
         discount: Factor from frame to frame, for ``discount``.
-        per_frame: Train the tokens of each frame on what it and the later frames are worth, rather
-            than all tokens on what all frames are worth: earlier frames are no doing of theirs.
-        per_patch: With ``per_frame``: train each token on what these frames are worth around its
-            own patch, 3 x 3 patches, rather than everywhere.
     """
 
+    to: Literal["prediction", "frame", "patch"] = "prediction"
     frames: Literal["mean", "last", "discount"] = "mean"
     discount: float = 0.9
-    per_frame: bool = False
-    per_patch: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.discount <= 1:
             raise ValueError(f"discount must be above 0 and at most 1, got {self.discount}")
-        if self.per_patch and not self.per_frame:
-            raise ValueError("per_patch is credit within frames: it needs per_frame, too")
+
+    def detail(self, patch_grid: tuple[int, int] | None) -> Detail:
+        """What rewards have to score.
+
+        Args:
+            patch_grid: The grid of tokens in a frame, see ``Codec.patch_grid``.
+
+        Raises:
+            ValueError: Credit goes to patches, and there is no grid.
+        """
+        if self.to == "patch":
+            if patch_grid is None:
+                raise ValueError("credit: `to: patch` is for codecs whose tokens lie in a grid")
+            return Detail("patch", patch_grid)
+        if self.to == "prediction" and self.frames == "mean":
+            return WHOLE
+        return Detail("frame")
 
     def worth(self, rewards: Tensor) -> Tensor:
-        """What predictions are worth, [N], from rewards [N, F] or, by patch, [N, F, h, w]."""
+        """What predictions are worth, [N], from rewards in the detail of ``detail``."""
+        if rewards.ndim == 1:
+            return rewards
         return self.ahead(rewards)[:, 0].reshape(len(rewards), -1).mean(dim=1)
 
     def returns(self, rewards: Tensor) -> Tensor:
         """The returns that tokens are trained on: of predictions, of frames or of patches.
 
         Args:
-            rewards: Those of frames, [N, F], or with ``per_patch`` of their patches, [N, F, h, w].
+            rewards: Those of predictions [N], of frames [N, F] or of patches [N, F, h, w].
 
         Returns:
-            [N, 1], [N, F] or [N, F * h * w].
+            [N, 1], [N, F] or [N, F * h * w], in the order of the tokens.
         """
-        if not self.per_frame:
+        if self.to == "prediction":
             return self.worth(rewards)[:, None]
-        if self.per_patch:
+        if self.to == "patch":
             rewards = F.avg_pool2d(rewards, 3, stride=1, padding=1, count_include_pad=False)
         return self.ahead(rewards).flatten(1)
 
@@ -67,12 +85,17 @@ class FrameCredit:
 
 
 def per_token(values: Tensor, target_mask: Tensor) -> Tensor:
-    """Values [N, F] of equally long parts at the predicted positions of each, [N, T]; 0 elsewhere.
+    """Values of equally long parts at the predicted positions of each, 0 elsewhere.
 
     Args:
-        values: One value for each predicted frame, or for each patch of each.
+        values: One value for each of P parts of a prediction, [N, P].
         target_mask: The predicted positions, [N, T] bool, as many for each part.
+
+    Returns:
+        [N, T]; or [N, 1], as the values came, for a single part.
     """
+    if values.shape[1] == 1:
+        return values
     tokens = target_mask.sum(dim=1, keepdim=True) // values.shape[1]
     parts = (target_mask.cumsum(dim=1) - 1).clamp(min=0) // tokens
     return values.gather(1, parts) * target_mask

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from rlvr_world.rl.advantages import group_relative, has_spread
-from rlvr_world.rl.losses import clipped_share, clipped_surrogate, kl_k3, masked_mean
+from rlvr_world.rl.losses import (
+    clipped_share,
+    clipped_surrogate,
+    kl_k3,
+    masked_mean,
+    token_entropy,
+    token_log_probs,
+)
 from rlvr_world.types import Rollout, TokenSequence
 
 Reduction = Literal["token", "sequence", "constant"]
@@ -47,9 +54,15 @@ class GRPO:
     spreadless: Literal["keep", "drop"] = "keep"
     overlong: Literal["keep", "mask"] = "keep"
 
-    def advantages(self, rewards: Tensor) -> Tensor:
-        """Advantages [B * G, 1] of rewards [B, G]."""
-        return group_relative(rewards, self.normalize_advantages).flatten()[:, None]
+    def advantages(self, returns: Tensor, group_size: int) -> Tensor:
+        """Advantages of each of P parts of predictions within their groups, [B * G, P].
+
+        Args:
+            returns: Returns of the parts, [B * G, P], members of a group being neighbours.
+            group_size: G.
+        """
+        groups = returns.unflatten(0, (-1, group_size))  # [B, G, P]
+        return group_relative(groups, self.normalize_advantages).flatten(0, 1)
 
     def trained_tokens(
         self, sequence: TokenSequence, rewards: Tensor, end_token: int | None
@@ -62,10 +75,22 @@ class GRPO:
             mask = mask & ended(sequence, end_token)[:, None]
         return mask
 
-    def loss(
+    def loss(self, logits: Tensor, rollout: Rollout) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of some predictions, and what else to log of them.
+
+        Args:
+            logits: Logits [K, V] of the K predicted tokens under the policy that learns.
+            rollout: The predictions.
+        """
+        log_probs, entropy = token_log_probs(logits, rollout.sequence), None
+        if self.entropy_weight:
+            entropy = token_entropy(logits, rollout.sequence)
+        return self.surrogate(log_probs, rollout, entropy)
+
+    def surrogate(
         self, log_probs: Tensor, rollout: Rollout, entropy: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of some predictions, and what else to log of them.
+        """As ``loss``, from log-probabilities.
 
         Args:
             log_probs: Log-probabilities under the policy that learns, [N, T].
@@ -80,7 +105,7 @@ class GRPO:
         clip = (self.clip_low, self.clip_high)
         kl = kl_k3(log_probs, rollout.reference_log_probs)
         per_token = rollout.importance * clipped_surrogate(*ratio, *clip) + self.kl_weight * kl
-        if self.entropy_weight:
+        if entropy is not None:
             per_token = per_token - self.entropy_weight * entropy
         terms = {
             "kl": kl,

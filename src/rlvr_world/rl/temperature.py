@@ -1,10 +1,32 @@
-"""The temperature of a policy as one parameter with a learning rate of its own."""
+"""The temperature of a policy: what all weights make it, or a parameter with a rate of its own."""
+
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 
-class LogitScale:
+class Steps(Protocol):
+    """An optimizer, or what Lightning wraps around it."""
+
+    def step(self) -> Any:
+        """Take a step."""
+
+
+class WeightsTemperature:
+    """The temperature changes only as all weights do."""
+
+    def add_to(self, optimizer: Optimizer) -> None:
+        """Add the parameter of the temperature to an optimizer: there is none."""
+
+    def step(self, optimizer: Steps) -> dict[str, Tensor]:
+        """Step the optimizer; what to log of the temperature: nothing."""
+        optimizer.step()
+        return {}
+
+
+class OwnTemperature(WeightsTemperature):
     """A factor on all logits, an inverse temperature, that is learned and folded into a model.
 
     What rewards favour first is often a sharper distribution. For the weights of a model that is a
@@ -14,21 +36,24 @@ class LogitScale:
 
     Args:
         gains: Parameters that all logits are proportional to, such as the gains of the last norm.
+        lr: Learning rate of the logarithm of the factor.
     """
 
-    def __init__(self, gains: nn.Parameter) -> None:
+    def __init__(self, gains: nn.Parameter, lr: float) -> None:
         self.gains = gains
+        self.lr = lr
         self.log = nn.Parameter(torch.zeros((), device=gains.device))
 
-    @torch.no_grad()
-    def take_slope(self) -> None:
-        """Set the gradient of the factor's logarithm, the gains' gradient along the gains."""
-        self.log.grad = (self.gains.grad * self.gains).sum()
+    def add_to(self, optimizer: Optimizer) -> None:
+        """Add the factor's logarithm to an optimizer, without weight decay."""
+        optimizer.add_param_group({"params": [self.log], "lr": self.lr, "weight_decay": 0.0})
 
     @torch.no_grad()
-    def fold(self) -> Tensor:
-        """Move the factor into the gains; what it was."""
+    def step(self, optimizer: Steps) -> dict[str, Tensor]:
+        """Step the optimizer and move the factor into the gains; the factor, to be logged."""
+        self.log.grad = (self.gains.grad * self.gains).sum()  # the gains' gradient along the gains
+        optimizer.step()
         factor = self.log.exp()
         self.gains.mul_(factor)
         self.log.zero_()
-        return factor
+        return {"logit_scale_change": factor}

@@ -1,18 +1,25 @@
 """Accuracy on text games by whether something changes, as the paper's tables have it."""
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from rlvr_world.evaluation.scene import SceneMetrics
-from rlvr_world.language.answer import Form
-from rlvr_world.language.judge import Judge, Rule
-from rlvr_world.language.judgement import UNREADABLE
+from rlvr_world.evaluation.columns import SceneMetrics
+from rlvr_world.language.judge import UNREADABLE, Rule
+from rlvr_world.language.transition import Form
+from rlvr_world.text_game.judge import TextGameJudge
 from rlvr_world.types import Batch
 
 PERCENT = 100.0
+LABELS = {
+    "unchanged": "unchanged %",
+    "changed": "changed %",
+    "overall": "overall %",
+    "macro": "macro %",
+    "valid_json": "valid JSON %",
+}
+MACRO = {"macro": "overall"}
 
 
 class TextGameAccuracy(SceneMetrics):
@@ -28,19 +35,13 @@ class TextGameAccuracy(SceneMetrics):
         form: Whether answers say the difference or the whole next state.
     """
 
-    labels: ClassVar[Mapping[str, str]] = {
-        "unchanged": "unchanged %",
-        "changed": "changed %",
-        "overall": "overall %",
-        "macro": "macro %",
-        "valid_json": "valid JSON %",
-    }
-    higher_is_better: ClassVar[Mapping[str, bool]] = dict.fromkeys(labels, True)
-    grouping: ClassVar[str | None] = "game"
-    macro: ClassVar[Mapping[str, str]] = {"macro": "overall"}
+    labels = LABELS
+    higher_is_better = dict.fromkeys(LABELS, True)
+    grouping = "game"
+    macro = MACRO
 
     def __init__(self, judge: Rule = "strict", form: Form = "difference") -> None:
-        self.judge = Judge(judge, form)
+        self.judge = TextGameJudge(judge, form=form)
 
     def groups(self, batch: Batch) -> list[str]:
         """The names of the games."""

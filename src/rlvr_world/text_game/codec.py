@@ -5,9 +5,9 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from rlvr_world.language.answer import Form
 from rlvr_world.language.codec import TextCodec
-from rlvr_world.language.prompt import Style, answer_text, prompt_text, unchanged_text
+from rlvr_world.language.transition import Form
+from rlvr_world.text_game.prompt import answer_text, prompt_text, unchanged_text
 from rlvr_world.text_game.references import resolved
 from rlvr_world.types import Batch, TokenSequence
 
@@ -15,29 +15,21 @@ from rlvr_world.types import Batch, TokenSequence
 class TextGameCodec(TextCodec):
     """A prompt with the state and the action, then the answer and an end token.
 
-    Prompts are padded on the left. What is longer than its limit is cut, a prompt at its beginning
-    and an answer at its end; ``cut`` counts such texts and the first one is reported.
-
     Args:
         tokenizer: Folder of a tokenizer in ``transformers``' form, or its name on the hub.
-        prompt_length: The most tokens of a prompt.
-        answer_length: The most tokens of an answer, its end token included.
-        style: ``long`` with instructions, examples and rules, or ``compact`` with state and action,
-            in which ``#4`` stands for the name of the object with the uuid 4.
         form: Whether answers say the difference or the whole next state.
-        chat: Put the prompt into the chat template of the tokenizer.
+        **options: See ``TextCodec``. The style ``long`` has examples and rules, too; in ``compact``
+            ``#4`` stands for the name of the object with the uuid 4.
     """
 
     def __init__(
         self,
         tokenizer: Path | str | PreTrainedTokenizerBase,
-        prompt_length: int = 512,
-        answer_length: int = 256,
-        style: Style = "compact",
+        *,
         form: Form = "difference",
-        chat: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(tokenizer, prompt_length, answer_length, style, chat)
+        super().__init__(tokenizer, **options)
         self.form = form
 
     @property

@@ -1,23 +1,25 @@
 """Transitions of text games."""
 
 import json
-import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from rlvr_world.data.manifest import ShardManifest
-from rlvr_world.data.stream import Example, MixedStream, RawSample
-from rlvr_world.language.data import TransitionDataModule, TransitionReader
-from rlvr_world.text_game.manifest import TextManifest, TextShard
-from rlvr_world.text_game.renaming import renamed, vocabulary
-from rlvr_world.text_game.renumbering import renumbered
+from rlvr_world.data.stream import Example
+from rlvr_world.language.data import Retelling, TransitionDataModule, TransitionReader
+from rlvr_world.language.transition import Form, Style, TextTransition
+from rlvr_world.text_game.prompt import answer_text, prompt_text
+from rlvr_world.text_game.retelling import retold, vocabulary
 from rlvr_world.text_game.transition import Mode, Transition
 from rlvr_world.types import Batch
 
 Rules = Mapping[str, Mapping[str, str]]
 """By game: its ``objects``, ``actions`` and ``score`` rules in words."""
+
+SYNTAX = r'(?:[\]})",{]+[A-Za-z]+":[\[{]*(?:"(?![A-Za-z]+":)#?)?)+'
+"""From one JSON value to the next: closing marks, keys, opening marks."""
 
 
 @dataclass(frozen=True)
@@ -26,27 +28,9 @@ class GameReader(TransitionReader):
 
     Args:
         rules: The rules in words of each game that has any.
-        words: The words that objects are renamed with in training; none if names stay.
-        renumber: Whether objects of one type exchange their uuids in training.
     """
 
-    rules: Rules
-    words: tuple[str, ...] = ()
-    renumber: bool = False
-
-    def parse(self, document: Any, where: str) -> Transition:
-        """The transition in a JSON document."""
-        return Transition.from_json(document, where)
-
-    def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
-        """The sample's transition, told with other names and numbers."""
-        return [e | {"transition": self.retold(e["transition"], rng)} for e in self.spread(sample)]
-
-    def retold(self, transition: Transition, rng: random.Random) -> Transition:
-        """The transition with other names if there are ``words``, and with other uuids."""
-        if self.words:
-            transition = renamed(transition, self.words, rng)
-        return renumbered(transition, rng) if self.renumber else transition
+    rules: Rules = field(default_factory=dict)
 
     def collate(self, examples: list[Example]) -> Batch:
         """Lists of keys, of transitions and of their games' rules."""
@@ -64,59 +48,46 @@ class TextDataModule(TransitionDataModule):
     Args:
         root: Folder with the shards, their ``manifest.json`` and ``rules.json``.
         modes: Which of the transitions to read, of ``full``, ``action``, ``tick`` and ``score``.
-        changed_share: Share of the training examples in which something changes, from 0 to 1; if
-            not given, what it is in the data. Evaluation reads everything once.
-        test_split: The split to test on: ``test``, or ``test_verbs`` where there is one.
         rename_objects: Give objects other names each time they are trained on, made of the words
             of all names in training; for games whose names mean nothing.
         renumber_objects: Let objects of one type exchange their uuids each time they are trained
             on; for games whose uuids mean nothing and stand in names only.
-        **shards: See ``ShardDataModule``.
+        **options: See ``TransitionDataModule``.
     """
 
     made_by = "rlvr-world data textworld (or bytesized32) --root {root}"
-    manifest_type: type[ShardManifest] = TextManifest
+    kind: ClassVar[type[TextTransition]] = Transition
+    word_pattern = rf"{SYNTAX}| \([A-Za-z]+: | ?\d| ?[^\W\d_]+| ?[^\w\s]+|_|\s+"
 
     def __init__(
         self,
         root: str = "data/textworld",
         modes: Sequence[Mode] = ("full",),
-        changed_share: float | None = None,
-        test_split: str = "test",
         rename_objects: bool = False,
         renumber_objects: bool = False,
-        **shards: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(root, changed_share, test_split, **shards)
+        super().__init__(root, **options)
         if not modes:
             raise ValueError("modes must name at least one of full, action, tick and score")
-        self.modes = tuple(modes)
+        self.groups = tuple(modes)
         self.rename_objects = rename_objects
         self.renumber_objects = renumber_objects
 
-    @property
-    def which(self) -> str:
-        """The modes, for error messages."""
-        return f" of mode {', '.join(self.modes)}"
-
-    def wanted(self, shard: TextShard) -> bool:
-        """Whether a shard's mode is one of those to read."""
-        return shard.mode in self.modes
-
     def reader(self, split: str) -> GameReader:
         """Reads transitions, and knows the rules of the games."""
-        return GameReader(load_rules(self.root))
+        return GameReader(self.kind, rules=load_rules(self.root))
 
-    def training_stream(self, **stream: Any) -> MixedStream:
-        """Mixes transitions in which something changes with the others."""
-        words = self.words() if self.rename_objects else ()
-        stream["reader"] = replace(stream["reader"], words=words, renumber=self.renumber_objects)
-        return super().training_stream(**stream)
+    def texts(self, batch: Batch, style: Style, form: Form) -> Iterator[str]:
+        for step, rules in zip(batch["transition"], batch["rules"], strict=True):
+            yield prompt_text(step, rules, style, form)
+            yield answer_text(step, style, form)
 
-    def words(self) -> tuple[str, ...]:
-        """The words of the names of all objects in the training split."""
-        batches = self.once("train")
-        return vocabulary(step.state for batch in batches for step in batch["transition"])
+    def retelling(self) -> Retelling | None:
+        words: tuple[str, ...] = ()
+        if self.rename_objects:
+            words = vocabulary(step.state for step in self.steps("train"))
+        return partial(retold, words=words, renumber=self.renumber_objects)
 
 
 def load_rules(root: str | Path) -> Rules:

@@ -1,19 +1,19 @@
 """A state of a text game as facts that are right or wrong one by one.
 
 Facts of an object are that it is there, its name, its type, what it contains (in no order) and each
-of its properties; the score has one fact for each of its keys.
+of its properties; the score has one fact for each of its keys. Judges count them.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from rlvr_world.language.judge import Reason
 from rlvr_world.text_game.game_state import GameObject, GameState
 
 Fact = tuple[Any, ...]
 """``(uuid, "object")``, ``(uuid, "name")``, ``(uuid, "type")``, ``(uuid, "contains")``,
 ``(uuid, "properties", key)`` or ``("score", key)``."""
 
-Facts = Mapping[Fact, Any]
+Facts = dict[Fact, Any]
 """The value of each fact."""
 
 ABSENT = object()
@@ -34,7 +34,7 @@ def same_value(first: Any, second: Any) -> bool:
 def object_facts(item: GameObject) -> Facts:
     """The facts of one object."""
     uuid = item["uuid"]
-    facts = {(uuid, "properties", key): value for key, value in item["properties"].items()}
+    facts: Facts = {(uuid, "properties", key): v for key, v in item["properties"].items()}
     facts[uuid, "object"] = True
     facts[uuid, "name"] = item["name"]
     facts[uuid, "type"] = item["type"]
@@ -44,7 +44,7 @@ def object_facts(item: GameObject) -> Facts:
 
 def state_facts(state: GameState) -> Facts:
     """The facts of all objects and of the score."""
-    facts = {("score", key): value for key, value in (state["score"] or {}).items()}
+    facts: Facts = {("score", key): value for key, value in (state["score"] or {}).items()}
     for item in state["objects"]:
         facts.update(object_facts(item))
     return facts
@@ -72,3 +72,30 @@ def changed_facts(before: Facts, after: Facts) -> Facts:
 def has(facts: Facts, fact: Fact, value: Any) -> bool:
     """Whether a fact has the value; ``ABSENT`` stands for a fact that is not there."""
     return same_value(facts.get(fact, ABSENT), value)
+
+
+class Judgement(NamedTuple):
+    """What a rule says of an answer.
+
+    Args:
+        reason: ``right``, or why not.
+        share: Facts that the answer has right, of those that the judge compares, in [0, 1].
+        task_specific: The reward of Equation 4, in [0, 1.3].
+    """
+
+    reason: Reason
+    share: float = 0.0
+    task_specific: float = 0.0
+
+
+def equation_4(objects: float, score: float, right: bool, changed: float | None) -> float:
+    """The task-specific reward of the paper (Wu et al., 2025), in [0, 1.3].
+
+    Args:
+        objects: Share of right facts about objects.
+        score: Share of right facts about the score.
+        right: Whether the answer is right.
+        changed: Share of right facts among those that change, or None if nothing does.
+    """
+    base = objects * 0.09 + score * 0.01 + 0.2 * right
+    return base if changed is None else base + changed

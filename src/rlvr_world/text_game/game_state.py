@@ -4,7 +4,9 @@ The format is that of ByteSized32-State-Prediction (Wang et al., 2024). States a
 judgements and must not be changed in place.
 """
 
+import json
 from math import isfinite
+from operator import itemgetter
 from typing import Any, TypedDict
 
 
@@ -36,6 +38,13 @@ class GameState(TypedDict):
 OBJECT_KEYS = {"name": str, "uuid": int, "type": str, "properties": dict, "contains": list}
 SCORE_KEYS = {"score": (int, float), "gameOver": (bool,), "gameWon": (bool,)}
 DEEPEST = 16  # levels of lists and dictionaries in one property of a state that counts as data
+
+
+def canonical(state: GameState) -> str:
+    """JSON that is the same for the same state: neither objects nor contents have an order."""
+    objects = sorted(state["objects"], key=itemgetter("uuid"))
+    unordered = [item | {"contains": sorted(item["contains"])} for item in objects]
+    return json.dumps({"objects": unordered, "score": state["score"]}, sort_keys=True)
 
 
 def objects_problem(objects: Any, name: str = "objects") -> str | None:

@@ -1,11 +1,13 @@
 """Rewards for answers about the next states of text games, by a strict or the original's rule."""
 
 import json
+from typing import Any
 
-from rlvr_world.language.answer import Form
-from rlvr_world.language.judge import Judge, Rule
-from rlvr_world.language.judgement import UNREADABLE, Judgement
+from rlvr_world.language.judge import UNREADABLE, Rule
 from rlvr_world.language.rewards import AnswerReward
+from rlvr_world.language.transition import Form
+from rlvr_world.text_game.facts import Judgement
+from rlvr_world.text_game.judge import TextGameJudge
 from rlvr_world.text_game.transition import Transition
 
 
@@ -18,20 +20,18 @@ class TextGameReward(AnswerReward):
     Args:
         judge: ``strict`` judges the whole next state, ``upstream`` as the original does.
         form: Whether answers say the difference or the whole next state.
-        characters: A longer answer is not read and scores 0.
-        seconds: An answer that takes longer to judge, in processor time, scores 0.
         weight: Factor in the total reward.
+        **limits: See ``Judge``; an answer that exceeds them scores 0.
     """
 
     def __init__(
         self,
         judge: Rule = "strict",
         form: Form = "difference",
-        characters: int = 65_536,
-        seconds: float = 1.0,
         weight: float = 1.0,
+        **limits: Any,
     ) -> None:
-        super().__init__(Judge(judge, form, characters, seconds), weight)
+        super().__init__(TextGameJudge(judge, form=form, **limits), weight)
 
     def shown(self, transition: Transition) -> tuple[str, str, str]:
         """The state, the action and what changes, as JSON."""
@@ -42,7 +42,6 @@ class StateMatch(TextGameReward):
     """1 if the next state is right, else 0: the paper's binary reward and its accuracy."""
 
     def value(self, judgement: Judgement) -> float:
-        """1 or 0."""
         return float(judgement.reason == "right")
 
 
@@ -50,7 +49,6 @@ class TaskSpecific(TextGameReward):
     """Equation 4 of the paper, which weighs what changes: in [0, 1.3], 0.3 if nothing changes."""
 
     def value(self, judgement: Judgement) -> float:
-        """The reward in [0, 1.3]."""
         return judgement.task_specific
 
 
@@ -58,5 +56,4 @@ class ValidJSON(TextGameReward):
     """1 if JSON was read, of whatever shape and with whatever repair the rule knows, else 0."""
 
     def value(self, judgement: Judgement) -> float:
-        """1 or 0."""
         return float(judgement.reason not in UNREADABLE)

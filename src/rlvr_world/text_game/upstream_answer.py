@@ -8,10 +8,10 @@ it is bounded by the number of times that the text is read.
 import json
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from typing import Any, Self, SupportsIndex
 
-from rlvr_world.language.answer import PHRASES
+from rlvr_world.extras import require
+from rlvr_world.text_game.answer import PHRASES
 
 LITERALS = {"True": "true", "False": "false", "None": "null"}
 SHALLOW = 100
@@ -85,9 +85,7 @@ def repair_tools() -> tuple[Callable[[str], str], Callable[[str], Any]]:
     Raises:
         ModuleNotFoundError: They are not installed.
     """
-    try:
-        return import_module("json_repair").repair_json, import_module("dirtyjson").loads
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"the upstream judge needs the package {error.name}: pip install 'rlvr-world[upstream]'"
-        ) from error
+    repair, read = (
+        require(name, "upstream", "The upstream judge") for name in ("json_repair", "dirtyjson")
+    )
+    return repair.repair_json, read.loads

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Sized
 from contextlib import suppress
 from typing import Any
 
-from rlvr_world.language.answer import Form
-from rlvr_world.language.judgement import Judgement, equation_4
+from rlvr_world.language.transition import Form
+from rlvr_world.text_game.facts import Judgement, equation_4
 from rlvr_world.text_game.game_state import GameState, Score
 from rlvr_world.text_game.transition import Transition
 from rlvr_world.text_game.upstream_answer import (

@@ -1,17 +1,12 @@
 """How far predicted clips as a whole are from true clips as a whole."""
 
-from collections import defaultdict
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from rlvr_world.evaluation.cells import Cell
+from rlvr_world.evaluation.columns import SetDistance
 from rlvr_world.frozen import Frozen
 from rlvr_world.video.lpips.lpips import PerceptualDistance
-
-TRUTH = "truth"
 
 
 class ClipFeatures(nn.Module):
@@ -32,7 +27,7 @@ class ClipFeatures(nn.Module):
         return torch.cat([frames.mean(dim=1), frames.diff(dim=1).abs().mean(dim=1)], dim=1)
 
 
-class FrechetClipDistance:
+class FrechetClipDistance(SetDistance):
     """The Fréchet distance of the features of predicted clips to those of true clips.
 
     It compares sets, so that a row which is right on average but always blurred, or always still,
@@ -53,30 +48,22 @@ class FrechetClipDistance:
     ) -> None:
         self.network = Frozen(features or ClipFeatures())
         self.label = label
-        self.found: dict[str, list[Tensor]] = defaultdict(list)
 
-    def add(self, row: str, clips: Tensor, seeds: int) -> None:
-        """Take in clips [B * seeds, F, 3, H, W] of a row."""
-        features = self.network.on(clips.device)(clips.float()).cpu()
-        self.found[row].append(features.unflatten(0, (-1, seeds)))
+    def features(self, states: Tensor) -> Tensor:
+        """The features [N, D] of clips [N, F, 3, H, W]."""
+        return self.network.on(states.device)(states.float())
 
-    def cells(self) -> Mapping[str, Cell]:
-        """The distance of each row to the row ``truth``: mean and deviation over seeds."""
-        rows = {row: torch.cat(parts) for row, parts in self.found.items()}  # [clips, seeds, D]
-        truth = rows.pop(TRUTH)[:, 0]
-        cells = {}
-        for row, features in rows.items():
-            by_seed = torch.stack([distance(part, truth) for part in features.unbind(dim=1)])
-            std = by_seed.std().item() if len(by_seed) > 1 else 0.0
-            cells[row] = Cell(by_seed.mean().item(), std)
-        return cells
+    def distance(self, predicted: Tensor, true: Tensor) -> Tensor:
+        """The Fréchet distance of Gaussians fitted to features [N, D] and [M, D]."""
+        metric = FrechetInceptionDistance(Identity(predicted.shape[1]))
+        metric.update(predicted, real=False)
+        metric.update(true, real=True)
+        return metric.compute()
 
 
-def distance(first: Tensor, second: Tensor) -> Tensor:
-    """The Fréchet distance of Gaussians fitted to features [N, D] and [M, D]."""
-    same = nn.Identity()
-    same.num_features = first.shape[1]
-    metric = FrechetInceptionDistance(same)
-    metric.update(first, real=False)
-    metric.update(second, real=True)
-    return metric.compute()
+class Identity(nn.Identity):
+    """Features as they are, for a metric that asks how many there are."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features

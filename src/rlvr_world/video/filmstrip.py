@@ -1,13 +1,12 @@
 """Pictures that show predicted clips beside the true ones."""
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 Pixels = NDArray[np.uint8]  # [H, W, 3]
 
@@ -23,6 +22,35 @@ class Tile(NamedTuple):
     pixels: Pixels
     name: str = ""
     note: str = ""
+
+
+Strip = tuple[Pixels, str]  # the predicted frames [F, H, W, 3] and a note
+Lines = list[list[Tile | None]]
+
+
+def draw_clips(
+    frames: Tensor,
+    target: Tensor,
+    predictions: Mapping[str, Tensor],
+    rows: Sequence[int],
+    notes: Mapping[str, Sequence[str]] | None = None,
+) -> Pixels:
+    """The filmstrip of some clips of a batch, as ``Codec.picture`` returns it.
+
+    Args:
+        frames: All frames, uint8 [B, T, 3, H, W].
+        target: The last F of them, which are predicted, [B, F, 3, H, W] in [0, 1].
+        predictions: Predicted frames, shaped as the target, by name.
+        rows: The clips to draw.
+        notes: What to write beside a prediction: B texts by name, or none.
+    """
+    chosen = list(rows)
+    return filmstrip(
+        frames[chosen, : frames.shape[1] - target.shape[1]].cpu(),
+        target[chosen].float().cpu(),
+        {name: each[chosen].float().cpu() for name, each in predictions.items()},
+        {name: [texts[row] for row in chosen] for name, texts in (notes or {}).items() if texts},
+    )
 
 
 def filmstrip(
@@ -48,39 +76,30 @@ def filmstrip(
     Returns:
         The picture, uint8 [height, width, 3].
     """
-    context, truth = to_pixels(context), to_pixels(truth)  # [N, T, H, W, 3]
+    given, true = to_pixels(context), to_pixels(truth)  # [N, T, H, W, 3]
     strips = {name: to_pixels(frames) for name, frames in predictions.items()}
     for name, frames in strips.items():
-        if frames.shape != truth.shape:
+        if frames.shape != true.shape:
             raise ValueError(
-                f"filmstrip: {name} has frames of shape {frames.shape}, the truth {truth.shape}"
+                f"filmstrip: {name} has frames of shape {frames.shape}, the truth {true.shape}"
             )
-    layout = single_step if truth.shape[1] == 1 else multi_step
+    layout = single_step if true.shape[1] == 1 else multi_step
     clips = []
-    for index in range(len(truth)):
+    for index in range(len(true)):
         tiles = {
             name: (frames[index], notes[name][index] if notes and name in notes else "")
             for name, frames in strips.items()
         }
-        clips.append(layout(context[index], truth[index], tiles))
-    return draw(clips, scale=max(1, -(-tile_size // truth.shape[2])))
-
-
-def write_png(path: str | Path, pixels: Pixels) -> None:
-    """Write a picture as PNG, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    Image.fromarray(pixels).save(unfinished, format="PNG")
-    os.replace(unfinished, path)
+        clips.append(layout(given[index], true[index], tiles))
+    return draw(clips, scale=max(1, -(-tile_size // true.shape[2])))
 
 
 def to_pixels(frames: ArrayLike) -> Pixels:
     """Frames [N, T, 3, H, W], uint8 or floats in [0, 1], as uint8 [N, T, H, W, 3]."""
-    frames = np.moveaxis(np.asarray(frames), -3, -1)
-    if frames.dtype == np.uint8:
-        return frames
-    return np.rint(frames.astype(np.float64).clip(0, 1) * 255).astype(np.uint8)
+    moved = np.moveaxis(np.asarray(frames), -3, -1)
+    if moved.dtype == np.uint8:
+        return moved
+    return np.rint(moved.astype(np.float64).clip(0, 1) * 255).astype(np.uint8)
 
 
 def error_pixels(prediction: Pixels, truth: Pixels) -> Pixels:
@@ -89,10 +108,6 @@ def error_pixels(prediction: Pixels, truth: Pixels) -> Pixels:
     ramp = np.array([(255, 255, 255), (214, 64, 40), (20, 0, 0)])
     colours = [np.interp(error, (0.0, 0.5, 1.0), channel) for channel in ramp.T]
     return np.rint(np.stack(colours, axis=-1)).astype(np.uint8)
-
-
-Strip = tuple[Pixels, str]  # the predicted frames [F, H, W, 3] and a note
-Lines = list[list[Tile | None]]
 
 
 def single_step(context: Pixels, truth: Pixels, predictions: Mapping[str, Strip]) -> Lines:
@@ -128,26 +143,24 @@ def draw(clips: Sequence[Lines], scale: int) -> Pixels:
     sample = next(tile for line in clips[0] for tile in line if tile)
     height, width = (scale * side for side in sample.pixels.shape[:2])
     columns = max(len(line) for lines in clips for line in lines)
-    heights = [[label_height(line) + height + GAP for line in lines] for lines in clips]
-    size = (
-        2 * MARGIN + columns * (width + GAP) - GAP,
-        MARGIN + sum(sum(lines) + MARGIN for lines in heights),
-    )
-    image = Image.new("RGB", size, PAPER)
+    depth = sum(MARGIN + sum(label_height(line) + height + GAP for line in clip) for clip in clips)
+    image = Image.new("RGB", (2 * MARGIN + columns * (width + GAP) - GAP, MARGIN + depth), PAPER)
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(size=12)
     y = MARGIN
-    for lines, line_heights in zip(clips, heights, strict=True):
-        for line, line_height in zip(lines, line_heights, strict=True):
-            top = y + label_height(line)
+    for clip in clips:
+        for line in clip:
+            y += label_height(line)
             for column, tile in enumerate(line):
-                if tile is not None:
-                    x = MARGIN + column * (width + GAP)
-                    frame = Image.fromarray(tile.pixels).resize((width, height), Image.NEAREST)
-                    image.paste(frame, (x, top))
-                    label = LINE * bool(tile.name) + LINE * bool(tile.note)
-                    pen.text((x, top - label - 2), tile.name, INK, font)
-                    pen.text((x, top - LINE - 2), tile.note, FAINT, font)
-            y += line_height
+                if tile is None:
+                    continue
+                x = MARGIN + column * (width + GAP)
+                size, label = (width, height), LINE * (bool(tile.name) + bool(tile.note))
+                image.paste(
+                    Image.fromarray(tile.pixels).resize(size, Image.Resampling.NEAREST), (x, y)
+                )
+                pen.text((x, y - label - 2), tile.name, INK, font)
+                pen.text((x, y - LINE - 2), tile.note, FAINT, font)
+            y += height + GAP
         y += MARGIN
     return np.asarray(image)
 

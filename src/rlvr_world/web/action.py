@@ -5,7 +5,7 @@ The grammar is WebArena's (Zhou et al., 2024): elements by id, everything else i
 
 import re
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 Kind = Literal[
     "click", "type", "hover", "press", "scroll", "new_tab", "tab_focus", "close_tab", "goto",
@@ -85,7 +85,7 @@ def _match(text: str) -> tuple[Kind, str, str, bool] | None:
     for form in _FORMS:
         match = form.fullmatch(text)
         if match:
-            parts = match.groupdict()
+            parts: dict[str, Any] = match.groupdict()
             enter = parts["kind"] == "type" and parts.get("enter", "1") == "1"
             return parts["kind"], parts.get("element") or "", parts.get("text") or "", enter
     return None

@@ -18,8 +18,8 @@ id that they have on the page before. A deleted item may be its id alone.
 import re
 from collections.abc import Iterator, Sequence
 
-from rlvr_world.language.answer import BadAnswer
-from rlvr_world.language.prompt import Style
+from rlvr_world.language.judge import BadAnswer
+from rlvr_world.language.transition import Style
 from rlvr_world.web.changes import Changes
 from rlvr_world.web.tree import Element, line_text, parse_line
 

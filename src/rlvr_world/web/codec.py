@@ -6,7 +6,6 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from rlvr_world.language.codec import TextCodec
-from rlvr_world.language.prompt import Style
 from rlvr_world.types import Batch
 from rlvr_world.web.prompt import NO_CHANGE, page_answer, page_prompt
 
@@ -14,16 +13,12 @@ from rlvr_world.web.prompt import NO_CHANGE, page_answer, page_prompt
 class WebPageCodec(TextCodec):
     """A prompt with the page and the action, then the items that change and an end token.
 
-    Prompts are padded on the left. What is longer than its limit is cut, a prompt at its beginning
-    and an answer at its end; ``cut`` counts such texts and the first one is reported.
-
     Args:
         tokenizer: Folder of a tokenizer in ``transformers``' form, or its name on the hub.
         prompt_length: The most tokens of a prompt.
         answer_length: The most tokens of an answer, its end token included.
-        style: ``long`` with instructions, or ``compact`` with the page and the action alone, where
-            answers say of deleted items only their ids.
-        chat: Put the prompt into the chat template of the tokenizer.
+        **options: See ``TextCodec``. In the style ``compact`` answers say of deleted items only
+            their ids.
     """
 
     def __init__(
@@ -31,10 +26,9 @@ class WebPageCodec(TextCodec):
         tokenizer: Path | str | PreTrainedTokenizerBase,
         prompt_length: int = 1024,
         answer_length: int = 512,
-        style: Style = "compact",
-        chat: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(tokenizer, prompt_length, answer_length, style, chat)
+        super().__init__(tokenizer, prompt_length, answer_length, **options)
 
     @property
     def layout(self) -> tuple[Any, ...]:

@@ -1,42 +1,24 @@
 """Transitions of web pages."""
 
-import random
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, ClassVar
 
-from rlvr_world.data.manifest import ShardManifest
-from rlvr_world.data.stream import Example, MixedStream, RawSample
-from rlvr_world.language.data import TransitionDataModule, TransitionReader
-from rlvr_world.web.manifest import WebManifest
+from rlvr_world.language.data import Retelling, TransitionDataModule
+from rlvr_world.language.transition import Form, Style, TextTransition
+from rlvr_world.types import Batch
 from rlvr_world.web.page import WebTransition
-from rlvr_world.web.retelling import content_words, renumbered, reworded
+from rlvr_world.web.prompt import page_answer, page_prompt
+from rlvr_world.web.retelling import content_words, retold
 
+FLAGS = r"(?: [a-z]+: (?:true|false|mixed)?)"
+"""The name of a property of an element; with its value where that is a state."""
 
-@dataclass(frozen=True)
-class PageReader(TransitionReader):
-    """Reads one transition of each sample.
+SECTIONS = r"(?:\n*(?:None|(?:New|Deleted|Updated) items:))+\n*"
+"""The sections of an answer that hold nothing, from one item to the next."""
 
-    Args:
-        words: Content words that replace each other in training; none if words stay.
-        renumber: Whether elements get other ids in training.
-    """
-
-    words: tuple[str, ...] = ()
-    renumber: bool = False
-
-    def parse(self, document: Any, where: str) -> WebTransition:
-        """The transition in a JSON document."""
-        return WebTransition.from_json(document, where)
-
-    def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
-        """The sample's transition, told with other words and ids."""
-        return [e | {"transition": self.retold(e["transition"], rng)} for e in self.spread(sample)]
-
-    def retold(self, transition: WebTransition, rng: random.Random) -> WebTransition:
-        """The transition with other words if there are any to choose from, and with other ids."""
-        if self.words:
-            transition = reworded(transition, self.words, rng)
-        return renumbered(transition, rng) if self.renumber else transition
+BETWEEN = rf"""(?:['"]{FLAGS}*|{FLAGS}+|\])?\n+\t*\[n?"""
+"""From the name of one element to the id of the next."""
 
 
 class WebDataModule(TransitionDataModule):
@@ -46,41 +28,33 @@ class WebDataModule(TransitionDataModule):
 
     Args:
         root: Folder with the shards and their ``manifest.json``.
-        changed_share: Share of the training examples in which something changes, from 0 to 1; if
-            not given, what it is in the data. Evaluation reads everything once.
-        test_split: The split to test on: ``test``, ``test_tasks`` for tasks that training never
-            shows, or ``test_pages`` for such pages, where there are any.
         reword: Exchange words that differ from page to page of a task each time a step is trained
             on, such as those of names and of filler text, so that a model learns to read them.
         renumber: Give elements other ids each time, in the same order.
-        **shards: See ``ShardDataModule``.
+        **options: See ``TransitionDataModule``.
     """
 
     made_by = "rlvr-world data web (or webarena) --root {root}"
-    manifest_type: type[ShardManifest] = WebManifest
+    kind: ClassVar[type[TextTransition]] = WebTransition
+    word_pattern = (
+        rf"""{SECTIONS}(?:\[n?)?|\n?[<>] [a-z]+ \[|\] \w+ ['"]|{BETWEEN}|['"]?{FLAGS}+"""
+        r"| ?\d{1,3}| ?[^\W\d_]+| ?[^\w\s]+|_|\s+"
+    )
 
     def __init__(
         self,
         root: str = "data/web",
-        changed_share: float | None = None,
-        test_split: str = "test",
         reword: bool = False,
         renumber: bool = False,
-        **shards: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(root, changed_share, test_split, **shards)
+        super().__init__(root, **options)
         self.reword, self.renumber = reword, renumber
 
-    def reader(self, split: str) -> PageReader:
-        """Reads transitions."""
-        return PageReader()
+    def texts(self, batch: Batch, style: Style, form: Form) -> Iterator[str]:
+        for step in batch["transition"]:
+            yield from (page_prompt(step, style), page_answer(step, style))
 
-    def training_stream(self, **stream: Any) -> MixedStream:
-        """Mixes transitions in which something changes with the others."""
-        words = self.words() if self.reword else ()
-        stream["reader"] = replace(stream["reader"], words=words, renumber=self.renumber)
-        return super().training_stream(**stream)
-
-    def words(self) -> tuple[str, ...]:
-        """The content words of the training split."""
-        return content_words(step for batch in self.once("train") for step in batch["transition"])
+    def retelling(self) -> Retelling | None:
+        words = content_words(self.steps("train")) if self.reword else ()
+        return partial(retold, words=words, renumber=self.renumber)

@@ -1,20 +1,26 @@
 """What answers about web pages have right, over all pages and over those that change."""
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from rlvr_world.evaluation.scene import SceneMetrics
-from rlvr_world.language.judge import Rule
-from rlvr_world.language.judgement import UNREADABLE
+from rlvr_world.evaluation.columns import SceneMetrics
+from rlvr_world.language.judge import UNREADABLE, Rule
 from rlvr_world.types import Batch
 from rlvr_world.web.judge import WebJudge
 
 PERCENT = 100.0
 MALFORMED = (*UNREADABLE, "wrong shape")
 ITEMS = {"precision": "precision", "recall": "recall", "f1": "F1", "exact": "exact"}
+LABELS = {
+    **{name: f"{label} %" for name, label in ITEMS.items()},
+    **{f"changed_{name}": f"changed {label} %" for name, label in ITEMS.items()},
+    "macro_f1": "macro F1 %",
+    "well_formed": "well-formed %",
+}
+MACRO = {"macro_f1": "f1"}
 
 
 class WebPageItems(SceneMetrics):
@@ -31,22 +37,18 @@ class WebPageItems(SceneMetrics):
         by: What the further table goes by: tasks or sites.
     """
 
-    labels: ClassVar[Mapping[str, str]] = {
-        **{name: f"{label} %" for name, label in ITEMS.items()},
-        **{f"changed_{name}": f"changed {label} %" for name, label in ITEMS.items()},
-        "macro_f1": "macro F1 %",
-        "well_formed": "well-formed %",
-    }
-    higher_is_better: ClassVar[Mapping[str, bool]] = dict.fromkeys(labels, True)
-    macro: ClassVar[Mapping[str, str]] = {"macro_f1": "f1"}
+    labels = LABELS
+    higher_is_better = dict.fromkeys(LABELS, True)
+    macro = MACRO
 
     def __init__(self, judge: Rule = "strict", by: Literal["task", "site"] = "task") -> None:
         self.judge = WebJudge(judge)
         self.grouping = by
+        self.by = by
 
     def groups(self, batch: Batch) -> list[str]:
         """The task or the site of each transition."""
-        return [getattr(transition, self.grouping) for transition in batch["transition"]]
+        return [getattr(transition, self.by) for transition in batch["transition"]]
 
     def score(self, prediction: Sequence[str], batch: Batch) -> dict[str, Tensor]:
         """The metrics [B * G] of answers to B transitions; NaN where one does not apply."""

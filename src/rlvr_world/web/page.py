@@ -1,18 +1,21 @@
 """A step on a web page: the page, the action and the true next page, and what changes."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar
 
-from rlvr_world.web.changes import Changes, extract
-from rlvr_world.web.tree import Element, parse_tree
+from rlvr_world.language.transition import TextTransition, Traits
+from rlvr_world.web.changes import Changes, content, extract
+from rlvr_world.web.tree import Element, parse_tree, tree_text
 
-T = TypeVar("T")
+IDS = re.compile(r"\[([^\]\s]+)\]")
 
 
 @dataclass(frozen=True)
-class WebTransition:
+class WebTransition(TextTransition):
     """One step on a web page.
 
     Args:
@@ -22,12 +25,15 @@ class WebTransition:
         objective: What the user wants, in words; may be empty.
         previous_action: The action that led here; may be empty.
         action: The action.
-        tree: The page before the step, as ``web_tree`` writes it.
+        tree: The page before the step, as ``tree_text`` writes it.
         next_url: The address after the step.
         next_tree: The page after the step.
-
-    ``memory`` is for ``once``; it lives as long as the transition, so as long as a batch.
     """
+
+    keys: ClassVar[Mapping[str, type]] = dict.fromkeys(
+        ("site", "task", "url", "objective", "previous_action", "action", "tree", "next_url",
+         "next_tree"), str,
+    )  # fmt: skip
 
     site: str
     task: str
@@ -38,46 +44,27 @@ class WebTransition:
     tree: str
     next_url: str
     next_tree: str
-    memory: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    @classmethod
-    def from_json(cls, document: Any, where: str = "transition") -> Self:
-        """Check a JSON document and take it as a transition; other keys are ignored.
+    def traits(self) -> Traits:
+        """Site, task, address, objective, page and action, whatever ids the elements have."""
+        number = {element.id: str(place) for place, element in enumerate(self.elements)}
+        page = tree_text(element._replace(id=number[element.id]) for element in self.elements)
+        return Traits(
+            group=self.site,
+            subject=self.task,
+            action=IDS.sub(lambda match: f"[{number.get(match[1], match[1])}]", self.action),
+            before="\n".join((self.url, self.objective, page)),
+            after=json.dumps([self.next_url, sorted(map(content, self.next_elements))]),
+        )
 
-        Args:
-            document: The parsed document.
-            where: The document's name in messages, such as a file and a line.
-
-        Raises:
-            ValueError: Something is missing or of a wrong type, or a tree cannot be read.
-        """
-        if not isinstance(document, Mapping):
-            raise ValueError(
-                f"{where}: a transition must be a JSON object, got {type(document).__name__}"
-            )
-        for key in _KEYS:
-            if key not in document:
-                raise ValueError(f"{where}: the key {key} is missing")
-            if type(document[key]) is not str:
-                got = type(document[key]).__name__
-                raise ValueError(f"{where}: {key} must be of type str, got {got}")
-        transition = cls(**{key: document[key] for key in _KEYS})
+    def problem(self, document: Mapping[str, Any]) -> str | None:
+        """Which tree cannot be read and why, in words, or None."""
         for side, page in (("tree", "elements"), ("next_tree", "next_elements")):
             try:
-                getattr(transition, page)
+                getattr(self, page)
             except ValueError as error:
-                raise ValueError(f"{where}: {side}: {error}") from None
-        return transition
-
-    def to_json(self) -> dict[str, str]:
-        """The document that ``from_json`` reads."""
-        return {key: getattr(self, key) for key in _KEYS}
-
-    def once(self, key: Any, work: Callable[[], T]) -> T:
-        """The result of some work on this transition that is done once for each key."""
-        if key not in self.memory:
-            self.memory[key] = work()
-        return self.memory[key]
+                return f"{side}: {error}"
+        return None
 
     @cached_property
     def elements(self) -> tuple[Element, ...]:
@@ -98,9 +85,3 @@ class WebTransition:
     def changed(self) -> bool:
         """Whether anything changes; order, depth and the address do not count."""
         return self.changes.total > 0
-
-
-_KEYS = (
-    "site", "task", "url", "objective", "previous_action", "action", "tree", "next_url",
-    "next_tree",
-)  # fmt: skip

@@ -1,6 +1,6 @@
 """Prompts and answers of web pages in words: what a language model reads and should write."""
 
-from rlvr_world.language.prompt import Style
+from rlvr_world.language.transition import Style
 from rlvr_world.web.answer import changes_text
 from rlvr_world.web.changes import Changes
 from rlvr_world.web.page import WebTransition

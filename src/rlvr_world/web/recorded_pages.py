@@ -1,8 +1,9 @@
 """The small recording of web pages that comes with the package, for where there is no browser."""
 
-import shutil
 import tarfile
 from pathlib import Path
+
+from rlvr_world.files import whole
 
 ARCHIVE = Path(__file__).with_name("recorded_pages.tar.xz")
 """A folder of shards as ``rlvr-world data web --source pages`` writes it, packed by
@@ -19,8 +20,5 @@ def unpack_recorded_pages(root: Path) -> None:
         return
     if root.exists() and any(root.iterdir()):
         raise ValueError(f"{root} holds files but no manifest.json: use another folder for data")
-    unfinished = root.with_name(f"{root.name}.tmp")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(unfinished, filter="data")
-    unfinished.replace(root)
+    with whole(root) as folder, tarfile.open(ARCHIVE) as archive:
+        archive.extractall(folder, filter="data")

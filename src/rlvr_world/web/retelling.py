@@ -1,4 +1,4 @@
-"""Pages told with other words and ids: the same step, so that a model must read, not know."""
+"""Steps on pages with other words and ids, so that a model must read them, not know them."""
 
 import random
 import re
@@ -18,6 +18,15 @@ be a few; what stands on more, such as ``Submit``, is of the task."""
 
 SPARE_IDS = 12
 """How many more ids there are to choose from than elements."""
+
+
+def retold(
+    step: WebTransition, rng: random.Random, words: Sequence[str], renumber: bool
+) -> WebTransition:
+    """The step with other words if there are any to choose from, and with other ids if asked."""
+    if words:
+        step = reworded(step, words, rng)
+    return renumbered(step, rng) if renumber else step
 
 
 def content_words(transitions: Iterable[WebTransition]) -> tuple[str, ...]:
@@ -66,7 +75,7 @@ def reworded(step: WebTransition, words: Sequence[str], rng: random.Random) -> W
     def act(action: Action) -> Action:
         return replace(action, text=say(action.text)) if action.kind == "type" else action
 
-    return replace(retold(step, tell, act), objective=say(step.objective))
+    return replace(_rewritten(step, tell, act), objective=say(step.objective))
 
 
 def renumbered(step: WebTransition, rng: random.Random) -> WebTransition:
@@ -86,24 +95,24 @@ def renumbered(step: WebTransition, rng: random.Random) -> WebTransition:
     def act(action: Action) -> Action:
         return replace(action, element=other.get(action.element, action.element))
 
-    return retold(step, tell, act)
+    return _rewritten(step, tell, act)
 
 
-def retold(
+def _rewritten(
     step: WebTransition, tell: Callable[[Element], Element], act: Callable[[Action], Action]
 ) -> WebTransition:
     """The step with other elements and actions."""
     return replace(
         step,
-        previous_action=retold_action(step.previous_action, act),
-        action=retold_action(step.action, act),
+        previous_action=_rewritten_action(step.previous_action, act),
+        action=_rewritten_action(step.action, act),
         tree=tree_text(map(tell, step.elements)),
         next_tree=tree_text(map(tell, step.next_elements)),
     )
 
 
-def retold_action(text: str, act: Callable[[Action], Action]) -> str:
-    """An action in words, told anew; other words stay."""
+def _rewritten_action(text: str, act: Callable[[Action], Action]) -> str:
+    """The text of an action with what it says replaced; a text that is no action stays."""
     try:
         return str(act(Action.parse(text)))
     except ValueError:

@@ -1,9 +1,10 @@
 """Rewards for answers about what changes on web pages, by a strict or the original's rule."""
 
+from typing import Any
+
 from rlvr_world.language.judge import Rule
 from rlvr_world.language.rewards import AnswerReward
-from rlvr_world.web.judge import WebJudge
-from rlvr_world.web.judgement import WebJudgement
+from rlvr_world.web.judge import WebJudge, WebJudgement
 from rlvr_world.web.page import WebTransition
 from rlvr_world.web.prompt import page_answer
 
@@ -16,19 +17,12 @@ class WebPageReward(AnswerReward):
 
     Args:
         judge: ``strict`` counts the items of the final answer, ``upstream`` as the original does.
-        characters: A longer answer is not read and scores 0.
-        seconds: An answer that takes longer to judge, in processor time, scores 0.
         weight: Factor in the total reward.
+        **limits: See ``Judge``; an answer that exceeds them scores 0.
     """
 
-    def __init__(
-        self,
-        judge: Rule = "strict",
-        characters: int = 65_536,
-        seconds: float = 1.0,
-        weight: float = 1.0,
-    ) -> None:
-        super().__init__(WebJudge(judge, characters, seconds), weight)
+    def __init__(self, judge: Rule = "strict", weight: float = 1.0, **limits: Any) -> None:
+        super().__init__(WebJudge(judge, **limits), weight)
 
     def shown(self, transition: WebTransition) -> tuple[str, str, str]:
         """The page, the action and the items that change."""
@@ -39,7 +33,6 @@ class ItemF1(WebPageReward):
     """The F1 of items over all sections: the paper's reward and its metric; in [0, 1]."""
 
     def value(self, judgement: WebJudgement) -> float:
-        """The F1 in [0, 1]."""
         return judgement.f1
 
 
@@ -47,7 +40,6 @@ class ItemPrecision(WebPageReward):
     """The share of an answer's items that are right; in [0, 1]."""
 
     def value(self, judgement: WebJudgement) -> float:
-        """The share in [0, 1]."""
         return judgement.precision
 
 
@@ -55,7 +47,6 @@ class ItemRecall(WebPageReward):
     """The share of the true items that an answer has; in [0, 1]."""
 
     def value(self, judgement: WebJudgement) -> float:
-        """The share in [0, 1]."""
         return judgement.recall
 
 
@@ -63,5 +54,4 @@ class PageMatch(WebPageReward):
     """1 if the answer has all true items and no other, else 0."""
 
     def value(self, judgement: WebJudgement) -> float:
-        """1 or 0."""
         return float(judgement.reason == "right")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rlvr_world.data.samples import read_members
+from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.text_game.data import TextDataModule, load_rules
-from rlvr_world.text_game.manifest import TextManifest
 from rlvr_world.text_game.sources.bytesized32 import bytesized32
 from rlvr_world.text_game.transition import Transition
 
@@ -59,7 +59,7 @@ def write_source(folder, train=TRAIN, test=None, edit=None):
 
 
 def transitions(root, split):
-    for shard in TextManifest.load(root).splits[split].shards:
+    for shard in TransitionManifest.load(root).splits[split].shards:
         for sample in read_members(root / shard.name):
             yield Transition.from_json(json.loads(sample["json"]))
 
@@ -101,7 +101,7 @@ def test_each_transition_is_kept_once(converted):
         assert len(members) == len(unique)
         if mode != "score":
             assert len(members) == expected
-    rows = TextManifest.load(converted).rows
+    rows = TransitionManifest.load(converted).rows
     assert rows["train_lines"] == 483
     assert rows["example_game"] == 3
     assert rows["broken_lines"] == 0
@@ -117,17 +117,17 @@ def test_no_state_is_in_two_splits_in_any_mode(converted):
         for transition in found:
             objects = json.dumps([transition.game, transition.state["objects"]])
             assert seen.setdefault(objects, split) == split
-    manifest = TextManifest.load(converted)
-    counts = {s: manifest.splits[s].modes["full"].transitions for s in ("train", "val", "test")}
+    manifest = TransitionManifest.load(converted)
+    counts = {s: manifest.splits[s].groups["full"].transitions for s in ("train", "val", "test")}
     assert counts == {"train": 28 * 12, "val": 4 * 12, "test": 8 * 12}
 
 
 def test_changed_and_unchanged_training_shards(converted):
-    manifest = TextManifest.load(converted)
-    full = manifest.splits["train"].modes["full"]
+    manifest = TransitionManifest.load(converted)
+    full = manifest.splits["train"].groups["full"]
     changed = [t for t in transitions(converted, "train") if t.mode == "full" and t.changed]
     assert full.changed == len(changed)
-    names = [shard.name for shard in manifest.splits["train"].shards if shard.mode == "full"]
+    names = [shard.name for shard in manifest.splits["train"].shards if shard.group == "full"]
     assert names == ["train-full-changed-000000.tar", "train-full-unchanged-000000.tar"]
     data = TextDataModule(str(converted), changed_share=1.0, samples_per_epoch=64)
     data.setup("fit")
@@ -161,10 +161,10 @@ def test_a_given_test_file_and_its_leaks(tmp_path):
     assert {(t.game, value_of(t.state)[0]) for t in test} == {
         (g, v) for g in "ae" for v in (2, 20, 30)
     }
-    assert manifest.splits["train"].modes["full"].transitions == 36 * 12
-    assert manifest.splits["val"].modes["full"].transitions == 4 * 12
+    assert manifest.splits["train"].groups["full"].transitions == 36 * 12
+    assert manifest.splits["val"].groups["full"].transitions == 4 * 12
     pooled = bytesized32(source, tmp_path / "pooled", modes=["full"])
-    assert sum(s.modes["full"].transitions for s in pooled.splits.values()) == 480 + 5
+    assert sum(s.groups["full"].transitions for s in pooled.splits.values()) == 480 + 5
     assert pooled.rows["leaks"] == manifest.rows["leaks"]
     with pytest.raises(FileNotFoundError, match=r"holds neither test.jsonl nor test.jsonl.gz"):
         bytesized32(write_source(tmp_path / "t"), tmp_path / "e", split_by="file")
@@ -173,7 +173,7 @@ def test_a_given_test_file_and_its_leaks(tmp_path):
 def test_the_seed_decides(tmp_path, converted):
     source = write_source(tmp_path / "s")
     again = bytesized32(source, tmp_path / "again")
-    assert again.fingerprint == TextManifest.load(converted).fingerprint
+    assert again.fingerprint == TransitionManifest.load(converted).fingerprint
     other = bytesized32(source, tmp_path / "other", seed=1)
     assert other.fingerprint != again.fingerprint
 
@@ -215,7 +215,7 @@ def test_a_broken_line_is_named_and_counted(tmp_path, line, message):
     with pytest.warns(UserWarning, match=rf"1 of 483 samples had to be skipped: .*{message}"):
         manifest = bytesized32(source, tmp_path / "d", modes=["full"])
     assert manifest.rows["broken_lines"] == 1
-    assert sum(s.modes["full"].transitions for s in manifest.splits.values()) == 479
+    assert sum(s.groups["full"].transitions for s in manifest.splits.values()) == 479
 
 
 def test_too_many_broken_lines_stop_and_leave_nothing(tmp_path):
@@ -273,7 +273,7 @@ def test_published_rows(tmp_path):
         json.dumps([r["game"], r["current_state"]["objects"], r["action_state"]["lastAction"]])
         for r in rows
     }
-    modes = [split.modes for split in manifest.splits.values()]
+    modes = [split.groups for split in manifest.splits.values()]
     assert sum(m["full"].transitions for m in modes) == len(keys)
     assert manifest.rows["conflicts"] == 0
     assert manifest.rows["broken_lines"] == 0

@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("textworld")
 
 from rlvr_world.data.samples import read_members
+from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.text_game.data import load_rules
-from rlvr_world.text_game.manifest import TextManifest
 from rlvr_world.text_game.sources.textworld import Games, TextWorldRecorder
 from rlvr_world.text_game.sources.textworld_game import Size, TextGame
 from rlvr_world.text_game.transition import Transition
@@ -24,7 +24,7 @@ def contents(root):
 
 
 def transitions(root, split):
-    for shard in TextManifest.load(root).splits[split].shards:
+    for shard in TransitionManifest.load(root).splits[split].shards:
         for sample in read_members(root / shard.name):
             yield Transition.from_json(json.loads(sample["json"]))
 
@@ -131,7 +131,7 @@ def test_every_transition_follows_from_the_rules_in_words(recorded, split):
         assert found == expected, transition.action
         assert transition.uuid_base > max(o["uuid"] for o in transition.state["objects"])
     assert seen == sum(
-        c.transitions for c in TextManifest.load(recorded).splits[split].modes.values()
+        c.transitions for c in TransitionManifest.load(recorded).splits[split].groups.values()
     )
 
 
@@ -174,8 +174,8 @@ def test_what_the_data_is_like(recorded):
 
 
 def test_the_manifest_counts_the_actions(recorded):
-    manifest = TextManifest.load(recorded)
-    kept = sum(c.transitions for s in manifest.splits.values() for c in s.modes.values())
+    manifest = TransitionManifest.load(recorded)
+    kept = sum(c.transitions for s in manifest.splits.values() for c in s.groups.values())
     rows = manifest.rows
     assert (
         rows["actions"]
@@ -208,10 +208,10 @@ def test_same_seed_same_bytes_in_another_process(recorded, tmp_path):
 
 def test_other_settings_in_the_same_folder(recorded):
     before = contents(recorded)
-    with pytest.raises(ValueError, match=r"was made with steps 40, not 5: use another root"):
+    with pytest.raises(ValueError, match=r"was made with steps 40, not 5: use another folder"):
         TextWorldRecorder(str(recorded), **SMALL | {"steps": 5}).record()
     again = TextWorldRecorder(str(recorded), **SMALL).record()
-    assert again == TextManifest.load(recorded)
+    assert again == TransitionManifest.load(recorded)
     assert contents(recorded) == before
     (recorded.parent / "other").mkdir()
     (recorded.parent / "other" / "note.txt").write_text("mine")

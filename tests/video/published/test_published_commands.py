@@ -113,7 +113,10 @@ def test_a_transformer_becomes_a_checkpoint(place):
     prediction = model.predict(batch)
     assert prediction.shape == (3, 1, 3, 32, 32)
     rlvr = RLVRWorldModel(
-        model.codec, lambda size: Transformer(size, 16, 2, 2, hidden=24), {"mae": MAE()}, path
+        codec=model.codec,
+        backbone=lambda size: Transformer(size, 16, 2, 2, hidden=24),
+        rewards={"mae": MAE()},
+        weights=path,
     )
     rlvr.load_weights(path)
     assert all(

@@ -20,7 +20,7 @@ def test_each_frame_has_its_own_distance():
     states = random_states((1, 3), seed=1)
     wrong = states.clone()
     wrong[0, 2, 0] += 3
-    frames = ProbedDistance(CentroidProbe(), "red").group_frame_scores(draw(wrong), draw(states))
+    frames = ProbedDistance(CentroidProbe(), "red").frame_scores(draw(wrong), draw(states))
     torch.testing.assert_close(frames, torch.tensor([[0.0, 0.0, 3.0]]), atol=0.05, rtol=0)
 
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from rlvr_world.reward import RewardSet
+from rlvr_world.types import Detail
 from rlvr_world.video.rewards.frames import LPIPS, MAE, MSE
 from rlvr_world.video.rewards.motion import (
     FrameDifferenceError,
@@ -82,10 +83,10 @@ def test_scores_of_frames_agree_with_scores_of_groups(reward):
     random = torch.Generator().manual_seed(0)
     prediction = torch.rand(4, 3, 3, 32, 32, generator=random)
     target = torch.rand(2, 3, 3, 32, 32, generator=random)
-    frames = reward.group_frame_scores(prediction, target)
+    frames = reward.scores(prediction, target, {}, Detail("frame"))
     assert frames.shape == (4, 3)
     scored = frames[:, 1:] if isinstance(reward, FrameDifferenceError | Repetition) else frames
-    torch.testing.assert_close(scored.mean(1), reward.group_score(prediction, target))
+    torch.testing.assert_close(scored.mean(1), reward.scores(prediction, target, {}))
     expected = reward.frame_scores(prediction[2:3], target[1:2])
     torch.testing.assert_close(frames[2:3], expected)
 
@@ -93,6 +94,6 @@ def test_scores_of_frames_agree_with_scores_of_groups(reward):
 def test_a_set_of_rewards_adds_up_frame_by_frame():
     rewards = RewardSet({"mae": MAE(), "mse": MSE(weight=2.0)})
     prediction, target = torch.rand(2, 3, 3, 16, 16), torch.rand(1, 3, 3, 16, 16)
-    scores = rewards.frame_scores(prediction, target)
+    scores = rewards.scores(prediction, target, {}, Detail("frame"))
     expected = -(scores["mae"] + 2 * scores["mse"])
     torch.testing.assert_close(rewards.total(scores), expected)

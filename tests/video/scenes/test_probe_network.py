@@ -32,10 +32,10 @@ def test_clear_errors(tmp_path):
         StateProbe(PARTS, [0.0] * 4, [1.0] * 4, frame_size=[64, 60])
     with pytest.raises(ValueError, match="reads frames of 32x32, but these are 64x32"):
         StateProbe(PARTS, **RANGES).read(torch.zeros(1, 3, 64, 32))
-    with pytest.raises(FileNotFoundError, match=r"no\.ckpt: no such state probe"):
+    with pytest.raises(FileNotFoundError, match=r"no\.ckpt: no such checkpoint"):
         load_state_probe(tmp_path / "no.ckpt")
     (tmp_path / "cut.ckpt").write_bytes(b"PK\x03\x04")
-    with pytest.raises(ValueError, match=r"cut\.ckpt: cannot be read"):
+    with pytest.raises(ValueError, match=r"cut\.ckpt: not a readable checkpoint"):
         load_state_probe(tmp_path / "cut.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match=r"other\.ckpt: not the checkpoint of a state probe"):

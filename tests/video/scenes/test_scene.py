@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from rlvr_world.evaluation.scene import PushTBlock, agent_mask
 from rlvr_world.video.scenes.pusht import BLOCK, View, block_mask
+from rlvr_world.video.scenes.pusht_block import PushTBlock, agent_mask
 
 VIEW = View()
 STATE = [120.0, 120.0, 256.0, 220.0, 0.3]  # the agent is far from the block

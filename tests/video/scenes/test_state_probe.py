@@ -44,7 +44,8 @@ def trained(tmp_path_factory):
         callbacks=[ModelCheckpoint(folder, "probe", monitor="val/error")],
     )  # fmt: skip
     module = StateProbeRegression(
-        StateProbe(PARTS, **RANGES, hidden=64), lambda p: torch.optim.AdamW(p, lr=2e-3)
+        StateProbe(PARTS, **RANGES, hidden=64),
+        optimizer=lambda p: torch.optim.AdamW(p, lr=2e-3),
     )
     trainer.fit(module, Dots())
     return folder / "probe.ckpt", dict(trainer.callback_metrics)

@@ -91,8 +91,7 @@ def test_a_world_model_holds_its_tokenizer(tmp_path):
     packed = torch.load(path, weights_only=True)["codec"]
     assert VQModel.load(path).fingerprint == model.fingerprint
     assert TokenizerModel.load(path).eval().config == model.config
-    ranges = {name: packed[name] for name in ("action_low", "action_high")}
-    again = FrameCodec(path, (32, 48), context_frames=1, **ranges)
+    again = FrameCodec(path, (32, 48), context_frames=1, action_range=path)
     assert again.fingerprint == packed["fingerprint"] == codec.fingerprint
     with pytest.raises(ValueError, match="of the kind vq_model, but a compressive_vq_model"):
         CompressiveVQModel.load(path)

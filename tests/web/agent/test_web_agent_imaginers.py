@@ -17,6 +17,7 @@ from rlvr_world.web.agent.imaginers import (
     WorldModelImaginer,
     read_prediction,
 )
+from rlvr_world.web.data import WebDataModule
 from rlvr_world.web.sites.site import AnySite
 
 ACTIONS = [Action("click", "1"), Action("hover", "2"), Action("click", "3")]
@@ -35,7 +36,7 @@ def checkpoint(tmp_path_factory):
         shutil.copytree(ROOT / "configs", folder / "configs")
         steps = [tick(n, action) for n in range(8) for action in ("click [1]", "hover [2]")]
         write_pages(folder / "data", {"train": steps, "val": steps[:4]})
-        learn_bpe("data", folder / "tokenizer", vocab_size=300)
+        learn_bpe(WebDataModule("data"), folder / "tokenizer", vocab_size=300)
         main(["fit", "-c", "configs/world_model/web_demo.yaml", "-c", "configs/trainer/debug.yaml",
               "--model.codec.tokenizer", str(folder / "tokenizer"), "--data.root", "data",
               "--model.codec.prompt_length", "300", "--model.codec.answer_length", "24",

@@ -4,8 +4,8 @@ import pytest
 from page_steps import CART, page_step
 
 from rlvr_world.cli import main
+from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.web.data import WebDataModule
-from rlvr_world.web.manifest import WebManifest
 from rlvr_world.web.prompt import page_prompt
 from rlvr_world.web.sources.webarena import webarena
 
@@ -71,7 +71,7 @@ def test_rows_become_steps_as_they_are(tmp_path, ending):
     assert (len(train), len(val)) == (18, 2)
     assert len({step.task for step in train + val}) == 20
     assert {step.previous_action for step in train} == {""}
-    rows = WebManifest.load(root).rows
+    rows = TransitionManifest.load(root).rows
     assert rows["train_rows"] == 20
     assert (rows["broken_rows"], rows["lines_left_out"], rows["duplicates"]) == (0, 0, 0)
 

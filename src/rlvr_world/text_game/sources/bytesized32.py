@@ -5,19 +5,16 @@ the state before an action, after the action, and after the time step (tick) tha
 score before and after.
 """
 
-import hashlib
 import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, Literal
 
-from rlvr_world.language.folder import describe, finished, whole_folder
-from rlvr_world.language.layouts import GAMES
-from rlvr_world.language.recorded import TransitionSpool, write_splits
-from rlvr_world.text_game.manifest import TextManifest
+from rlvr_world.files import sha256
+from rlvr_world.language.manifest import TransitionManifest
+from rlvr_world.language.recorded import TransitionSpool, recording
 from rlvr_world.text_game.sources.bytesized32_rows import read_rows
 from rlvr_world.text_game.sources.bytesized32_splits import LeakCount, assign, spool_row
 from rlvr_world.text_game.transition import Mode
@@ -35,7 +32,7 @@ def bytesized32(
     modes: Sequence[Mode] = ("full", "action", "tick", "score"),
     seed: int = 0,
     max_skip_share: float = 0.01,
-) -> TextManifest:
+) -> TransitionManifest:
     """Write the shards of the published ByteSized32-State-Prediction files.
 
     Each row gives one transition per mode; those of the same game, state and action are kept once.
@@ -60,51 +57,47 @@ def bytesized32(
     """
     files = find_files(source, split_by)
     settings = {
-        "files": {name: _sha256(path) for name, path in files.items()},
+        "files": {name: sha256(path) for name, path in files.items()},
         "split_by": split_by,
         "shares": shares(split_by, val_share, test_share),
         "modes": list(modes),
         "seed": seed,
     }
     rules = read_rules(source)
-    manifest = finished(root, "bytesized32", settings)
+    manifest = TransitionManifest.finished(root, "bytesized32", settings)
     if manifest is not None:
         return manifest
-    with whole_folder(root) as folder:
-        return convert(files, folder, rules, settings, max_skip_share)
+    with recording(root) as spool:
+        return convert(files, spool, rules, settings, max_skip_share)
 
 
 def convert(
     files: Mapping[str, Path],
-    folder: Path,
+    spool: TransitionSpool,
     rules: Mapping[str, Mapping[str, str]],
     settings: Mapping[str, Any],
     max_skip_share: float,
-) -> TextManifest:
-    """Write the shards, rules and manifest of some files into a folder."""
-    counts, leaks, seed = Counter(), LeakCount(), settings["seed"]
-    with TemporaryFile(dir=folder) as file:
-        spool = TransitionSpool(file, GAMES)
-        for name, path in files.items():
-            for row in read_rows(path, max_skip_share, counts):
-                if row.game == EXAMPLE_GAME:
-                    counts["example_game"] += 1
-                    continue
-                if len(files) == 2:
-                    leaks.add(name, row)
-                spool_row(spool, row, settings["modes"], name, settings["split_by"])
-        split_of = assign(spool.entries, settings["shares"], random.Random(seed))
-        splits = write_splits(folder, spool, lambda entry: split_of[entry.unit], seed)
-    rows = dict(counts) | {"duplicates": spool.duplicates, "conflicts": spool.conflicts}
+) -> TransitionManifest:
+    """Write the shards, rules and manifest of some files into the folder of a spool."""
+    counts: Counter[str] = Counter()
+    leaks, seed = LeakCount(), settings["seed"]
+    for name, path in files.items():
+        for row in read_rows(path, max_skip_share, counts):
+            if row.game == EXAMPLE_GAME:
+                counts["example_game"] += 1
+                continue
+            if len(files) == 2:
+                leaks.add(name, row)
+            spool_row(spool, row, settings["modes"], name, settings["split_by"])
+    split_of = assign(spool.entries, settings["shares"], random.Random(seed))
     games = {entry.subject for entry in spool.entries}
-    return describe(
-        folder,
-        {game: texts for game, texts in rules.items() if game in games},
+    return spool.finish(
+        lambda entry: split_of[entry.unit],
+        seed,
         source="bytesized32",
-        settings=dict(settings),
-        versions={},
-        splits=splits,
-        rows=rows | ({"leaks": leaks.summary()} if len(files) == 2 else {}),
+        settings=settings,
+        rows=dict(counts) | ({"leaks": leaks.summary()} if len(files) == 2 else {}),
+        documents={"rules.json": {game: rules[game] for game in rules if game in games}},
     )
 
 
@@ -124,11 +117,6 @@ def find_files(source: Path, split_by: str) -> dict[str, Path]:
                 f"ByteSized32-State-Prediction (split_by is {split_by})"
             )
     return files
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def shares(split_by: str, val_share: float, test_share: float) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlvr_world.data.samples import BadSample, Read, Skips
+from rlvr_world.data.samples import BadSample
+from rlvr_world.language.published import sound_rows
 from rlvr_world.text_game.game_state import GameState, state_problem
 from rlvr_world.text_game.transition import WITHOUT_SCORE, Mode, Transition
 
@@ -22,7 +22,6 @@ FROM_TO = {
     "tick": ("action_state", "tick_state"),
     "score": ("tick_state", "tick_state"),
 }
-CHECK_EVERY = 1000  # lines between two looks at the share of broken ones
 
 
 @dataclass(frozen=True)
@@ -51,51 +50,30 @@ class Row:
         kept: in some games the score depends on it and not on the objects alone.
         """
         before, after = FROM_TO[mode]
-        scores = {"before": None, "after": None}
+        score_before = score_after = None
         if mode not in WITHOUT_SCORE:
-            scores = {
-                "before": self.states["current_state"]["score"],
-                "after": self.states["tick_state"]["score"],
-            }
+            score_before = self.states["current_state"]["score"]
+            score_after = self.states["tick_state"]["score"]
         return Transition(
             game=self.game,
             mode=mode,
             action="" if mode == "tick" else self.action,
-            state={"objects": self.states[before]["objects"], "score": scores["before"]},
-            target={"objects": self.states[after]["objects"], "score": scores["after"]},
+            state={"objects": self.states[before]["objects"], "score": score_before},
+            target={"objects": self.states[after]["objects"], "score": score_after},
             uuid_base=self.uuid_bases[before],
             task=self.task,
         )
 
 
 def read_rows(path: Path, max_skip_share: float, counts: Counter[str]) -> Iterator[Row]:
-    """The rows of a file, one in memory at a time.
-
-    Args:
-        path: A JSON Lines file, plain or gzipped.
-        max_skip_share: The largest share of lines that may be broken.
-        counts: Gets the numbers of lines read and of broken ones.
+    """The rows of a file, plain or gzipped JSON Lines, see ``sound_rows``.
 
     Raises:
-        ValueError: If more lines are broken, or the file ends in the middle.
+        ValueError: More lines are broken, or the file ends in the middle.
     """
-    skips = Skips(str(path), 0, max_skip_share)
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rb") as lines:
-        for number, line in enumerate(_whole(lines, path), 1):
-            try:
-                row = parse_row(line, f"{path} line {number}")
-                skips.add(Read(1))
-                yield row
-            except BadSample as error:
-                skips.add(Read(1, str(error)))
-            if number % CHECK_EVERY == 0:
-                _check(skips)
-    _check(skips)
-    if skips.skipped:
-        warnings.warn(str(skips), stacklevel=2)
-    counts[f"{path.name.split('.')[0]}_lines"] += skips.read
-    counts["broken_lines"] += skips.skipped
+        yield from sound_rows(path, _whole(lines, path), parse_row, "line", max_skip_share, counts)
 
 
 def _whole(lines: Any, path: Path) -> Iterator[bytes]:
@@ -104,11 +82,6 @@ def _whole(lines: Any, path: Path) -> Iterator[bytes]:
         yield from lines
     except (EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
-
-
-def _check(skips: Skips) -> None:
-    if skips.too_many:
-        raise ValueError(f"{skips} (max_skip_share is {skips.max_share:g})")
 
 
 def parse_row(line: bytes, where: str) -> Row:
@@ -125,7 +98,7 @@ def parse_row(line: bytes, where: str) -> Row:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise BadSample(f"{where} is not JSON ({error})") from error
-    states = {}
+    states: dict[str, Any] = {}
     for name in STATES:
         objects = _take(fields, where, list, name, "objects")
         score = _take(fields, where, dict, SCORES[name]) if name in SCORES else None

@@ -4,8 +4,8 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from rlvr_world.language.layouts import canonical
 from rlvr_world.language.recorded import Entry, TransitionSpool, digest
+from rlvr_world.text_game.game_state import canonical
 from rlvr_world.text_game.sources.bytesized32_rows import Row
 from rlvr_world.text_game.transition import Mode, Transition
 
@@ -47,7 +47,8 @@ def assign(
         groups[rank].append(unit)
     order = sorted(groups)
     rng.shuffle(order)
-    split_of, counts = {}, Counter()
+    split_of: dict[str, str] = {}
+    counts: Counter[str] = Counter()
     for group in sorted(order, key=lambda rank: rank[0]):
         units = groups[group]
         rng.shuffle(units)

@@ -4,22 +4,17 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlvr_world.jobs import progress_bar
-from rlvr_world.language.folder import describe, finished, whole_folder
-from rlvr_world.language.layouts import GAMES, canonical
-from rlvr_world.language.recorded import SPLITS, TransitionSpool, write_splits
-from rlvr_world.text_game.manifest import TextManifest
+from rlvr_world.jobs import in_processes, progress_bar
+from rlvr_world.language.manifest import TransitionManifest
+from rlvr_world.language.recorded import SPLITS, TransitionSpool, recording
+from rlvr_world.text_game.game_state import canonical
 from rlvr_world.text_game.sources.textworld_game import Size, TextGame, import_textworld
 from rlvr_world.text_game.sources.textworld_walk import Walker
 from rlvr_world.text_game.transition import Transition
@@ -96,7 +91,7 @@ class TextWorldRecorder:
                 raise ValueError(f"held_out_verbs: {verb} is none of {', '.join(VERBS)}")
         self.root = Path(root)
         self.processes = processes or os.cpu_count() or 1
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "games": asdict(games),
             "size": asdict(size),
             "steps": steps,
@@ -105,7 +100,7 @@ class TextWorldRecorder:
             "seed": seed,
         }
 
-    def record(self) -> TextManifest:
+    def record(self) -> TransitionManifest:
         """Record all games, write the manifest and return it.
 
         Raises:
@@ -113,49 +108,41 @@ class TextWorldRecorder:
             ValueError: If the folder holds other data.
         """
         import_textworld()
-        manifest = finished(self.root, "textworld", self.settings)
+        manifest = TransitionManifest.finished(self.root, "textworld", self.settings)
         if manifest is not None:
             return manifest
-        with whole_folder(self.root) as folder, TemporaryFile(dir=folder) as file:
-            spool, rules, counts, starts = TransitionSpool(file, GAMES), {}, Counter(), set()
-            for (split, index), play in zip(self._jobs(), self._played(), strict=True):
+        rules: dict[str, dict[str, str]] = {}
+        counts: Counter[str] = Counter()
+        starts: set[str] = set()
+        with recording(self.root) as spool:
+            for (split, number), play in zip(self._jobs(), self._played(), strict=True):
                 if play.start in starts:
                     counts["games_made_twice"] += 1
                     continue
                 starts.add(play.start)
-                rules[game_name(split, index)] = play.rules
+                rules[game_name(split, number)] = play.rules
                 self._spool(spool, split, play, counts)
-            splits = write_splits(folder, spool, lambda entry: entry.unit, self.settings["seed"])
-            kept = {"duplicates": spool.duplicates, "conflicts": spool.conflicts}
-            return describe(
-                folder,
-                rules,
+            return spool.finish(
+                lambda entry: entry.unit,
+                self.settings["seed"],
                 source="textworld",
                 settings=self.settings,
+                rows=counts,
                 versions={"textworld": version("textworld")},
-                splits=splits,
-                rows=dict(counts) | kept,
+                documents={"rules.json": rules},
             )
 
     def _jobs(self) -> list[tuple[str, int]]:
         """The split and the number of every game."""
         counts = self.settings["games"]
-        return [(split, index) for split in counts for index in range(counts[split])]
+        return [(split, number) for split in counts for number in range(counts[split])]
 
     def _played(self) -> Iterator[Play]:
         """All games in order, whichever process played them."""
-        jobs = self._jobs()
-        play = partial(play_game, settings=self.settings)
+        jobs = [(*job, self.settings) for job in self._jobs()]
+        plays = in_processes(play_game, jobs, self.processes, in_order=True)
         with progress_bar() as progress:
-            if self.processes == 1:
-                yield from progress.track(map(play, jobs), len(jobs), description="playing")
-                return
-            with ProcessPoolExecutor(self.processes, get_context("spawn")) as pool:
-                try:
-                    plays = pool.map(play, jobs)
-                    yield from progress.track(plays, len(jobs), description="playing")
-                finally:
-                    pool.shutdown(cancel_futures=True)
+            yield from progress.track(plays, len(jobs), description="playing")
 
     def _spool(self, spool: TransitionSpool, split: str, play: Play, counts: Counter[str]) -> None:
         """Add what happened in a game to the splits that it belongs to."""
@@ -169,25 +156,25 @@ class TextWorldRecorder:
                 counts["held_out_verbs_in_unseen_games"] += 1
 
 
-def game_name(split: str, index: int) -> str:
+def game_name(split: str, number: int) -> str:
     """How transitions and rules name a game."""
-    return f"textworld-{split}-{index:04d}"
+    return f"textworld-{split}-{number:04d}"
 
 
-def play_game(job: tuple[str, int], settings: dict[str, Any]) -> Play:
+def play_game(split: str, number: int, settings: dict[str, Any]) -> Play:
     """Make and play one game; one whose goal is reached at the start is made anew.
 
     Args:
-        job: The split and the number of the game.
+        split: The split of the game.
+        number: Its number among the games of the split.
         settings: Those of the recorder.
     """
-    split, index = job
     for attempt in range(100):
-        seeds = np.random.SeedSequence([settings["seed"], SPLITS.index(split), index, attempt])
+        seeds = np.random.SeedSequence([settings["seed"], SPLITS.index(split), number, attempt])
         seed = int(seeds.generate_state(1)[0])
         game = TextGame(seed, Size(**settings["size"]))
         if not game.won(game.game.world.state.facts):
             break
     walker = Walker(game, random.Random(seed), settings["changed_share"])
-    transitions = list(walker.transitions(game_name(split, index), settings["steps"]))
+    transitions = list(walker.transitions(game_name(split, number), settings["steps"]))
     return Play(canonical(transitions[0].state) + game.task, game.rules, transitions)

@@ -7,22 +7,16 @@ logic in Python is used: games are neither compiled nor described in its prose.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
+from rlvr_world.extras import require
 from rlvr_world.text_game.game_state import GameObject, GameState
 from rlvr_world.text_game.sources.textworld_rules import ACTION_RULES, GOALS, OBJECT_RULES
 
 TYPES = {
-    "P": "player",
-    "r": "room",
-    "d": "door",
-    "c": "container",
-    "s": "supporter",
-    "k": "key",
-    "f": "food",
-    "o": "thing",
-}
+    "P": "player", "r": "room", "d": "door", "c": "container", "s": "supporter", "k": "key",
+    "f": "food", "o": "thing",
+}  # fmt: skip
 """The type of an object by TextWorld's letter for it; also their order in a state."""
 
 
@@ -47,12 +41,7 @@ def import_textworld(module: str = "textworld") -> Any:
     Raises:
         ModuleNotFoundError: If it is not installed; the text says how to install it.
     """
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"TextWorld games need the package {error.name}: pip install 'rlvr-world[textworld]'"
-        ) from error
+    return require(module, "textworld", "Text games of TextWorld")
 
 
 class TextGame:

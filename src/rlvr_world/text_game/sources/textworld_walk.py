@@ -73,7 +73,7 @@ class Walker:
                 task=self.game.task,
             )
             before, steps = after, steps + 1
-            if before["score"]["gameOver"] or steps == EPISODE:
+            if self.game.won(progress.state.facts) or steps == EPISODE:
                 progress, steps = self.new_progress(self.game.game), 0
                 before = self.game.state(progress.state.facts)
 

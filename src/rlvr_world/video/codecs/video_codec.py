@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from torch import Tensor
 from rlvr_world.codec import Codec
 from rlvr_world.frozen import Frozen
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.types import Batch, TokenSequence
-from rlvr_world.video.codecs.action_range import DataRange, action_limits
+from rlvr_world.types import Batch, Prediction, TokenSequence
+from rlvr_world.video.codecs.action_range import DataRange, Limits, action_limits
+from rlvr_world.video.filmstrip import Pixels, draw_clips
 from rlvr_world.video.published.folders import write_published
 from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
 
@@ -35,8 +36,8 @@ class VideoCodec(Codec):
         action_bins: Number of equal bins of each action dimension (256 in the paper).
         special_tokens: Reserve the last two ids for a beginning and an end token, as in the
             published checkpoints.
-        action_range: Takes the ranges from the data; ``action_low`` and ``action_high`` then do
-            not count.
+        action_range: Takes the ranges from the data, or from the checkpoint of a world model;
+            ``action_low`` and ``action_high`` then do not count.
     """
 
     action_low: Tensor
@@ -53,7 +54,7 @@ class VideoCodec(Codec):
         action_high: Sequence[float] | None,
         action_bins: int = 256,
         special_tokens: bool = False,
-        action_range: DataRange | None = None,
+        action_range: DataRange | Path | None = None,
     ) -> None:
         super().__init__()
         lows, highs = action_limits(action_low, action_high, action_range)
@@ -65,7 +66,7 @@ class VideoCodec(Codec):
         self.tokenizer_fingerprint = tokenizer.fingerprint
         self.num_codes = tokenizer.num_codes
         self.frame_size = tuple(frame_size)
-        self.grid = tuple(grid)
+        self.grid = self.patch_grid = (grid[0], grid[1])
         self.tokens_per_frame = grid[0] * grid[1]
         self.window = window
         self.action_bins = action_bins
@@ -88,12 +89,8 @@ class VideoCodec(Codec):
 
     def packed(self) -> dict[str, Any]:
         """The tokenizer and the ranges of actions."""
-        return {
-            "tokenizer": self.tokenizer.module.packed(),
-            "action_low": self.action_low.tolist(),
-            "action_high": self.action_high.tolist(),
-            "action_range": None,
-        }
+        limits = Limits(self.action_low.tolist(), self.action_high.tolist())
+        return {"tokenizer": self.tokenizer.module.packed(), "action_range": limits._asdict()}
 
     def export(self, backbone: Any, folder: Path) -> None:
         """Write the sequence model, under the published names if the token ids are those."""
@@ -141,6 +138,17 @@ class VideoCodec(Codec):
         """The last given frame, [B, F, 3, H, W] in [0, 1]."""
         frames = batch["frames"].float() / 255
         return frames[:, self.window - 1 : self.window].expand_as(frames[:, self.window :])
+
+    def picture(
+        self,
+        batch: Batch,
+        target: Prediction,
+        predictions: Mapping[str, Prediction],
+        rows: Sequence[int],
+        notes: Mapping[str, Sequence[str]] | None = None,
+    ) -> Pixels:
+        """A filmstrip of the given frames, the true ones and the predicted ones."""
+        return draw_clips(self.given_frames(batch), target, predictions, rows, notes)
 
     def legal_tokens(self) -> Tensor:
         return torch.arange(self.vocab_size, device=self.action_low.device) < self.num_codes

@@ -12,38 +12,53 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from rlvr_world.frozen import Frozen
 from rlvr_world.reward import Reward, group_size
+from rlvr_world.types import WHOLE, Batch, Detail
 from rlvr_world.video.lpips.lpips import PerceptualDistance
 from rlvr_world.video.lpips.trunks import BackboneName
 
 
-class FrameReward(Reward):
-    """A metric of single frames; the score of a sample is the mean over its predicted frames."""
+class VideoReward(Reward):
+    """A metric of predicted frames; the score of a sample is the mean over its frames."""
 
     @abstractmethod
-    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The metric of each frame [N, C, H, W], float32 in [0, 1], against its target, [N]."""
-
-    def score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The metric of each sample, [B], of float frames [B, F, C, H, W] in [0, 1]."""
-        return self.frame_scores(prediction, target).mean(dim=1)
-
     def frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The metric of each frame, [B, F], of float frames [B, F, C, H, W] in [0, 1]."""
+        """The metric of each frame of B * G samples, [B * G, F], against their B targets.
+
+        Both hold float frames [..., F, C, H, W] in [0, 1]; target b belongs to the samples b * G
+        to b * G + G - 1.
+        """
+
+    def patch_scores(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
+        """The metric around each patch of the frames of B * G samples, [B * G, F, h, w].
+
+        The mean over patches is the score of the frame, or nearly, where patches share places of a
+        feature map. A metric that is not a sum over places has that score everywhere.
+
+        Args:
+            prediction: B * G samples, as in ``frame_scores``.
+            target: B targets.
+            grid: Number of patches over the height and the width of a frame.
+        """
+        scores = self.frame_scores(prediction, target)
+        return scores[..., None, None].expand(*scores.shape, *grid)
+
+    def sample_scores(self, frame_scores: Tensor) -> Tensor:
+        """The score of each sample, [N], from those of its frames, [N, F]."""
+        return frame_scores.mean(dim=1)
+
+    def score(self, prediction: Tensor, target: Tensor, given: Batch | None = None) -> Tensor:
+        """The metric of each sample, [B], of float frames [B, F, C, H, W] in [0, 1]."""
+        return self.scores(prediction, target, given or {})
+
+    def scores(
+        self, prediction: Tensor, target: Tensor, given: Batch, detail: Detail = WHOLE
+    ) -> Tensor:
+        """The metric of B * G samples, of their frames, or of patches of these."""
         self.check(prediction, target)
-        if len(prediction) != len(target):
-            raise ValueError(f"{self.label}: {len(prediction)} predictions, {len(target)} targets")
-        scores = self.frame_score(prediction.flatten(0, 1).float(), target.flatten(0, 1).float())
-        return scores.unflatten(0, prediction.shape[:2])
-
-    def group_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The score of each of B * G samples against its one of B targets, which is not copied."""
-        return self.group_frame_scores(prediction, target).mean(dim=1)
-
-    def group_frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """``frame_scores`` of B * G samples against their B targets, [B * G, F]."""
-        members = prediction.unflatten(0, (-1, group_size(prediction, target)))  # [B, G, ...]
-        scores = [self.frame_scores(each, target) for each in members.unbind(1)]
-        return torch.stack(scores, dim=1).flatten(0, 1)
+        if detail.by == "patch":
+            return self.patch_scores(prediction, target, detail.grid)
+        frame_scores = self.frame_scores(prediction, target)
+        return frame_scores if detail.by == "frame" else self.sample_scores(frame_scores)
 
     def check(self, prediction: Tensor, target: Tensor) -> None:
         """Raise ``ValueError`` unless both are finite float frames of one shape in [0, 1]."""
@@ -61,6 +76,23 @@ class FrameReward(Reward):
                 )
 
 
+class FrameReward(VideoReward):
+    """A metric of single frames: a subclass writes ``frame_score``."""
+
+    @abstractmethod
+    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The metric of each frame [N, C, H, W], float32 in [0, 1], against its target, [N]."""
+
+    def frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The metric of each frame of B * G samples; targets are not copied."""
+        truth = target.flatten(0, 1).float()
+        members = prediction.unflatten(0, (-1, group_size(prediction, target)))  # [B, G, F, ...]
+        scores = [self.frame_score(x.flatten(0, 1).float(), truth) for x in members.unbind(1)]
+        return (
+            torch.stack(scores, dim=1).unflatten(0, target.shape[:2]).transpose(1, 2).flatten(0, 1)
+        )
+
+
 class PixelError(FrameReward):
     """The mean over the pixels of a frame of an error that each pixel has."""
 
@@ -74,9 +106,8 @@ class PixelError(FrameReward):
         """The error of each frame, [N], in [0, 1]."""
         return self.error(prediction - target).flatten(1).mean(dim=1)
 
-    def group_patch_scores(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
+    def patch_scores(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
         """The error of each patch of B * G samples against their B targets, [B * G, F, h, w]."""
-        self.check(prediction, target)
         members = prediction.unflatten(0, (-1, group_size(prediction, target))).float()
         error = self.error(members - target.float()[:, None]).mean(dim=-3)  # [B, G, F, H, W]
         return F.adaptive_avg_pool2d(error.flatten(0, 1), tuple(grid))
@@ -147,7 +178,7 @@ class SSIM(FrameReward):
         return similarity[..., 5:-5, 5:-5].flatten(1).mean(dim=1)
 
 
-class LPIPS(FrameReward):
+class LPIPS(VideoReward):
     """Learned perceptual distance of a frame; its trunk is frozen and never saved.
 
     Runs in float32, or in bfloat16 under autocast. The frames of a shared target are passed
@@ -179,17 +210,12 @@ class LPIPS(FrameReward):
         """``LPIPS`` and the trunk, since the numbers of two trunks do not compare."""
         return f"LPIPS ({self.distance.module.label})"
 
-    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The distance of each of N * G frames, [N * G], to the N targets, G neighbours to each."""
-        return self.distances(prediction, target, (1, 1)).flatten()
-
-    def group_frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The distance of each frame of B * G samples to its one of B targets, [B * G, F]."""
-        return self.group_patch_scores(prediction, target, (1, 1)).flatten(1)
+        return self.patch_scores(prediction, target, (1, 1)).flatten(1)
 
-    def group_patch_scores(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
+    def patch_scores(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
         """The distance at each patch of B * G samples to their B targets, [B * G, F, h, w]."""
-        self.check(prediction, target)
         group = group_size(prediction, target)
         frames = rearrange(prediction, "(b g) f c h w -> (b f g) c h w", g=group)
         scores = self.distances(frames, target.flatten(0, 1), grid)

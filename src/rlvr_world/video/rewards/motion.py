@@ -7,10 +7,12 @@ pair is credited to its later frame; the first predicted frame has none.
 from abc import abstractmethod
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rlvr_world.video.rewards.frames import FrameReward
+from rlvr_world.reward import group_size
+from rlvr_world.video.rewards.frames import VideoReward
 
 Pairs = Literal["all", "last"]
 
@@ -18,35 +20,24 @@ IDENTICAL = 0.005
 """Frames no pixel of which differs by more show the same: rounding of a bfloat16 decoder."""
 
 
-class PairReward(FrameReward):
+class PairReward(VideoReward):
     """A metric of neighbouring predicted frames; a sample scores the mean over its pairs."""
 
     @abstractmethod
     def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The metric of each pair, [B, F - 1], of float32 frames [B, F, C, H, W] in [0, 1]."""
 
-    def over_pairs(self, scores: Tensor) -> Tensor:
-        """The score of each sample, [B], from those of its pairs [B, F - 1]."""
-        return scores.mean(dim=1)
-
-    def score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The metric of each sample, [B], of float frames [B, F, C, H, W] in [0, 1]."""
-        return self.over_pairs(self.frame_scores(prediction, target)[:, 1:])
-
     def frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The metric of each frame with the one before it, [B, F]; 0 for the first one."""
-        self.check(prediction, target)
+        """The metric of each frame with the one before it, [B * G, F]; 0 for the first one."""
         if prediction.shape[1] < 2:
             raise ValueError(f"{self.label} needs at least 2 predicted frames; lengthen the clips")
-        return F.pad(self.pair_score(prediction.float(), target.float()), (1, 0))
+        members = prediction.unflatten(0, (-1, group_size(prediction, target))).float()
+        scores = [self.pair_score(each, target.float()) for each in members.unbind(1)]
+        return F.pad(torch.stack(scores, dim=1).flatten(0, 1), (1, 0))
 
-    def group_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The score of each of B * G samples against its one of B targets, [B * G]."""
-        return self.over_pairs(self.group_frame_scores(prediction, target)[:, 1:])
-
-    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """A single frame has no such score."""
-        raise NotImplementedError(f"{self.label} compares neighbouring frames")
+    def sample_scores(self, frame_scores: Tensor) -> Tensor:
+        """The mean over the pairs of each sample, [N]."""
+        return frame_scores[:, 1:].mean(dim=1)
 
 
 class Repetition(PairReward):
@@ -78,9 +69,9 @@ class Repetition(PairReward):
         change = prediction.diff(dim=1).abs().flatten(2).amax(dim=2)
         return (change <= IDENTICAL).float()
 
-    def over_pairs(self, scores: Tensor) -> Tensor:
-        """The share of repeating pairs, or whether the last one repeats, [B]."""
-        return scores[:, -1] if self.pairs == "last" else super().over_pairs(scores)
+    def sample_scores(self, frame_scores: Tensor) -> Tensor:
+        """The share of repeating pairs, or whether the last one repeats, [N]."""
+        return frame_scores[:, -1] if self.pairs == "last" else super().sample_scores(frame_scores)
 
 
 class Standstill(PairReward):

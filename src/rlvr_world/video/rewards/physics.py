@@ -6,11 +6,11 @@ from torch import Tensor
 
 from rlvr_world.frozen import Frozen
 from rlvr_world.reward import group_size
-from rlvr_world.video.rewards.frames import FrameReward
-from rlvr_world.video.scenes.state_probe import StateProbe, distances, load_state_probe
+from rlvr_world.video.rewards.frames import VideoReward
+from rlvr_world.video.scenes.state_probe import StateProbe, load_state_probe
 
 
-class ProbedDistance(FrameReward):
+class ProbedDistance(VideoReward):
     """How far a thing is from where it should be, in the units of the simulator's state.
 
     A frozen probe reads both places off the pictures, since rewards see nothing else. A policy can
@@ -39,16 +39,9 @@ class ProbedDistance(FrameReward):
         """``ProbedDistance`` and the thing."""
         return f"ProbedDistance ({self.part})"
 
-    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The distance in each frame, [N], in the units of the state."""
-        probe = self.probe.on(prediction.device)
-        return distances(probe.read(prediction), probe.read(target))[self.part]
-
-    def group_frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The distance in each frame of B * G samples, [B * G, F]; each target is read once."""
-        self.check(prediction, target)
-        group = group_size(prediction, target)
         probe = self.probe.on(prediction.device)
-        found, true = (probe.read(frames)[self.part] for frames in (prediction, target))
-        members = found.unflatten(0, (-1, group))  # [B, G, F, K]
+        read, true = (probe.read(frames)[self.part] for frames in (prediction, target))
+        members = read.unflatten(0, (-1, group_size(prediction, target)))  # [B, G, F, K]
         return (members - true[:, None]).norm(dim=-1).flatten(0, 1)

@@ -4,10 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics import MeanMetric
 
 from rlvr_world.modules.stage import Stage
 from rlvr_world.types import Batch
@@ -22,28 +20,16 @@ class StateProbeRegression(Stage):
 
     Args:
         probe: The probe.
-        optimizer: Constructor of the optimizer, given the parameters.
-        schedule: Learning-rate schedule by its name in ``transformers.get_scheduler``.
-        warmup_steps: Optimizer steps over which the learning rate rises from 0.
-        weights: Checkpoint of a probe to start from.
         noise: Standard deviation of the noise that training adds to pixels in [0, 1], so that the
             probe can also read pictures that a tokenizer has drawn.
+        **stage: See ``Stage``.
     """
 
-    def __init__(
-        self,
-        probe: StateProbe,
-        optimizer: OptimizerCallable = torch.optim.AdamW,
-        schedule: str = "constant_with_warmup",
-        warmup_steps: int = 0,
-        weights: Path | None = None,
-        noise: float = 0.02,
-    ) -> None:
-        super().__init__(optimizer, schedule, warmup_steps, weights)
+    def __init__(self, probe: StateProbe, noise: float = 0.02, **stage: Any) -> None:
+        super().__init__(**stage)
         self.save_hyperparameters()
         self.probe = probe
         self.noise = noise
-        self.errors = nn.ModuleDict({name: MeanMetric() for name in probe.config["parts"]})
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         frames = batch["frames"].flatten(0, 1).float() / 255
@@ -54,13 +40,13 @@ class StateProbeRegression(Stage):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int, prefix: str = "val") -> None:
-        found = self.probe.read(batch["frames"].float() / 255)
-        for name, error in distances(found, self.probe.truth(true_states(batch))).items():
-            self.errors[name].update(error)
-            self.log(f"{prefix}/{name}", self.errors[name], prog_bar=True)
-
-    def on_validation_epoch_end(self) -> None:
-        self.log("val/error", sum(metric.compute() for metric in self.errors.values()))
+        read = self.probe.read(batch["frames"].float() / 255)
+        errors = distances(read, self.probe.truth(true_states(batch)))
+        means = {name: error.mean() for name, error in errors.items()}
+        means["error"] = torch.stack(list(means.values())).sum()
+        logged = {f"{prefix}/{name}": mean for name, mean in means.items()}
+        size = len(batch["frames"])
+        self.log_dict(logged, batch_size=size, sync_dist=True, prog_bar=True)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self.validation_step(batch, batch_idx, prefix="test")

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rlvr_world.evaluation.scene import SceneMetrics
+from rlvr_world.evaluation.columns import SceneMetrics
 from rlvr_world.frozen import Frozen
 from rlvr_world.types import Batch
 from rlvr_world.video.scenes.state_probe import StateProbe, distances, load_state_probe
@@ -39,9 +39,11 @@ class ProbeScene(SceneMetrics):
         self.probe = Frozen(probe if isinstance(probe, StateProbe) else load_state_probe(probe))
         self.unit, self.per_state_unit, self.moving = unit, per_state_unit, moving
         parts = self.probe.module.config["parts"]
-        self.labels = {f"{part}_error": f"{part} error {unit}" for part in parts}
-        self.labels |= {f"moving_{part}_error": f"moving {part} error {unit}" for part in parts}
-        self.labels |= {f"{part}_floor": f"{part} probe floor {unit}" for part in parts}
+        self.labels = {
+            **{f"{part}_error": f"{part} error {unit}" for part in parts},
+            **{f"moving_{part}_error": f"moving {part} error {unit}" for part in parts},
+            **{f"{part}_floor": f"{part} probe floor {unit}" for part in parts},
+        }
         self.higher_is_better = dict.fromkeys(self.labels, False)
 
     def score(self, prediction: Tensor, batch: Batch) -> dict[str, Tensor]:

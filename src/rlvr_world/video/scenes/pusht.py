@@ -146,10 +146,10 @@ def block_pixels(frames: ArrayLike) -> NDArray[np.bool_]:
     Returns:
         Mask [..., H, W].
     """
-    frames = np.asarray(frames)
-    if frames.dtype != np.uint8:
-        frames = np.rint(np.clip(frames, 0.0, 1.0) * 255).astype(np.uint8)
-    red, green, blue = np.moveaxis(frames >> 3, -3, 0)
+    pixels = np.asarray(frames)
+    if pixels.dtype != np.uint8:
+        pixels = np.rint(np.clip(pixels, 0.0, 1.0) * 255).astype(np.uint8)
+    red, green, blue = np.moveaxis(pixels >> 3, -3, 0)
     return _block_colours()[red, green, blue]
 
 

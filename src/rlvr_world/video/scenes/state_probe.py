@@ -1,12 +1,14 @@
 """A probe: where things are in a picture, for metrics and rewards that look at objects."""
 
-import pickle
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from rlvr_world.modules.stage import load_checkpoint
 
 CHECKPOINT_KEY = "state_probe"
 """Where a Lightning checkpoint keeps the arguments of its probe."""
@@ -27,6 +29,9 @@ class StateProbe(nn.Module):
         hidden: Width of the layer behind the convolutions.
     """
 
+    low: Tensor
+    high: Tensor
+
     def __init__(
         self,
         parts: Mapping[str, Sequence[int]],
@@ -36,7 +41,7 @@ class StateProbe(nn.Module):
         hidden: int = 256,
     ) -> None:
         super().__init__()
-        self.config = {
+        self.config: dict[str, Any] = {
             "parts": {name: list(columns) for name, columns in parts.items()},
             "low": list(low),
             "high": list(high),
@@ -127,16 +132,8 @@ def load_state_probe(path: str | Path) -> StateProbe:
         FileNotFoundError: There is no such file.
         ValueError: It cannot be read, or is the checkpoint of something else.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"{path}: no such state probe; make it with "
-            "rlvr-world fit -c configs/state_probe/<name>.yaml"
-        )
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: cannot be read, it may be truncated; copy it again") from error
-    if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
+    checkpoint = load_checkpoint(path)
+    if CHECKPOINT_KEY not in checkpoint:
         raise ValueError(f"{path}: not the checkpoint of a state probe")
     probe = StateProbe(**checkpoint[CHECKPOINT_KEY])
     weights = checkpoint["state_dict"]

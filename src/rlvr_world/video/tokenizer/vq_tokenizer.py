@@ -1,5 +1,6 @@
 """Stage 1: the frame tokenizer."""
 
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -15,6 +16,7 @@ from transformers import get_scheduler
 from rlvr_world.frozen import Frozen
 from rlvr_world.modules.stage import Stage
 from rlvr_world.types import Batch
+from rlvr_world.video.filmstrip import Pixels, draw_clips
 from rlvr_world.video.lpips.lpips import PerceptualDistance
 from rlvr_world.video.lpips.trunks import BackboneName
 from rlvr_world.video.published.folders import write_published
@@ -158,11 +160,6 @@ class VQTokenizer(Stage):
         """The discriminator, once it trains and counts."""
         return self.discriminator if self.batches_seen >= self.adversarial_start else None
 
-    @property
-    def batches_seen(self) -> int:
-        """Training batches before the present one, also after a resume."""
-        return self.trainer.fit_loop.total_batch_idx
-
     def reconstruction_terms(self, reconstruction: Tensor, frames: Tensor) -> dict[str, Tensor]:
         """The weighted terms of the loss that compare [N, 3, H, W] with the truth."""
         importance: Tensor | float = 1.0
@@ -227,6 +224,12 @@ class VQTokenizer(Stage):
             self.log(f"{prefix}/{name}", metric, prog_bar=True)
         self.count_codes(codes)
         return {"prediction": prediction, "target": target}
+
+    def picture(
+        self, batch: Batch, target: Tensor, predictions: Mapping[str, Tensor], rows: Sequence[int]
+    ) -> Pixels:
+        """A filmstrip of true and decoded frames, see ``Codec.picture``."""
+        return draw_clips(batch["frames"], target, predictions, rows)
 
     def on_validation_epoch_end(self) -> None:
         self.log_code_use("val")

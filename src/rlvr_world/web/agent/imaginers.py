@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from rlvr_world.language.answer import BadAnswer
+from rlvr_world.language.judge import BadAnswer
 from rlvr_world.modules.saved import load_world_model
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.rl.sampler import Sampler

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rlvr_world.language.folder import whole_folder
+from rlvr_world.files import whole
 from rlvr_world.web.browser.session import Session
 from rlvr_world.web.page import WebTransition
 from rlvr_world.web.sites.oscar import staff
@@ -65,7 +65,8 @@ class Shop(Site):
             raise ValueError(
                 f"{self.folder} holds files but no {DATABASE}: use another shop_folder"
             )
-        with whole_folder(self.folder) as folder:
+        with whole(self.folder) as folder:
+            folder.mkdir()
             command = [sys.executable, "-m", f"{PROGRAMS}.seed", str(folder.absolute())]
             subprocess.run(
                 [*command, str(PRODUCTS), str(SEED)],

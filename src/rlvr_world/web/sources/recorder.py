@@ -8,15 +8,12 @@ from functools import partial
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Literal
 
 from rlvr_world.jobs import progress_bar
-from rlvr_world.language.folder import describe_pages, finished, whole_folder
-from rlvr_world.language.layouts import PAGES
-from rlvr_world.language.recorded import TransitionSpool, write_splits
+from rlvr_world.language.manifest import TransitionManifest
+from rlvr_world.language.recorded import recording
 from rlvr_world.web.browser.chromium import find_chromium, import_playwright
-from rlvr_world.web.manifest import WebManifest
 from rlvr_world.web.sites.miniwob import MiniWoB
 from rlvr_world.web.sites.own_pages import OwnPages
 from rlvr_world.web.sites.shop import Shop
@@ -120,7 +117,7 @@ class WebRecorder:
             "seed": seed,
         }
 
-    def record(self) -> WebManifest:
+    def record(self) -> TransitionManifest:
         """Record all episodes, write the manifest and return it.
 
         Raises:
@@ -132,7 +129,7 @@ class WebRecorder:
         program = find_chromium(self.chromium)
         tasks, held_out = self._tasks()
         settings = self.settings | {"tasks": tasks, "held_out_tasks": held_out}
-        manifest = finished(self.root, self.site.name, settings, WebManifest)
+        manifest = TransitionManifest.finished(self.root, self.site.name, settings)
         if manifest is not None:
             return manifest
         self.site.prepare()
@@ -142,25 +139,24 @@ class WebRecorder:
             seed=self.settings["seed"],
             chromium=program,
         )
-        with whole_folder(self.root) as folder, TemporaryFile(dir=folder) as file:
-            spool, counts = TransitionSpool(file, PAGES), Counter()
-            losses, browser = [], ""
+        counts: Counter[str] = Counter()
+        losses: list[str] = []
+        browser = ""
+        with recording(self.root) as spool:
             for recorded in self._recorded(self._jobs(tasks, held_out), behaviour):
                 for split, transition in recorded.transitions:
                     spool.add(transition, split)
                 counts += recorded.counts
                 losses += recorded.losses
                 browser = recorded.browser or browser
-            splits = write_splits(folder, spool, lambda entry: entry.unit, behaviour.seed)
-            kept = {"duplicates": spool.duplicates, "conflicts": spool.conflicts, "losses": losses}
             versions = {"playwright": version("playwright"), "chromium": browser}
-            return describe_pages(
-                folder,
+            return spool.finish(
+                lambda entry: entry.unit,
+                behaviour.seed,
                 source=self.site.name,
                 settings=settings,
+                rows=dict(counts) | {"losses": losses},
                 versions=versions | self.site.versions,
-                splits=splits,
-                rows=dict(counts) | kept,
             )
 
     def _tasks(self) -> tuple[list[str], list[str]]:

@@ -5,20 +5,15 @@ Chae et al., "Web Agents with World Models", 2025. A row holds the prompt with a
 of an agent, and the page afterwards.
 """
 
-import hashlib
 import random
-import warnings
 from collections import Counter
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
 
-from rlvr_world.data.samples import BadSample, Read, Skips
-from rlvr_world.language.folder import describe_pages, finished, whole_folder
-from rlvr_world.language.layouts import PAGES
-from rlvr_world.language.recorded import TransitionSpool, write_splits
-from rlvr_world.web.manifest import WebManifest
-from rlvr_world.web.page import WebTransition
+from rlvr_world.files import sha256
+from rlvr_world.language.manifest import TransitionManifest
+from rlvr_world.language.published import sound_rows
+from rlvr_world.language.recorded import recording
 from rlvr_world.web.sources.webarena_rows import raw_rows, transition
 
 FORMATS = (".parquet", ".jsonl")
@@ -31,7 +26,7 @@ def webarena(
     val_share: float = 0.05,
     seed: int = 0,
     max_skip_share: float = 0.01,
-) -> WebManifest:
+) -> TransitionManifest:
     """Write the shards of the published WebArena world-model files.
 
     Steps of the test file stay to test on, and are left out of training if they occur there too.
@@ -52,23 +47,22 @@ def webarena(
     if not 0 <= val_share < 1:
         raise ValueError(f"val_share must be at least 0 and below 1, got {val_share:g}")
     files = {name: find_file(source, name) for name in ("test", "train")}
-    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    hashes = {name: sha256(path) for name, path in files.items()}
     settings = {"files": hashes, "val_share": val_share, "seed": seed}
-    manifest = finished(root, "webarena", settings, WebManifest)
+    manifest = TransitionManifest.finished(root, "webarena", settings)
     if manifest is not None:
         return manifest
     counts: Counter[str] = Counter()
-    with whole_folder(root) as folder, TemporaryFile(dir=folder) as file:
-        spool = TransitionSpool(file, PAGES)
+    with recording(root) as spool:
         for name, path in files.items():
-            for step in read_rows(path, max_skip_share, counts):
+            rows, parse = raw_rows(path), partial(transition, counts=counts)
+            for step in sound_rows(path, rows, parse, "row", max_skip_share, counts):
                 spool.add(step, TEST if name == "test" else step.task)
         split_of = assign([entry.unit for entry in spool.entries], val_share, seed)
-        splits = write_splits(folder, spool, lambda entry: split_of[entry.unit], seed)
-        rows = dict(counts) | {"duplicates": spool.duplicates, "conflicts": spool.conflicts}
-        return describe_pages(
-            folder, source="webarena", settings=settings, versions={}, splits=splits, rows=rows
-        )
+        return spool.finish(
+            lambda entry: split_of[entry.unit], seed, source="webarena", settings=settings,
+            rows=counts,
+        )  # fmt: skip
 
 
 def find_file(source: Path, name: str) -> Path:
@@ -80,34 +74,6 @@ def find_file(source: Path, name: str) -> Path:
     raise FileNotFoundError(
         f"{source} holds neither {name}.parquet nor {name}.jsonl of the WebArena world-model data"
     )
-
-
-def read_rows(path: Path, max_skip_share: float, counts: Counter[str]) -> Iterator[WebTransition]:
-    """The steps of a file; those that cannot be read are counted and reported.
-
-    Args:
-        path: The file.
-        max_skip_share: The largest share of rows that may be broken.
-        counts: Gets the numbers of rows read, of broken ones and of lines left out of pages.
-
-    Raises:
-        ValueError: If more rows are broken.
-    """
-    skips = Skips(str(path), 0, max_skip_share)
-    for number, row in enumerate(raw_rows(path), 1):
-        try:
-            step = transition(row, f"{path} row {number}", counts)
-        except BadSample as error:
-            skips.add(Read(1, str(error)))
-            continue
-        skips.add(Read(1))
-        yield step
-    if skips.too_many:
-        raise ValueError(f"{skips} (max_skip_share is {skips.max_share:g})")
-    if skips.skipped:
-        warnings.warn(str(skips), stacklevel=2)
-    counts[f"{path.stem}_rows"] += skips.read
-    counts["broken_rows"] += skips.skipped
 
 
 def assign(units: list[str], val_share: float, seed: int) -> dict[str, str]:

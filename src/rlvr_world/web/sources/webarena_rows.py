@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rlvr_world.data.samples import BadSample
+from rlvr_world.extras import require
 from rlvr_world.web.page import WebTransition
 from rlvr_world.web.tree import Element, parse_line, tree_text
 
@@ -33,13 +34,8 @@ def raw_rows(path: Path) -> Iterator[dict[str, Any]]:
                 except (ValueError, RecursionError) as error:
                     raise ValueError(f"{path} line {number} is not JSON ({error})") from error
         return
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{path} needs the package pyarrow: pip install 'rlvr-world[webarena]'"
-        ) from error
+    pyarrow = require("pyarrow", "webarena", str(path))
+    parquet = require("pyarrow.parquet", "webarena", str(path))
     try:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=64, columns=list(COLUMNS)):

@@ -1,14 +1,13 @@
-"""What decoded pictures show, measured against the simulator's state, which no reward sees."""
+"""Whether PushT's block is in a picture, and how far from its true pose."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rlvr_world.types import Batch, Prediction
+from rlvr_world.evaluation.columns import SceneMetrics
+from rlvr_world.types import Batch
 from rlvr_world.video.scenes.pusht import (
     AGENT_RADIUS,
     View,
@@ -18,38 +17,12 @@ from rlvr_world.video.scenes.pusht import (
     mask_iou,
 )
 
-
-class SceneMetrics(ABC):
-    """Metrics of the objects in a prediction against the true state of the scene."""
-
-    labels: ClassVar[Mapping[str, str]]
-    """The heading of each metric, with its unit."""
-
-    higher_is_better: ClassVar[Mapping[str, bool]]
-    """The good direction of each metric."""
-
-    grouping: ClassVar[str | None] = None
-    """What transitions are grouped by, such as ``game``; None without groups."""
-
-    macro: ClassVar[Mapping[str, str]] = {}
-    """Further metrics, which are means over groups of another metric's means: its name by theirs.
-    They have a label and a direction, and ``score`` leaves them out."""
-
-    def groups(self, batch: Batch) -> list[str]:
-        """The group of each of B transitions; all in one without ``grouping``."""
-        return ["all" for _ in batch["key"]]
-
-    @abstractmethod
-    def score(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
-        """Each metric of each of B * G predictions for B transitions, [B * G].
-
-        Transition b belongs to the predictions b * G to b * G + G - 1. NaN where a metric does not
-        apply; the table leaves such predictions out of its mean.
-        """
-
-    def note(self, scores: Mapping[str, float]) -> str:
-        """What a filmstrip says of one prediction."""
-        return ", ".join(f"{name} {value:.2g}" for name, value in scores.items())
+LABELS = {
+    "block_missing": "block missing",
+    "block_error": "block error px",
+    "block_iou": "block IoU",
+}
+HIGHER_IS_BETTER = {"block_missing": False, "block_error": False, "block_iou": True}
 
 
 class PushTBlock(SceneMetrics):
@@ -71,16 +44,8 @@ class PushTBlock(SceneMetrics):
         missing_below: Share of the true block's pixels below which it is missing.
     """
 
-    labels: ClassVar[Mapping[str, str]] = {
-        "block_missing": "block missing",
-        "block_error": "block error px",
-        "block_iou": "block IoU",
-    }
-    higher_is_better: ClassVar[Mapping[str, bool]] = {
-        "block_missing": False,
-        "block_error": False,
-        "block_iou": True,
-    }
+    labels = LABELS
+    higher_is_better = HIGHER_IS_BETTER
 
     def __init__(self, view: View = View(), missing_below: float = 0.25) -> None:  # noqa: B008
         self.view = view

@@ -1,25 +1,22 @@
-"""Prompts and answers of text games in words: what a language model reads and should write."""
+"""Prompts and answers of text games in words: what a language model reads and should write.
+
+The style ``long`` has the sections that the paper's Appendix D names; ``compact`` has the state and
+the action alone, with references in the place of names.
+"""
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-from rlvr_world.language.answer import PHRASES, Form
-from rlvr_world.text_game.game_state import GameObject, GameState
-from rlvr_world.text_game.references import (
-    identity,
-    references,
-    referred,
-    referred_text,
-)
-from rlvr_world.text_game.transition import Transition
-
-Style = Literal["long", "compact"]
-"""The parts that the paper's Appendix D names, or the state and the action alone, with references
-(``states/references.py``) in the place of names."""
+from rlvr_world.language.transition import Form, Style
+from rlvr_world.text_game.answer import PHRASES
+from rlvr_world.text_game.game_state import GameState
+from rlvr_world.text_game.references import identity, references, referred, referred_text
+from rlvr_world.text_game.transition import Mode, Transition
 
 OBJECT_LISTS = ("objects", "modified")
 UUID_FIRST = ("uuid", "name", "type", "properties", "contains")
+"""The keys of an object in the order in which a model can look it up, by the uuid."""
 
 TASKS = {
     "full": (
@@ -52,7 +49,15 @@ FORMS = {
     ),
 }
 SILENT_FORMS = {form: text.split("; under `score`")[0] + "." for form, text in FORMS.items()}
-EXAMPLE_STATE = {
+RULES: Mapping[Mode, tuple[str, ...]] = {
+    "full": ("objects", "actions", "score"),
+    "action": ("objects", "actions"),
+    "tick": ("objects",),
+    "score": ("objects", "score"),
+}
+"""The rules that matter for what a step covers."""
+
+EXAMPLE_STATE: GameState = {
     "objects": [
         {"name": "shelf (ID: 2)", "uuid": 2, "type": "Shelf", "properties": {"isOpen": True},
          "contains": ["lamp (ID: 3)"]},
@@ -61,7 +66,7 @@ EXAMPLE_STATE = {
     ],
     "score": {"score": 0, "gameOver": False, "gameWon": False},
 }  # fmt: skip
-EXAMPLE_TARGET = {
+EXAMPLE_TARGET: GameState = {
     "objects": [
         EXAMPLE_STATE["objects"][0],
         EXAMPLE_STATE["objects"][1] | {"properties": {"isOn": True}},
@@ -95,8 +100,9 @@ def prompt_text(
     parts.append("The game to simulate:")
     if transition.task:
         parts.append(f"Its task: {transition.task}")
-    for title, text in rules_of(transition, rules).items():
-        parts.append(f"Rules of its {title}:\n{text}")
+    for title in RULES[transition.mode]:
+        if rules and rules.get(title):
+            parts.append(f"Rules of its {title}:\n{rules[title]}")
     parts.append(state_text(transition))
     parts.append(f"Reason as you need, then write `{PHRASES[0]}` and the JSON object.")
     return "\n\n".join(parts) + "\n"
@@ -104,9 +110,9 @@ def prompt_text(
 
 def answer_text(transition: Transition, style: Style, form: Form) -> str:
     """What the model should write: the true answer."""
-    whole = transition.target if form == "state" else transition.difference
+    whole: dict[str, Any] = {**(transition.target if form == "state" else transition.difference)}
     if transition.target["score"] is None:
-        whole = silent(whole)
+        del whole["score"]
     if style == "compact":
         return compact_json(referred(whole, references(transition.state)))
     return f"{PHRASES[0]} {compact_json(whole)}"
@@ -134,23 +140,11 @@ def form_text(transition: Transition, form: Form) -> str:
 
 def example_texts(transition: Transition, form: Form) -> list[str]:
     """Two worked examples, where the step is of their kind."""
-    if transition.mode != "full":
-        return []
     return [
         f"An example.\n{state_text(example)}\n{answer_text(example, 'long', form)}"
         for example in EXAMPLES
+        if transition.mode == "full"
     ]
-
-
-def rules_of(transition: Transition, rules: Mapping[str, str] | None) -> dict[str, str]:
-    """The rules that matter for what a step covers."""
-    matter = {
-        "full": ("objects", "actions", "score"),
-        "action": ("objects", "actions"),
-        "tick": ("objects",),
-        "score": ("objects", "score"),
-    }[transition.mode]
-    return {title: rules[title] for title in matter if rules and rules.get(title)}
 
 
 def state_text(transition: Transition) -> str:
@@ -162,17 +156,11 @@ def state_text(transition: Transition) -> str:
     return "\n".join(lines)
 
 
-def silent(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer that says nothing of the score."""
-    return {key: value for key, value in answer.items() if key != "score"}
-
-
 def compact_json(value: Mapping[str, Any]) -> str:
     """A state or a difference as JSON without spaces; each object's uuid comes first."""
-    lists = {key: list(map(uuid_first, value[key])) for key in OBJECT_LISTS if key in value}
+    lists = {
+        key: [{name: item[name] for name in UUID_FIRST} for item in value[key]]
+        for key in OBJECT_LISTS
+        if key in value
+    }
     return json.dumps({**value, **lists}, separators=(",", ":"), ensure_ascii=False)
-
-
-def uuid_first(item: GameObject) -> GameObject:
-    """The object with its keys in the order in which a model can look them up, by the uuid."""
-    return {key: item[key] for key in UUID_FIRST}

@@ -1,4 +1,4 @@
-"""The clips of a data module, without a Trainer."""
+"""The transitions of a data module that are scored, without a Trainer."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -12,7 +12,7 @@ from rlvr_world.types import Batch
 Split = Literal["test", "val"]
 
 
-class Clips:
+class Examples:
     """The batches of a data module's evaluation splits, on a device.
 
     Args:
@@ -29,30 +29,24 @@ class Clips:
         self.data.setup("test" if split == "test" else "validate")
         return self.data.test_dataloader() if split == "test" else self.data.val_dataloader()
 
-    def batches(self, split: Split) -> Iterator[Batch]:
-        """All batches of a split.
+    def batches(self, split: Split, limit: int | None = None) -> Iterator[Batch]:
+        """The batches of a split, of all its transitions or of the first ``limit``.
 
         Raises:
-            ValueError: The split has no clips.
+            ValueError: The split is empty.
         """
-        empty = True
+        count = 0
         for batch in self.loader(split):
-            empty = False
+            if limit is not None:
+                batch = {name: values[: limit - count] for name, values in batch.items()}
+            count += len(batch["key"])
             yield self.data.transfer_batch_to_device(batch, self.device, 0)
-        if empty:
+            if count == limit:
+                return
+        if not count:
             raise ValueError(
-                f"data: the {split} split has no clips; make its shards, or shorten the clips"
+                f"data: the {split} split is empty; make its shards, or shorten its sequences"
             )
-
-    def first(self, split: Split, clips: int) -> list[Batch]:
-        """The first ``clips`` clips of a split, in batches."""
-        taken = []
-        for batch in self.batches(split):
-            taken.append({name: values[:clips] for name, values in batch.items()})
-            clips -= len(batch["key"])
-            if clips <= 0:
-                break
-        return taken
 
     def count(self, split: Split) -> int | None:
         """The number of batches; None if the loader does not know its length."""

@@ -1,4 +1,4 @@
-"""The strict rule: an answer is right if the whole next state is.
+"""The judge of answers about text games, and its strict rule: the whole next state must be right.
 
 Objects may not be missing or invented, nor may any property; ``contains`` has no order, lists
 among the properties have one; 1 is 1.0 but not true. Equation 4 is taken over ``facts``, so that
@@ -6,10 +6,16 @@ added and removed objects and the score count among what changes, and only a rig
 the most: 1.3, or 0.3 where nothing changes.
 """
 
-from rlvr_world.language.answer import BadAnswer, Form, read_answer
-from rlvr_world.language.judgement import Judgement, equation_4
-from rlvr_world.text_game.facts import Facts, has, state_facts
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rlvr_world.language.judge import BadAnswer, Judge, Reason, Rule
+from rlvr_world.language.transition import Form
+from rlvr_world.text_game.answer import read_answer
+from rlvr_world.text_game.facts import Facts, Judgement, equation_4, has, state_facts
 from rlvr_world.text_game.transition import Transition, apply
+from rlvr_world.text_game.upstream_answer import repair_tools
+from rlvr_world.text_game.upstream_judge import upstream_judgement
 
 
 def strict_judgement(text: str, transition: Transition, form: Form) -> Judgement:
@@ -64,3 +70,31 @@ def _answer_facts(text: str, transition: Transition, form: Form) -> Facts:
         if (uuid, "object") not in transition.state_facts:
             facts[uuid, "removed"] = True
     return facts
+
+
+RULES: dict[Rule, Callable[[str, Transition, Form], Judgement]] = {
+    "strict": strict_judgement,
+    "upstream": upstream_judgement,
+}
+
+
+@dataclass(frozen=True)
+class TextGameJudge(Judge[Judgement]):
+    """Judges answers about text games, see ``Judge``.
+
+    Args:
+        form: What answers say.
+    """
+
+    form: Form = "difference"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rule == "upstream":
+            repair_tools()
+
+    def judgement(self, text: str, transition: Transition) -> Judgement:
+        return RULES[self.rule](text, transition, self.form)
+
+    def unread(self, reason: Reason) -> Judgement:
+        return Judgement(reason)

@@ -1,4 +1,4 @@
-"""A model's answer about the next state of a text game: finding it in the text and reading it.
+"""A model's answer about the next state of a text game: where it is in the text, and what it says.
 
 The strict form is JSON as RFC 8259 has it, with no key twice in one object and no NaN or Infinity.
 Python's True, False and None are not JSON: our prompts show JSON, and replacing them would change
@@ -6,14 +6,11 @@ names that hold such a word. Nothing is repaired.
 """
 
 import json
-from typing import Any, Literal
+from typing import Any
 
-from rlvr_world.language.judgement import Reason
-from rlvr_world.text_game.game_state import GameState, objects_problem, score_problem
-from rlvr_world.text_game.transition import Difference
-
-Form = Literal["difference", "state"]
-"""Whether an answer says what changes or the whole next state."""
+from rlvr_world.language.judge import BadAnswer
+from rlvr_world.language.transition import Form
+from rlvr_world.text_game.game_state import objects_problem, score_problem
 
 PHRASES = tuple(
     f"{article} final {noun} is:"
@@ -21,14 +18,6 @@ PHRASES = tuple(
     for article in ("The", "the")
 )
 """The phrases that announce the answer, in the order in which the original looks for them."""
-
-
-class BadAnswer(ValueError):
-    """An answer that says no state, with the reason and a sentence for people."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def final_answer(text: str) -> str:
@@ -52,8 +41,8 @@ def final_answer(text: str) -> str:
     return answer
 
 
-def read_answer(text: str, form: Form) -> Difference | GameState:
-    """Read the answer in a text, strictly.
+def read_answer(text: str, form: Form) -> Any:
+    """Read the answer in a text, strictly: a ``Difference``, or a ``GameState`` in that form.
 
     Where the text says no score, ``score`` is None: its key is missing or null. In a difference
     ``{}`` says that the score stays the same.

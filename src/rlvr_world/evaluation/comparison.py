@@ -1,0 +1,120 @@
+"""What the tables of one kind and another share: models, columns, data and a device."""
+
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentParser
+from lightning import LightningDataModule
+
+from rlvr_world.evaluation.columns import SceneMetrics
+from rlvr_world.evaluation.examples import Examples, Split
+from rlvr_world.evaluation.rows import BASELINES, ModelRow, load_models
+from rlvr_world.evaluation.scorer import Scorer
+from rlvr_world.modules.rlvr import RLVRWorldModel
+from rlvr_world.modules.stage import code_commit, load_checkpoint
+from rlvr_world.reward import Reward
+from rlvr_world.rl.sampler import Sampler
+
+
+class Comparison:
+    """Checkpoints that are scored alike.
+
+    Args:
+        data: The data module whose transitions are predicted.
+        models: Checkpoints of any stage by the name of their row.
+        metrics: Columns by name.
+        rewards: Terms of the training reward by name; those of the checkpoints if not given.
+        scene: Metrics against the simulator's state.
+        samplers: Samplers by row; the model's own distribution if not given.
+        tune: Extra rows by name, see ``evaluate``.
+        device: Where to run; ``auto`` takes a GPU if there is one.
+    """
+
+    def __init__(
+        self,
+        data: LightningDataModule,
+        models: Mapping[str, Path],
+        metrics: Mapping[str, Reward],
+        rewards: Mapping[str, Reward] | None,
+        scene: SceneMetrics | None,
+        samplers: Mapping[str, Sampler] | None,
+        device: str,
+        tune: Mapping[str, str] | None = None,
+    ) -> None:
+        samplers, tune = samplers or {}, tune or {}
+        check_names(models, samplers, tune)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+        self.data, self.examples = data, Examples(data, self.device)
+        loaded = load_models(models, self.device)
+        self.rows = {
+            name: ModelRow(model, samplers.get(name, Sampler()), models[name])
+            for name, model in loaded.items()
+        }
+        terms = rewards_of(models.values()) if rewards is None else rewards
+        if tune and not terms:
+            raise ValueError(
+                "tune: settings are chosen by the reward, but no checkpoint has one: give `rewards`"
+            )
+        self.scorer = Scorer(metrics, terms, scene)
+
+    def provenance(self, split: Split) -> dict[str, Any]:
+        """The fields of a ``Measurement``."""
+        return {
+            "labels": self.scorer.labels,
+            "higher_is_better": self.scorer.higher_is_better,
+            "split": split,
+            "commit": code_commit(),
+            "device": device_name(self.device),
+            "data": getattr(self.data, "fingerprint", None),
+            "checkpoints": {name: str(row.path) for name, row in self.rows.items()},
+            "rewards": {name: term.weight for name, term in self.scorer.rewards.items()},
+        }
+
+
+def check_names(
+    models: Mapping[str, Path], samplers: Mapping[str, Sampler], tune: Mapping[str, str]
+) -> None:
+    """Raise ``ValueError`` if the names of rows do not fit together."""
+    if not models:
+        raise ValueError("models: at least one checkpoint is needed")
+    taken = [name for name in (*models, *tune) if name in BASELINES]
+    taken += [name for name in tune if name in models]
+    if taken:
+        raise ValueError(f"models and tune: there is a row {taken[0]} already; use another name")
+    for key, names in (("samplers", samplers), ("tune", tune.values())):
+        unknown = [name for name in names if name not in models]
+        if unknown:
+            raise ValueError(f"{key}: {unknown[0]} is no row of models ({', '.join(models)})")
+
+
+def rewards_of(checkpoints: Iterable[Path]) -> dict[str, Reward]:
+    """The rewards of the first RLVR checkpoint that names some, else of any; empty without one."""
+    named: list[tuple[bool, Any]] = []
+    for path in checkpoints:
+        checkpoint = load_checkpoint(path)
+        terms = checkpoint.get("hyper_parameters", {}).get("rewards")
+        if terms:
+            stage = checkpoint.get("provenance", {}).get("stage")
+            named.append((stage != RLVRWorldModel.__name__, terms))
+    if not named:
+        return {}
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--rewards", type=dict[str, Reward])
+    _, terms = min(named, key=lambda pair: pair[0])
+    return parser.instantiate(parser.parse_object({"rewards": terms})).rewards
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    names = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    models = [line.split(":", 1)[1].strip() for line in names.splitlines() if "model name" in line]
+    name = models[0] if models else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"

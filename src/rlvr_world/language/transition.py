@@ -1,0 +1,93 @@
+"""What a step in words is, of a text game or on a web page, whatever its state looks like."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
+
+T = TypeVar("T")
+
+Style = Literal["long", "compact"]
+"""Prompts with instructions, or with the state and the action alone."""
+
+Form = Literal["difference", "state"]
+"""Whether an answer says what changes or the whole next state."""
+
+
+class Traits(NamedTuple):
+    """What tells a transition from others.
+
+    Args:
+        group: What the manifest counts apart: the mode of a text game, the site of a page.
+        subject: The game, or the page's task.
+        action: The action.
+        before: A text that is the same for the same state.
+        after: A text that is the same for the same next state.
+        shards: The group that has shards of its own; empty if shards hold all groups.
+    """
+
+    group: str
+    subject: str
+    action: str
+    before: str
+    after: str
+    shards: str = ""
+
+
+@dataclass(frozen=True)
+class TextTransition(ABC):
+    """One step. ``memory`` is for ``once``; it lives as long as the transition, so as a batch."""
+
+    keys: ClassVar[Mapping[str, type]]
+    """The keys of the JSON document and the types of their values."""
+
+    memory: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    @abstractmethod
+    def changed(self) -> bool:
+        """Whether the step changes anything."""
+
+    @abstractmethod
+    def traits(self) -> Traits:
+        """What tells the step from others."""
+
+    @abstractmethod
+    def problem(self, document: Mapping[str, Any]) -> str | None:
+        """What else is wrong with the document of this step, in words, or None."""
+
+    @classmethod
+    def from_json(cls, document: Any, where: str = "transition") -> Self:
+        """Check a JSON document and take it as a transition; other keys are ignored.
+
+        Args:
+            document: The parsed document; its values are kept and must not be changed afterwards.
+            where: The document's name in messages, such as a file and a line.
+
+        Raises:
+            ValueError: Something is missing, too much or of a wrong type.
+        """
+        if not isinstance(document, Mapping):
+            got = type(document).__name__
+            raise ValueError(f"{where}: a transition must be a JSON object, got {got}")
+        for key, kind in cls.keys.items():
+            if key not in document:
+                raise ValueError(f"{where}: the key {key} is missing")
+            if type(document[key]) is not kind:
+                got = type(document[key]).__name__
+                raise ValueError(f"{where}: {key} must be of type {kind.__name__}, got {got}")
+        transition = cls(**{key: document[key] for key in cls.keys if key != "changed"})
+        problem = transition.problem(document)
+        if problem is not None:
+            raise ValueError(f"{where}: {problem}")
+        return transition
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that ``from_json`` reads."""
+        return {key: getattr(self, key) for key in self.keys}
+
+    def once(self, key: Any, work: Callable[[], T]) -> T:
+        """The result of some work on this transition that is done once for each key."""
+        if key not in self.memory:
+            self.memory[key] = work()
+        return self.memory[key]
