@@ -16,8 +16,9 @@ import webdataset
 from numpy.typing import NDArray
 
 from benchmarks.harness import Case, Contender, Work
-from rlvr_world.data.manifest import Manifest
-from rlvr_world.data.samples import Sample, jpeg_members, write_shard
+from rlvr_world.data.samples import Sample, write_shard
+from rlvr_world.video.data.episodes import jpeg_members
+from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import VideoDataModule
 
 SHARDS = 4

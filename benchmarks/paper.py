@@ -29,7 +29,7 @@ from rlvr_world.video.codecs.frame import FrameCodec
 from rlvr_world.video.rewards.frames import LPIPS, MAE
 from rlvr_world.video.tokenizer.vq_model import VQModel
 
-TOKENIZER = Path(__file__).parents[1] / "configs" / "tokenizer" / "rt1_frame.yaml"
+TOKENIZER = Path(__file__).parents[1] / "configs" / "rt1" / "tokenizer.yaml"
 FULL = {
     "model": {"dim": 768, "depth": 12, "heads": 12, "hidden": 3072},
     "vocabulary": {"single-step": 4633, "multi-step": 9008},

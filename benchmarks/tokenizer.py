@@ -13,7 +13,7 @@ from benchmarks.diffusers_vq import Codec, diffusers_codec
 from benchmarks.harness import Case, Contender, Work
 from rlvr_world.video.tokenizer.vq_model import VQModel
 
-CONFIGS = Path(__file__).parents[1] / "configs" / "tokenizer"
+CONFIGS = Path(__file__).parents[1] / "configs"
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 COMMON = {"kernel_size": 3, "norm": "group", "normalize_codes": False}
 """What ``diffusers`` has no other choice for."""
@@ -52,21 +52,21 @@ def networks(scale: str, device: torch.device) -> dict[str, Network]:
     if scale == "tiny":
         tiny = {"channels": [32, 64], "levels": [5, 5], "latent_channels": 8, "layers": 1}
         return {
-            "demo": Network(config("pusht_demo") | {"channels": [32]}, 32, 32, 2),
-            "tiny": Network(config("rt1_frame") | tiny, 32, 40, 2),
+            "demo": Network(config("pusht") | {"channels": [32]}, 32, 32, 2),
+            "tiny": Network(config("rt1") | tiny, 32, 40, 2),
         }
     small, large = (512, 32) if device.type == "cuda" else (64, 1)
-    demo = config("pusht_demo")
+    demo = config("pusht")
     return {
         "demo": Network(demo, 64, 64, small),
         "demo in 3 x 3": Network(demo | COMMON, 64, 64, small),
-        "RT-1": Network(config("rt1_frame"), 256, 320, large),
+        "RT-1": Network(config("rt1"), 256, 320, large),
     }
 
 
 def config(name: str) -> dict[str, Any]:
     """All arguments of the ``VQModel`` in a configuration of the tokenizer stage."""
-    stage = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    stage = yaml.safe_load((CONFIGS / name / "tokenizer.yaml").read_text())
     with torch.device("meta"):
         return VQModel(**stage["model"]["init_args"]["model"]["init_args"]).config
 

@@ -1,6 +1,7 @@
 """Every YAML under configs/ is of a known kind and instantiates; small ones run in other tests."""
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,8 @@ def test_runs_instantiate(path, workplace, tokenizer_for, vgg_weights, small_qwe
     if "VLLMSampler" in settings:
         options += ["--model.sampler.model", small_qwen]
     if path.parts[0] == "rt1" and path.stem == "rlvr":
+        if find_spec("lpips") is None:
+            pytest.skip("the package lpips, which holds linear layers, is missing")
         options += ["--model.rewards.lpips.weights", str(vgg_weights)]
     run = instantiate(layers(path), *options)
     assert sum(p.numel() for p in run.model.parameters()) > 80_000

@@ -6,8 +6,8 @@ import numpy as np
 import yaml
 from tiny_video import SIZE, export_tokenizer, save_untrained
 
-from rlvr_world.data.manifest import Manifest
 from rlvr_world.data.samples import write_shard
+from rlvr_world.video.data.manifest import Manifest
 
 VIDEO = "rlvr_world.video.rewards.frames"
 DEBUG = {

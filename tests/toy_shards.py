@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from rlvr_world.data.manifest import Manifest
 from rlvr_world.data.samples import write_shard
+from rlvr_world.video.data.manifest import Manifest
 
 LENGTH = 8
 

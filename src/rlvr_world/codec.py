@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence, Sized
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,18 @@ class Codec(nn.Module, ABC):
         By the part that is cut, such as ``prompt``; empty for a codec without limits.
         """
         return {}
+
+    def export(self, backbone: Any, folder: Path) -> None:
+        """Write a sequence model of these tokens, and what reads the tokens, into a folder.
+
+        Args:
+            backbone: The ``SequenceModel``.
+            folder: The folder, which is made.
+
+        Raises:
+            ValueError: The model has no counterpart in ``transformers``.
+        """
+        backbone.export(folder)
 
     def picture(
         self,

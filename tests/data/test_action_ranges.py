@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from rlvr_world.data import action_ranges
-from rlvr_world.data.action_ranges import SAMPLE, ActionRanges
+from rlvr_world.video.data import action_ranges
+from rlvr_world.video.data.action_ranges import SAMPLE, ActionRanges
 
 
 def chunks(rows, length):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rlvr_world.data.manifest import read_members
-from rlvr_world.data.samples import BadSample, decode_episode, encode, jpeg_members, write_shard
+from rlvr_world.data.samples import BadSample, encode, read_members, write_shard
+from rlvr_world.video.data.episodes import decode_episode, jpeg_members
 
 
 def raw(**members):

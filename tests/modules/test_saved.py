@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from rlvr_world.language.bpe import learn_bpe
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
-from rlvr_world.nn.export import counterpart, export_model
 from rlvr_world.nn.language_model import LanguageModel
+from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.text_game.codec import TextGameCodec
@@ -80,7 +80,7 @@ def test_dropout_is_for_likelihood_alone(folder):
     codec = TextGameCodec(folder / "tokenizer", prompt_length=60, answer_length=10)
     sizes = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 96}
     source = folder / "gpt2"
-    export_model(LanguageModel(codec.vocab_size, architecture=sizes), source)
+    LanguageModel(codec.vocab_size, architecture=sizes).export(source)
     backbone = partial(LanguageModel, source=source)
     mle = MLEWorldModel(codec=codec, backbone=backbone, optimizer=SGD)
     assert all(module.training for module in mle.modules())
@@ -105,7 +105,7 @@ def test_an_exported_language_model_is_a_source(folder, tmp_path, lora):
     model = LanguageModel(50, architecture=QWEN, lora=lora).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    export_model(model, tmp_path)
+    model.export(tmp_path)
     assert list(tmp_path.glob("*.safetensors"))
     again, ids = LanguageModel(50, source=tmp_path).eval(), torch.randint(50, (2, 7))
     torch.testing.assert_close(again.logits(again(ids)), model.logits(model(ids)))
@@ -115,14 +115,17 @@ def test_an_exported_language_model_is_a_source(folder, tmp_path, lora):
 def test_an_exported_transformer_is_a_llama(tmp_path):
     torch.manual_seed(0)
     model, ids = Transformer(50, dim=32, depth=2, heads=4), torch.randint(50, (2, 7))
-    export_model(model, tmp_path)
+    model.export(tmp_path)
     llama = AutoModelForCausalLM.from_pretrained(tmp_path)
     torch.testing.assert_close(llama(ids).logits, model.logits(model(ids)), atol=1e-4, rtol=0)
 
 
 def test_a_model_without_counterpart_is_named():
-    with pytest.raises(ValueError, match="Linear has no counterpart in transformers"):
-        counterpart(torch.nn.Linear(2, 2))
+    class Other(SequenceModel):
+        forward = logits = prompt_cache = sampling_cache = None
+
+    with pytest.raises(ValueError, match="Other has no counterpart in transformers"):
+        Other().export("nowhere")
 
 
 def test_the_tokenizer_reads_in_transformers(folder):

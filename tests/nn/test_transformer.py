@@ -37,7 +37,7 @@ def test_llama_with_biases_is_refused():
         vocab_size=50, hidden_size=64, intermediate_size=112, num_hidden_layers=1,
         num_attention_heads=4, attention_bias=True,
     )  # fmt: skip
-    with pytest.raises(ValueError, match="no biases"):
+    with pytest.raises(ValueError, match="attention_bias is True, but only False"):
         from_llama(LlamaForCausalLM(config))
 
 

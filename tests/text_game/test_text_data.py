@@ -8,8 +8,7 @@ import torch
 from games import lamps, step, write_root
 from lightning.pytorch import LightningModule, Trainer
 
-from rlvr_world.data.manifest import read_members
-from rlvr_world.data.samples import write_shard
+from rlvr_world.data.samples import read_members, write_shard
 from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.text_game.data import TextDataModule, load_rules
 

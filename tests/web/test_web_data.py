@@ -3,8 +3,7 @@ import json
 import pytest
 from page_steps import CART, SAME, page_step, tick, write_pages
 
-from rlvr_world.data.manifest import read_members
-from rlvr_world.data.samples import write_shard
+from rlvr_world.data.samples import read_members, write_shard
 from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.web.data import WebDataModule
 

@@ -1,29 +1,20 @@
-"""What a sample is: plain files in a tar that share a key, and how they are written and read.
-
-``{key}.frames.png`` (all T frames one below the other), ``{key}.frames.npy`` uint8 [T, H, W, 3] or
-``{key}.frames.0000.jpg`` and so on (one file per frame), or ``{key}.tokens.npy`` uint16 [T, N];
-``{key}.actions.npy`` float32 [T, A], where row t leads from
-frame t to t + 1; ``{key}.states.npy`` float32 [T, S], which may be missing; ``{key}.json``. Beside
-tokens there may be ``{key}.context_tokens.npy`` uint16 [1, N], of the one frame they depend on.
-"""
+"""What a sample is: plain files in a tar that share a key; how it is written, read and skipped."""
 
 import io
 import json
-import os
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+
+from rlvr_world.files import whole
 
 Sample = tuple[str, Mapping[str, Any]]
 """A key, and the sample's arrays and JSON by file extension, ``{"actions.npy": array}``."""
-
-Shapes = Mapping[str, tuple[int, ...]]
-"""The shape of one time step by array name; frames are [H, W, 3]."""
 
 JPEG_QUALITY = 95  # of frames that come as arrays
 
@@ -39,17 +30,38 @@ def write_shard(path: str | Path, samples: Iterable[Sample]) -> None:
         path: The tar to write. It is replaced if it exists.
         samples: Keys and members; the end of an extension says how to encode, see ``encode``.
     """
-    path = Path(path)
-    unfinished = path.with_name(path.name + ".tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with (
+        whole(Path(path)) as unfinished,
+        tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
         for key, members in samples:
             for extension, value in members.items():
                 data = encode(extension, value)
                 info = tarfile.TarInfo(f"{key}.{extension}")
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
-    os.replace(unfinished, path)
+
+
+def read_members(path: Path, only: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The raw samples of a sound shard, as WebDataset would group them.
+
+    Args:
+        path: The shard.
+        only: The extensions of the files that are read; all if not given.
+    """
+    sample: dict[str, Any] = {}
+    with tarfile.open(path) as tar:
+        for member in tar:
+            key, extension = member.name.split(".", 1)
+            if sample and sample["__key__"] != key:
+                yield sample
+                sample = {}
+            sample |= {"__key__": key, "__url__": str(path)}
+            if only is None or extension in only:
+                content = tar.extractfile(member)
+                sample[extension] = content and content.read()
+    if sample:
+        yield sample
 
 
 def encode(extension: str, value: Any) -> bytes:
@@ -78,104 +90,43 @@ def encode(extension: str, value: Any) -> bytes:
     return buffer.getvalue()
 
 
-def jpeg_members(frames: Iterable[Any]) -> dict[str, Any]:
-    """The members of an episode whose frames are JPEG files.
+class Read(NamedTuple):
+    """Samples that were read and, if they had to be skipped, why."""
+
+    samples: int
+    reason: str | None = None
+
+
+@dataclass
+class Skips:
+    """Counts samples that were read and those of them that had to be skipped.
 
     Args:
-        frames: In order, each uint8 [H, W, 3], or the bytes of a JPEG file, which stay as they are.
+        what: The data, as messages name it.
+        total: Samples in one pass over the data.
+        max_share: The largest share of samples that may be skipped.
     """
-    return {_jpeg_extension(index): frame for index, frame in enumerate(frames)}
 
+    what: str
+    total: int
+    max_share: float
+    read: int = 0
+    skipped: int = 0
+    reasons: list[str] = field(default_factory=list)
 
-def decode_episode(sample: Mapping[str, Any], shapes: Shapes | None = None) -> dict[str, Any]:
-    """The arrays of one sample as WebDataset reads it, checked.
+    @property
+    def too_many(self) -> bool:
+        """Whether more were skipped than may be, of a whole pass or of what was read so far."""
+        return self.skipped > self.max_share * max(self.read, self.total)
 
-    Args:
-        sample: File contents by extension, ``__key__`` and ``__url__``.
-        shapes: What a time step of each array must look like; arrays not named are not read.
+    def add(self, read: Read) -> None:
+        """Count samples; the first five reasons are kept."""
+        self.read += read.samples
+        if read.reason is not None:
+            self.skipped += read.samples
+            if read.reason not in self.reasons and len(self.reasons) < 5:
+                self.reasons.append(read.reason)
 
-    Returns:
-        ``key``, ``json``, ``actions`` float32 [T, A], and what there is of ``frames`` uint8
-        [T, 3, H, W], ``tokens`` int64 [T, N], ``context_tokens`` int64 [1, N] and ``states``
-        float32 [T, S].
-
-    Raises:
-        BadSample: If a file is missing or broken, or an array has another shape or NaN.
-    """
-    where = f"{sample['__url__']}: {sample['__key__']}"
-    arrays, info = _read_files(sample, shapes, where)
-    if arrays["actions"].ndim != 2:
-        raise BadSample(f"{where}: actions has shape {arrays['actions'].shape}, not [T, A]")
-    length = len(arrays["actions"])
-    if "frames" in arrays and arrays["frames"].ndim == 3:
-        arrays["frames"] = _unstack(arrays["frames"], length, where)
-    for name, array in arrays.items():
-        steps = 1 if name == "context_tokens" else length
-        _check(array, steps, shapes and shapes[name], f"{where}: {name}")
-    if "frames" in arrays:
-        arrays["frames"] = arrays["frames"].transpose(0, 3, 1, 2)
-    for name in {"tokens", "context_tokens"} & arrays.keys():
-        arrays[name] = arrays[name].astype(np.int64)
-    return {"key": sample["__key__"], "json": info, **arrays}
-
-
-def _read_files(
-    sample: Mapping[str, Any], shapes: Shapes | None, where: str
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """The wanted arrays of a sample by name, and its JSON."""
-    jpegs = _jpeg_extensions(sample, where) if shapes is None or "frames" in shapes else []
-    try:
-        arrays = {
-            extension.split(".")[0]: _decode(extension, content)
-            for extension, content in sample.items()
-            if extension.endswith((".npy", ".png"))
-            and (shapes is None or extension.split(".")[0] in shapes)
-        }
-        if jpegs:
-            arrays["frames"] = np.stack([_decode(name, sample[name]) for name in jpegs])
-        info = json.loads(sample["json"]) if "json" in sample else None
-    except (OSError, ValueError, SyntaxError) as error:
-        raise BadSample(f"{where}: a file is broken ({error})") from error
-    missing = [name for name in shapes or ("actions",) if name not in arrays]
-    missing += ["json"] if info is None else []
-    if missing:
-        raise BadSample(f"{where} has no {' and no '.join(missing)}")
-    return arrays, info
-
-
-def _jpeg_extension(index: int) -> str:
-    return f"frames.{index:04d}.jpg"
-
-
-def _jpeg_extensions(sample: Mapping[str, Any], where: str) -> list[str]:
-    """The extensions of a sample's JPEG frames, in order."""
-    count = sum(name.startswith("frames.") and name.endswith(".jpg") for name in sample)
-    extensions = [_jpeg_extension(index) for index in range(count)]
-    missing = [extension for extension in extensions if extension not in sample]
-    if missing:
-        raise BadSample(f"{where} has {count} JPEG frames but no {missing[0]}")
-    return extensions
-
-
-def _decode(extension: str, content: bytes) -> NDArray[Any]:
-    """The array in one file; a PNG is [T * H, W, 3], a JPEG [H, W, 3]."""
-    if extension.endswith((".png", ".jpg")):
-        return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-    return np.load(io.BytesIO(content), allow_pickle=False)
-
-
-def _unstack(strip: NDArray[np.uint8], length: int, where: str) -> NDArray[np.uint8]:
-    """Frames [T, H, W, 3] from a strip [T * H, W, 3]."""
-    if not length or len(strip) % length:
-        raise BadSample(f"{where}: frames.png is {len(strip)} high, which is not {length} frames")
-    return strip.reshape(length, -1, *strip.shape[1:])
-
-
-def _check(array: NDArray[Any], length: int, shape: tuple[int, ...] | None, what: str) -> None:
-    """Raise unless the array has ``length`` finite time steps of the given shape."""
-    if len(array) != length:
-        raise BadSample(f"{what} has {len(array)} time steps, actions has {length}")
-    if shape is not None and array.shape[1:] != tuple(shape):
-        raise BadSample(f"{what} has shape {array.shape[1:]} per step, expected {tuple(shape)}")
-    if array.dtype.kind in "fc" and not np.isfinite(array).all():
-        raise BadSample(f"{what} holds NaN or infinite values")
+    def __str__(self) -> str:
+        reasons = "; ".join(self.reasons)
+        return f"{self.what}: {self.skipped} of {self.read} samples had to be skipped: {reasons}"

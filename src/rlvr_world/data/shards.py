@@ -10,8 +10,8 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 
 from rlvr_world.data.loader import ShardLoader
-from rlvr_world.data.manifest import Manifest, ShardManifest
-from rlvr_world.data.skips import Skips
+from rlvr_world.data.manifest import ShardManifest
+from rlvr_world.data.samples import Skips
 from rlvr_world.data.stream import (
     EvaluationStream,
     ExampleReader,
@@ -41,7 +41,7 @@ class ShardDataModule(LightningDataModule, ABC):
     made_by: ClassVar[str] = "rlvr-world data"
     """The command that makes such data, for error messages; ``{root}`` is filled in."""
 
-    manifest_type: ClassVar[type[ShardManifest]] = Manifest
+    manifest_type: ClassVar[type[ShardManifest]]
     """What kind of manifest the folder has."""
 
     def __init__(
@@ -75,9 +75,9 @@ class ShardDataModule(LightningDataModule, ABC):
         found = self.manifest.splits.get(split)
         return [ShardFile(self.root / s.name, s.samples) for s in found.shards] if found else []
 
+    @abstractmethod
     def lengths(self, split: str) -> dict[int, int]:
         """How many samples of a split have how many time steps."""
-        return self.manifest.splits[split].lengths
 
     def training_stream(self, **stream: Any) -> TrainingStream:
         """The stream of training batches, from the arguments of ``TrainingStream``."""

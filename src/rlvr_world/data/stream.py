@@ -13,8 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from webdataset.filters import batched, shuffle
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
-from rlvr_world.data.samples import BadSample
-from rlvr_world.data.skips import Read, Skips
+from rlvr_world.data.samples import BadSample, Read, Skips
 from rlvr_world.types import Batch
 
 RawSample = dict[str, Any]  # file contents by extension, __key__ and __url__
@@ -86,6 +85,7 @@ class Stream(IterableDataset, ABC):
         world: int = 1,
     ) -> None:
         super().__init__()
+        self.epoch = 0
         self.shards = shards
         self.reader = reader
         self.batch_size = batch_size
@@ -105,17 +105,17 @@ class Stream(IterableDataset, ABC):
     def batches(self, worker: int, workers: int) -> Iterator[Batch]:
         """The batches of one of the rank's workers."""
 
-    def samples(self, shard: ShardFile, mine: Callable[[int], bool]) -> Iterator[RawSample]:
-        """The raw samples of a shard at the indices that are ``mine``; notes what is missing."""
+    def samples(self, shard: ShardFile, mine: range) -> Iterator[RawSample]:
+        """The raw samples of a shard at the indices in ``mine``; notes what is missing."""
         seen, reason = 0, f"{shard.path} ends before its {shard.samples} samples are complete"
         try:
             for index, sample in enumerate(read_shard(shard.path)):
                 seen = index + 1
-                if mine(index):
+                if index in mine:
                     yield sample
         except BadSample as error:
             reason = str(error)
-        lost = sum(mine(index) for index in range(seen, shard.samples))
+        lost = sum(index >= seen for index in mine)
         if lost:
             self._note(Read(lost, reason))
 
@@ -152,8 +152,6 @@ class TrainingStream(Stream):
         seed: Where the randomness comes from, together with ``epoch``, rank and worker.
     """
 
-    epoch = 0
-
     def __init__(self, *, length: int, buffer: int, seed: int, **stream: Any) -> None:
         super().__init__(**stream)
         self.length = length
@@ -178,7 +176,7 @@ class TrainingStream(Stream):
         def opened(anywhere: bool) -> Iterator[RawSample]:
             shard = rng.choice(shards)
             start = rng.randrange(shard.samples) if anywhere else 0
-            return self.samples(shard, lambda index: index >= start)
+            return self.samples(shard, range(start, shard.samples))
 
         streams = [opened(anywhere=True) for _ in range(OPEN_SHARDS)]
         while not self.skips.too_many:
@@ -228,6 +226,5 @@ class EvaluationStream(Stream):
         slots, slot = self.world * workers, worker * self.world + self.rank
         first = 0
         for shard in self.shards:
-            offset = first
-            yield from self.samples(shard, lambda i, offset=offset: (offset + i) % slots == slot)
+            yield from self.samples(shard, range((slot - first) % slots, shard.samples, slots))
             first += shard.samples

@@ -114,6 +114,11 @@ class TextCodec(Codec):
         """The transitions, which hold the true next states."""
         return batch["transition"]
 
+    def export(self, backbone: Any, folder: Path) -> None:
+        """Write the sequence model and the tokenizer."""
+        super().export(backbone, folder)
+        self.tokenizer.save_pretrained(folder)
+
     def legal_tokens(self) -> Tensor:
         return self.legal
 

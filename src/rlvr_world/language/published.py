@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rlvr_world.data.samples import BadSample
-from rlvr_world.data.skips import Read, Skips
+from rlvr_world.data.samples import BadSample, Read, Skips
 
 R = TypeVar("R")
 

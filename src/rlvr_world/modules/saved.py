@@ -8,18 +8,13 @@ from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
-from transformers import PreTrainedTokenizerBase
 
 from rlvr_world.codec import Codec
 from rlvr_world.modules.stage import load_checkpoint, load_matching
 from rlvr_world.modules.world_model import WorldModel
-from rlvr_world.nn.export import export_model
 from rlvr_world.nn.sequence_model import SequenceModel
-from rlvr_world.nn.transformer import Transformer
 from rlvr_world.video.published.folders import write_published
-from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
-from rlvr_world.video.tokenizer.tokenizer_model import KINDS, TokenizerModel, read_tokenizer
-from rlvr_world.video.tokenizer.vq_model import VQModel
+from rlvr_world.video.tokenizer.tokenizer_model import KINDS, TokenizerModel
 
 
 def load_world_model(
@@ -45,7 +40,7 @@ def load_world_model(
             "wrote"
         )
     try:
-        model = WorldModel(**parts(checkpoint, tokenizer or path))
+        model = WorldModel(**parts(checkpoint, path, tokenizer))
     except (ValueError, FileNotFoundError) as error:
         raise type(error)(f"{path}: {error}") from error
     model.check_compatible(checkpoint, path)
@@ -53,8 +48,8 @@ def load_world_model(
     return model.to(device).eval()
 
 
-def parts(checkpoint: dict[str, Any], tokenizer: Path) -> dict[str, Any]:
-    """Codec and constructor of the backbone, as the settings in a checkpoint say.
+def parts(checkpoint: dict[str, Any], path: Path, tokenizer: Path | None = None) -> dict[str, Any]:
+    """Codec and constructor of the backbone, as the settings in the checkpoint at a path say.
 
     Raises:
         ValueError: It holds no settings, or they do not fit.
@@ -64,7 +59,9 @@ def parts(checkpoint: dict[str, Any], tokenizer: Path) -> dict[str, Any]:
         codec, backbone = copy.deepcopy((settings["codec"], settings["backbone"]))
         arguments = codec.setdefault("init_args", {})
         packed = checkpoint["codec"].keys() & arguments.keys()
-        arguments |= dict.fromkeys(packed, str(tokenizer))
+        arguments |= dict.fromkeys(packed, str(path))
+        if tokenizer is not None:
+            arguments["tokenizer"] = str(tokenizer)
         backbone.setdefault("init_args", {}).update(checkpoint.get("backbone", {}))
     except (KeyError, TypeError) as error:
         raise ValueError(
@@ -98,24 +95,12 @@ def export(checkpoint: Path, output: Path) -> None:
         ValueError: The model has no counterpart.
     """
     if is_tokenizer(checkpoint):
-        write_published(load_tokenizer(checkpoint), output)
+        write_published(TokenizerModel.load(checkpoint), output)
         return
     model = load_world_model(checkpoint)
-    if isinstance(model.backbone, Transformer) and getattr(model.codec, "special_tokens", False):
-        write_published(model.backbone, output)
-        return
-    export_model(model.backbone, output)
-    tokenizer = getattr(model.codec, "tokenizer", None)
-    if isinstance(tokenizer, PreTrainedTokenizerBase):
-        tokenizer.save_pretrained(output)
+    model.codec.export(model.backbone, output)
 
 
 def is_tokenizer(path: Path) -> bool:
     """Whether a path is the folder of a tokenizer or a checkpoint of the tokenizer stage."""
     return path.is_dir() or any(kind in load_checkpoint(path) for kind in KINDS)
-
-
-def load_tokenizer(path: Path) -> TokenizerModel:
-    """The tokenizer in a checkpoint or folder, of whatever kind."""
-    kinds = {model.kind: model for model in (VQModel, CompressiveVQModel)}
-    return kinds[read_tokenizer(path).kind].load(path)

@@ -121,8 +121,7 @@ class SamplingLayer:
         for buffer, new in ((self.key, key), (self.value, value)):
             new = rearrange(new, "(b g) k t d -> (b k) g t d", g=self.group)
             buffer.index_copy_(2, view.places, new.to(buffer.dtype))
-        own = (buffer[:, :, : view.end].flatten(0, 1) for buffer in (self.key, self.value))
-        return tuple(own)
+        return self.key[:, :, : view.end].flatten(0, 1), self.value[:, :, : view.end].flatten(0, 1)
 
 
 class SamplingCache:
@@ -164,7 +163,8 @@ class SamplingCache:
         """Where ``new`` positions of each member go, and what they see."""
         start = self.length - self.prompt_length
         places = torch.arange(new, device=self.device) + start
-        end, future = self.capacity if self.static else start + new, None
+        end = self.capacity if isinstance(start, Tensor) else start + new
+        future = None
         if new > 1 or self.static:
             future = torch.arange(end, device=self.device) > places[:, None]
         return View(places, end, future, self.hidden_prompt)

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 
+from rlvr_world.extras import require
 from rlvr_world.nn.sequence_model import SequenceModel
 
 RESCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
@@ -70,7 +71,7 @@ class LanguageModel(SequenceModel):
         architecture: Settings of a model that starts from random weights instead, ``model_type``
             among them.
         lora: Settings of ``peft.LoraConfig``: the weights stay as they are and low-rank
-            differences are trained. Needs the extra ``peft``.
+            differences are trained. Needs the extra ``text``.
         dtype: Type of the weights, as PyTorch names it; LoRA's differences are float32 in any case.
             Frozen weights in ``bfloat16`` sample several times as fast on a CPU with
             ``precision: bf16-mixed``, which otherwise converts them and the keys at every token.
@@ -90,13 +91,13 @@ class LanguageModel(SequenceModel):
     ) -> None:
         super().__init__()
         self.is_pretrained = source is not None
-        if (source is None) == (architecture is None):
-            raise ValueError("language model: give either `source` or `architecture`")
-        if source is not None:
+        if source is not None and architecture is None:
             self.model = pretrained(source, getattr(torch, dtype))
-        else:
+        elif architecture is not None and source is None:
             config = AutoConfig.for_model(**({"vocab_size": vocab_size} | architecture))
             self.model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+        else:
+            raise ValueError("language model: give either `source` or `architecture`")
         check(self.model, vocab_size)
         self.vocab_size = vocab_size
         self.checkpointing = checkpointing
@@ -160,13 +161,20 @@ class LanguageModel(SequenceModel):
         hidden, cache = self.read(ids, padding)
         return hidden[:, -1], cache.grown(group_size)
 
+    def to_transformers(self) -> PreTrainedModel:
+        """The model with low-rank differences merged into its weights."""
+        merged = AutoModelForCausalLM.from_config(self.model.config, dtype=self.model.dtype)
+        merged.load_state_dict(dict(self.to_transformers_state()))
+        return merged
+
     def to_transformers_state(self) -> Iterator[tuple[str, Tensor]]:
         for name, tensor in self.model.state_dict().items():
             if ".lora_" in name:
                 continue
             layer, _, rest = name.partition(".base_layer")
             if rest == ".weight":
-                tensor = tensor + self.model.get_submodule(layer).get_delta_weight("default")
+                adapted: Any = self.model.get_submodule(layer)
+                tensor = tensor + adapted.get_delta_weight("default")
             yield layer + rest, tensor
 
     def packed(self) -> dict[str, Any]:
@@ -176,7 +184,8 @@ class LanguageModel(SequenceModel):
         """Hidden states of prompts [B, P], and what the model remembers of them."""
         states = DynamicCache(config=self.model.config)
         hidden = self.hidden(ids, 0, padding, states)
-        return hidden, LanguageModelCache(states, *ids.shape, padding, shared=True)
+        rows, length = ids.shape
+        return hidden, LanguageModelCache(states, rows, length, padding, shared=True)
 
 
 def pretrained(source: Path | str, dtype: torch.dtype) -> PreTrainedModel:
@@ -210,13 +219,10 @@ def add_lora(model: PreTrainedModel, settings: dict[str, Any]) -> None:
     """Put low-rank differences, in float32, beside the weights of a model, which are frozen.
 
     Raises:
-        ValueError: ``peft`` is not installed.
+        ModuleNotFoundError: ``peft`` is not installed.
     """
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError as error:
-        raise ValueError("lora needs `peft`: pip install 'rlvr-world[text]'") from error
-    inject_adapter_in_model(LoraConfig(**settings), model)
+    peft = require("peft", "text", "LoRA")
+    peft.inject_adapter_in_model(peft.LoraConfig(**settings), model)
     for name, parameter in model.named_parameters():
         trained = "lora_" in name
         parameter.requires_grad_(trained)

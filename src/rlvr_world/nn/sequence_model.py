@@ -2,9 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Cache = Any
 """What a model remembers of earlier positions; each model has its own kind."""
@@ -82,6 +86,22 @@ class SequenceModel(nn.Module, ABC):
         With them and its weights a checkpoint holds all that the model is built from.
         """
         return {}
+
+    def to_transformers(self) -> "PreTrainedModel":
+        """The same model as ``transformers`` holds it, whole, with a copy of the weights.
+
+        Raises:
+            ValueError: This kind of model has no counterpart in ``transformers``.
+        """
+        raise ValueError(f"{type(self).__name__} has no counterpart in transformers")
+
+    def export(self, folder: Path) -> None:
+        """Write the weights as safetensors, with the config, as ``transformers`` reads them.
+
+        Raises:
+            ValueError: This kind of model has no counterpart in ``transformers``.
+        """
+        self.to_transformers().save_pretrained(folder)
 
     def to_transformers_state(self) -> Iterator[tuple[str, Tensor]]:
         """Names and whole tensors of the weights, as ``transformers`` would save them.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +12,18 @@ from torch.utils.checkpoint import checkpoint
 
 from rlvr_world.nn.attention import causal_attention, visible_positions
 from rlvr_world.nn.kv_cache import Attend, PromptCache, SamplingCache
-from rlvr_world.nn.llama_weights import llama_weights
 from rlvr_world.nn.sequence_model import SequenceModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+LLAMA_NAMES = {
+    "attention.out": "self_attn.o_proj",
+    "feed_forward.down": "mlp.down_proj",
+    "attention_norm": "input_layernorm",
+    "feed_forward_norm": "post_attention_layernorm",
+}
+"""What ``transformers.LlamaForCausalLM`` calls the layers of a block that it does not split."""
 
 
 class Attention(nn.Module):
@@ -113,6 +124,11 @@ class Transformer(SequenceModel):
                 block.compile()
 
     @property
+    def layers(self) -> list[Block]:
+        """The blocks, first to last."""
+        return [cast(Block, block) for block in self.blocks]
+
+    @property
     def gains(self) -> nn.Parameter:
         return self.norm.weight
 
@@ -161,8 +177,26 @@ class Transformer(SequenceModel):
         hidden = self(ids, prompt)
         return hidden[:, -1], SamplingCache(prompt, group_size, capacity, static)
 
+    def to_transformers(self) -> "PreTrainedModel":
+        from rlvr_world.nn.llama import to_llama
+
+        return to_llama(self)
+
     def to_transformers_state(self) -> Iterator[tuple[str, Tensor]]:
-        return llama_weights(self)
+        """Names and weights of ``transformers.LlamaForCausalLM``, as views of our parameters."""
+        yield "model.embed_tokens.weight", self.embedding.weight
+        for index, block in enumerate(self.layers):
+            prefix = f"model.layers.{index}"
+            sizes = [size * self.head_dim for size in block.attention.sizes]
+            for name, rows in zip("qkv", block.attention.qkv.weight.split(sizes), strict=True):
+                yield f"{prefix}.self_attn.{name}_proj.weight", rows
+            gate, up = block.feed_forward.gate_up.weight.chunk(2)
+            yield f"{prefix}.mlp.gate_proj.weight", gate
+            yield f"{prefix}.mlp.up_proj.weight", up
+            for ours, theirs in LLAMA_NAMES.items():
+                yield f"{prefix}.{theirs}.weight", block.get_parameter(f"{ours}.weight")
+        yield "model.norm.weight", self.norm.weight
+        yield "lm_head.weight", self.head.weight
 
     def rotation(self, start: int | Tensor, length: int, device: torch.device) -> Tensor:
         """What ``rotate`` needs for positions ``start ...``, [2, T, head_dim].

@@ -6,6 +6,7 @@ from torch import Tensor
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import Batch
+from rlvr_world.video.codecs.video_codec import VideoCodec
 
 
 @torch.no_grad()
@@ -36,6 +37,8 @@ def long_rollout(
     if horizon < 1:
         raise ValueError(f"horizon must be at least 1, got {horizon}")
     codec, sampler = model.codec, sampler or Sampler()
+    if not isinstance(codec, VideoCodec):
+        raise ValueError(f"long_rollout needs a codec for video, not a {type(codec).__name__}")
     window = codec.window
     prefix, frames = codec.tokens(codec.given(batch))  # [B, P], [B, W, N]
     actions, predicted = codec.action_tokens(batch["actions"]), []

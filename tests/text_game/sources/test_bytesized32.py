@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rlvr_world.data.manifest import read_members
+from rlvr_world.data.samples import read_members
 from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.text_game.data import TextDataModule, load_rules
 from rlvr_world.text_game.sources.bytesized32 import bytesized32

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("textworld")
 
-from rlvr_world.data.manifest import read_members
+from rlvr_world.data.samples import read_members
 from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.text_game.data import load_rules
 from rlvr_world.text_game.sources.textworld import Games, TextWorldRecorder

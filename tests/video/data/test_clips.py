@@ -138,7 +138,7 @@ def test_arguments_of_both_classes_reach_the_command_line():
     parser.add_class_arguments(VideoDataModule, "data")
     parsed = parser.parse_args(["--data.batch_size", "3", "--data.clip_length", "2"])
     data = parser.instantiate(parsed).data
-    assert (data.batch_size, data.cut[0]) == (3, 2)
+    assert (data.batch_size, data.cut.keywords["length"]) == (3, 2)
     assert "Frames per clip" in parser.format_help()
     assert "Processes per rank that load" in parser.format_help()
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from rlvr_world.data.manifest import Manifest
 from rlvr_world.data.samples import write_shard
+from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import VideoDataModule
 
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 from tiny_walk import Walks, tiny_tokenizer
 
-from rlvr_world.data.manifest import Manifest
 from rlvr_world.data.samples import write_shard
 from rlvr_world.video.codecs.context import ContextVideoCodec
+from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.tokens import tokens
 from rlvr_world.video.data.video import VideoDataModule, episodes
 
@@ -77,7 +77,7 @@ def test_a_codec_reads_them_as_it_reads_frames(source):
 
 def test_other_windows_need_another_folder(source):
     write(source)
-    with pytest.raises(ValueError, match="another tokenizer or another recording"):
+    with pytest.raises(ValueError, match="was made with clip_length 3, not 8"):
         tokens(
             source / "tokenizer", source / "walks", source / "tokens", context_gap=8, device="cpu"
         )

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from test_clips import module
 
-from rlvr_world.data.manifest import Manifest
+from rlvr_world.video.data.manifest import Manifest
 
 
 @pytest.fixture

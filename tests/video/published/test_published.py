@@ -15,9 +15,9 @@ from published import (
 from published_shapes import shapes
 from safetensors.torch import load_file, save_file
 
+from rlvr_world.nn.llama import ONLY
 from rlvr_world.video.published.configs import from_published_config
 from rlvr_world.video.published.folders import read_published, write_published
-from rlvr_world.video.published.llama import LLAMA_ONLY
 from rlvr_world.video.published.weights import published_weights
 from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
 from rlvr_world.video.tokenizer.vq_model import VQModel
@@ -77,7 +77,7 @@ def test_reading_and_writing_changes_nothing(folder, tmp_path):
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
     source, again = (json.loads((f / "config.json").read_text()) for f in (folder, after_folder))
-    assert again == {name: source.get(name, LLAMA_ONLY.get(name)) for name in again}
+    assert again == {name: source.get(name, ONLY.get(name)) for name in again}
     assert source.keys() - again.keys() <= UNREAD
 
 

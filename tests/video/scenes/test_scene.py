@@ -1,4 +1,5 @@
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -97,12 +98,13 @@ def test_notes_name_the_loss_of_the_block():
 
 def test_frames_of_the_real_simulator_score_as_true():
     pytest.importorskip("gym_pusht")
-    from rlvr_world.video.sources.pusht import import_simulator, record_episode
+    from rlvr_world.video.sources.pusht import PushTSimulator
 
-    env = import_simulator()(obs_type="state")
-    episode = record_episode(env, np.random.default_rng(0), 40, 2, VIEW)
-    frames = torch.from_numpy(episode["frames"]).permute(0, 3, 1, 2)[:, None] / 255
-    scores = PushTBlock().score(frames, batch_of(episode["states"][:, None].tolist()))
+    simulator = PushTSimulator({"action_repeat": 2, "view": asdict(VIEW), "seed": 0})
+    simulator.begin("train", 0)
+    episode = simulator.film(40)
+    frames = torch.from_numpy(episode["frames.png"]).permute(0, 3, 1, 2)[:, None] / 255
+    scores = PushTBlock().score(frames, batch_of(episode["states.npy"][:, None].tolist()))
     assert scores["block_missing"].max() == 0
     assert scores["block_iou"].mean() > 0.93
     assert scores["block_iou"].min() > 0.8

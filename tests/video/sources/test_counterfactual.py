@@ -3,12 +3,13 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from rlvr_world.data.manifest import Manifest, read_members
-from rlvr_world.data.samples import decode_episode
+from rlvr_world.data.samples import read_members
+from rlvr_world.video.data.episodes import decode_episode
+from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import VideoDataModule, episodes
 from rlvr_world.video.sources.counterfactual import CounterfactualRecorder, clip_starts
-from rlvr_world.video.sources.counterfactual_replay import MetaWorldReplay, PushTReplay
-from rlvr_world.video.sources.pusht import Episodes, PushTRecorder
+from rlvr_world.video.sources.metaworld import MetaWorldSimulator
+from rlvr_world.video.sources.pusht import Episodes, PushTRecorder, PushTSimulator
 
 SPLITS = ("test", "test_counterfactual", "test_ood")
 OPTIONS = {"length": 4, "given": 2, "clips_per_episode": 2, "processes": 1}
@@ -146,13 +147,13 @@ def test_unusual_moves():
     rng = np.random.default_rng(0)
     moves = np.array([[3.0, 4.0], [6.0, 8.0]], np.float32)
     settings = {"view": {"side": 320, "image_size": 64}}
-    turned = PushTReplay(settings).unusual(moves, rng)
+    turned = PushTSimulator(settings).unusual(moves, rng)
     np.testing.assert_allclose(np.linalg.norm(turned, axis=1), [10, 20], rtol=1e-5)
     cosine = (turned * moves).sum(axis=1) / (2 * (moves**2).sum(axis=1))
     assert cosine[0] == pytest.approx(cosine[1])
     assert cosine[0] >= 0.5
     actions = np.tile(np.array([0.1, -0.2, 0.0, 0.7], np.float32), (5, 1))
-    unusual = MetaWorldReplay({"tasks": ["push"]}).unusual(actions, rng)
+    unusual = MetaWorldSimulator({"tasks": ["push"]}).unusual(actions, rng)
     assert (unusual == unusual[0]).all()
     assert np.abs(unusual[0, :3]).max() == 1
     assert unusual[0, 3] == -1

@@ -6,7 +6,7 @@ import torch
 from rlds_records import moving_square
 
 from rlvr_world.cli import main
-from rlvr_world.data.manifest import Manifest
+from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import episodes
 from rlvr_world.video.sources.dino_wm import DinoConverter
 

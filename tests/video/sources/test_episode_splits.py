@@ -31,9 +31,11 @@ def test_the_names_of_the_source():
 )
 def test_shares_of_drawn_episodes(count, val, test, seed):
     splits = assign_splits(["train"] * count, "episode", val, test, seed)
-    for split, share in ((VAL, val), (TEST, test)):
-        expected = max(round(share * count), 1) if share else 0
+    left = count
+    for split, share in ((TEST, test), (VAL, val)):
+        expected = min(max(round(share * count), 1) if share else 0, left - 1)
         assert (splits == split).sum() == expected
+        left -= expected
     assert (splits == TRAIN).any()
     again = assign_splits(["train"] * count, "episode", val, test, seed)
     np.testing.assert_array_equal(splits, again)

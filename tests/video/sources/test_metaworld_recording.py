@@ -7,12 +7,12 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from rlvr_world.data.manifest import Manifest
-from rlvr_world.data.recorder import Episodes
+from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import episodes
 from rlvr_world.video.scenes.metaworld import object_moves
 from rlvr_world.video.sources.metaworld import MetaWorldRecorder
 from rlvr_world.video.sources.metaworld_scene import open_scene
+from rlvr_world.video.sources.recorder import Episodes
 
 for package in ("metaworld", "fast_simplification"):
     if find_spec(package) is None:  # importing it here would choose how pictures are drawn
@@ -181,7 +181,7 @@ def test_goes_on_where_it_stopped(recorded, tmp_path):
 def test_clear_errors(recorded, tmp_path):
     with pytest.raises(ValueError, match=r"no task 'drawer'; it has .*drawer-open"):
         MetaWorldRecorder(str(tmp_path), **SMALL | {"tasks": ["drawer"]}).record()
-    with pytest.raises(ValueError, match="number of tasks must be at least 1"):
+    with pytest.raises(ValueError, match="tasks must not be empty"):
         MetaWorldRecorder(str(tmp_path), **SMALL | {"tasks": []})
-    with pytest.raises(ValueError, match=rf"{recorded.name} was recorded with length 3, not 5"):
+    with pytest.raises(ValueError, match=rf"{recorded.name} was made with length 3, not 5"):
         MetaWorldRecorder(str(recorded), **SMALL | {"length": 5}).record()

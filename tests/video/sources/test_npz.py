@@ -3,7 +3,7 @@ import pytest
 from rlds_records import RT1_FRAMES, moving_square, needs_rt1
 
 from rlvr_world.cli import main
-from rlvr_world.data.manifest import Manifest
+from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import episodes
 from rlvr_world.video.sources.npz import NPZConverter
 

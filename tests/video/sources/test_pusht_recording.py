@@ -3,11 +3,12 @@ import json
 import subprocess
 import sys
 import textwrap
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from rlvr_world.data.manifest import Manifest
+from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import episodes
 from rlvr_world.video.scenes.pusht import (
     View,
@@ -18,7 +19,12 @@ from rlvr_world.video.scenes.pusht import (
     block_vertices,
     mask_iou,
 )
-from rlvr_world.video.sources.pusht import Episodes, PushTRecorder, import_simulator, record_episode
+from rlvr_world.video.sources.pusht import (
+    Episodes,
+    PushTRecorder,
+    PushTSimulator,
+    import_simulator,
+)
 
 SMALL = {"episodes": Episodes(train=26, val=1, test=1), "length": 4, "processes": 1}
 
@@ -36,8 +42,12 @@ def recorded(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plain_episodes():
-    env = import_simulator()(obs_type="state")
-    return [record_episode(env, np.random.default_rng(i), 40, 2, View()) for i in range(12)]
+    simulator = PushTSimulator({"action_repeat": 2, "view": asdict(View()), "seed": 0})
+    films = []
+    for index in range(12):
+        simulator.begin("train", index)
+        films.append({n.split(".")[0]: array for n, array in simulator.film(40).items()})
+    return films
 
 
 def test_manifest_describes_the_shards(recorded):
@@ -66,7 +76,7 @@ def test_goes_on_where_it_stopped(recorded, tmp_path):
     for name, data in contents(recorded).items():
         if name not in ("train-000001.tar", "manifest.json"):
             (tmp_path / name).write_bytes(data)
-    (tmp_path / "train-000001.tar.tmp").write_bytes(b"cut short")
+    (tmp_path / "train-000001.tar.part").write_bytes(b"cut short")
     kept = (tmp_path / "train-000000.tar").stat().st_mtime_ns
     PushTRecorder(str(tmp_path), **SMALL).record()
     assert contents(tmp_path) == contents(recorded)
@@ -75,7 +85,7 @@ def test_goes_on_where_it_stopped(recorded, tmp_path):
 
 def test_other_settings_in_the_same_folder(recorded):
     before = contents(recorded)
-    with pytest.raises(ValueError, match=rf"{recorded.name} was recorded with length 4, not 5"):
+    with pytest.raises(ValueError, match=rf"{recorded.name} was made with length 4, not 5"):
         PushTRecorder(str(recorded), **SMALL | {"length": 5}).record()
     assert contents(recorded) == before
 

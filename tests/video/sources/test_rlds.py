@@ -23,7 +23,8 @@ from stages import ROOT
 from tiny_video import export_tokenizer
 
 from rlvr_world.cli import main
-from rlvr_world.data.manifest import Manifest, read_members
+from rlvr_world.data.samples import read_members
+from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import VideoDataModule, episodes
 from rlvr_world.video.sources import conversion
 from rlvr_world.video.sources.rlds import Features, RLDSConverter
@@ -104,7 +105,7 @@ def test_goes_on_where_it_stopped(source, converted, tmp_path, monkeypatch):
 
     def stopping(path, *job):
         if len(written) == 2:
-            path.with_name(path.name + ".tmp").write_bytes(b"cut short")
+            path.with_name(path.name + ".part").write_bytes(b"cut short")
             raise KeyboardInterrupt
         written.append(path)
         return write(path, *job)
@@ -112,8 +113,6 @@ def test_goes_on_where_it_stopped(source, converted, tmp_path, monkeypatch):
     monkeypatch.setattr(conversion, "write_episodes", stopping)
     with pytest.raises(KeyboardInterrupt):
         convert(source[0], tmp_path, val_share=0.1, test_share=0.1)
-    with (tmp_path / "journal.jsonl").open("a") as journal:
-        journal.write('{"name": "train-00')
     assert not (tmp_path / "manifest.json").exists()
     times = {path: path.stat().st_mtime_ns for path in written}
     monkeypatch.setattr(conversion, "write_episodes", write)
@@ -125,7 +124,7 @@ def test_goes_on_where_it_stopped(source, converted, tmp_path, monkeypatch):
 def test_a_finished_folder_is_left_alone_and_not_mixed_with_another(source, converted):
     before = contents(converted)
     convert(source[0], converted, val_share=0.1, test_share=0.1)
-    with pytest.raises(ValueError, match=r"was made with seed 0, not 1: use another root"):
+    with pytest.raises(ValueError, match=r"was made with seed 0, not 1: use another folder"):
         convert(source[0], converted, val_share=0.1, test_share=0.1, seed=1)
     assert contents(converted) == before
 

@@ -4,9 +4,9 @@ from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader, Dataset
 
-from rlvr_world.video.tokenizer.code_use import CodeUse
+from rlvr_world.video.tokenizer import CompressiveVQModel, VQModel
 from rlvr_world.video.tokenizer.discriminator import PatchDiscriminator
-from rlvr_world.video.tokenizer.vq_model import VQModel, load_vq_model
+from rlvr_world.video.tokenizer.quantize import CodeUse
 from rlvr_world.video.tokenizer.vq_tokenizer import VQTokenizer, flat_frames, foreground
 
 
@@ -139,7 +139,7 @@ def test_a_checkpoint_holds_plain_data_and_loads_as_a_tokenizer(tmp_path):
     assert checkpoint["vq_model"] == module.model.config
     assert checkpoint["provenance"]["stage"] == "VQTokenizer"
     assert all(name.startswith("model.") for name in checkpoint["state_dict"])
-    assert load_vq_model(tmp_path / "last.ckpt").fingerprint == module.model.fingerprint
+    assert VQModel.load(tmp_path / "last.ckpt").fingerprint == module.model.fingerprint
 
 
 def test_the_checkpoint_of_a_moving_average_holds_the_averaged_weights(tmp_path):
@@ -156,7 +156,7 @@ def test_the_checkpoint_of_a_moving_average_holds_the_averaged_weights(tmp_path)
     expected = average.history[0]
     for weight in average.history[1:]:
         expected = (expected + weight) / 2
-    loaded = load_vq_model(tmp_path / "last.ckpt")
+    loaded = VQModel.load(tmp_path / "last.ckpt")
     torch.testing.assert_close(loaded.to_codes.weight.detach(), expected)
     assert not torch.equal(loaded.to_codes.weight, average.history[-1])
     assert loaded.fingerprint == module.model.fingerprint
@@ -189,6 +189,11 @@ def test_starting_weights_of_another_tokenizer_are_refused(tmp_path):
 def test_half_precision_is_refused(tmp_path):
     with pytest.raises(ValueError, match="precision"):
         fit(tokenizer(), tmp_path, precision="16-true")
+
+
+def test_a_stage_refuses_another_kind_of_tokenizer():
+    with pytest.raises(ValueError, match="VQTokenizer trains a VQModel, not a CompressiveVQModel"):
+        VQTokenizer(CompressiveVQModel((32, 32), [8], stem=4, latent_channels=8, layers=1))
 
 
 def test_code_use_by_hand():

@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rlvr_world.video.tokenizer.vq_model import VQModel, load_vq_model
+from rlvr_world.video.codecs.frame import FrameCodec
+from rlvr_world.video.tokenizer import CompressiveVQModel, TokenizerModel, VQModel
 
 SMALL = {
     "channels": [8, 16],
@@ -67,7 +68,7 @@ def test_an_exported_folder_and_a_checkpoint_give_the_same_model(tmp_path):
     torch.save(checkpoint_of(model), tmp_path / "tokenizer.ckpt")
     frames = torch.rand(2, 3, 32, 32)
     for path in (tmp_path / "exported", tmp_path / "tokenizer.ckpt"):
-        loaded = load_vq_model(path).eval()
+        loaded = VQModel.load(path).eval()
         assert loaded.config == model.config
         assert loaded.fingerprint == model.fingerprint
         torch.testing.assert_close(loaded.encode(frames), model.encode(frames))
@@ -79,7 +80,21 @@ def test_an_exported_folder_and_a_checkpoint_give_the_same_model(tmp_path):
     written = json.loads((tmp_path / "exported/config.json").read_text())
     assert written == {"kind": "vq_model"} | model.config
     (tmp_path / "exported/config.json").write_text(json.dumps(model.config))
-    assert load_vq_model(tmp_path / "exported").fingerprint == model.fingerprint
+    assert VQModel.load(tmp_path / "exported").fingerprint == model.fingerprint
+
+
+def test_a_world_model_holds_its_tokenizer(tmp_path):
+    model, path = small_model(), tmp_path / "world_model.ckpt"
+    codec = FrameCodec(model, (32, 48), [0, -1], [1, 2], context_frames=1)
+    checkpoint = {"state_dict": {}, "codec": {"fingerprint": codec.fingerprint} | codec.packed()}
+    torch.save(checkpoint, path)
+    packed = torch.load(path, weights_only=True)["codec"]
+    assert VQModel.load(path).fingerprint == model.fingerprint
+    assert TokenizerModel.load(path).eval().config == model.config
+    again = FrameCodec(path, (32, 48), context_frames=1, action_range=path)
+    assert again.fingerprint == packed["fingerprint"] == codec.fingerprint
+    with pytest.raises(ValueError, match="of the kind vq_model, but a compressive_vq_model"):
+        CompressiveVQModel.load(path)
 
 
 def test_the_fingerprint_tells_weights_and_arguments_apart():
@@ -93,13 +108,13 @@ def test_the_fingerprint_tells_weights_and_arguments_apart():
 
 def test_a_missing_file_is_named_with_the_stage_that_makes_it(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.ckpt.*tokenizer stage makes it"):
-        load_vq_model(tmp_path / "none.ckpt")
+        VQModel.load(tmp_path / "none.ckpt")
 
 
 def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
     torch.save({"state_dict": {"backbone.weight": torch.zeros(1)}}, tmp_path / "world_model.ckpt")
     with pytest.raises(ValueError, match=r"world_model\.ckpt: not a tokenizer checkpoint"):
-        load_vq_model(tmp_path / "world_model.ckpt")
+        VQModel.load(tmp_path / "world_model.ckpt")
 
 
 @pytest.mark.parametrize("length", [0, 100, 5000])
@@ -107,7 +122,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path, length):
     torch.save(checkpoint_of(small_model()), tmp_path / "whole.ckpt")
     (tmp_path / "cut.ckpt").write_bytes((tmp_path / "whole.ckpt").read_bytes()[:length])
     with pytest.raises(ValueError, match=r"cut\.ckpt: cannot be read as a tokenizer"):
-        load_vq_model(tmp_path / "cut.ckpt")
+        VQModel.load(tmp_path / "cut.ckpt")
 
 
 def test_a_truncated_exported_folder_is_refused(tmp_path):
@@ -115,9 +130,9 @@ def test_a_truncated_exported_folder_is_refused(tmp_path):
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:200])
     with pytest.raises(ValueError, match="cannot be read as a tokenizer"):
-        load_vq_model(tmp_path)
+        VQModel.load(tmp_path)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match="cannot be read as a tokenizer"):
-        load_vq_model(tmp_path)
+        VQModel.load(tmp_path)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from rlvr_world.modules.stage import load_checkpoint
+
 KINDS = {"quantile": ("q01", "q99"), "extremes": ("min", "max")}
 """The names of both ends of a range in the manifest."""
 
@@ -39,8 +41,8 @@ class DataRange:
         """The ranges.
 
         Raises:
-            FileNotFoundError: If there is no such manifest.
-            ValueError: If it is not one of episodes with actions.
+            FileNotFoundError: There is no such manifest.
+            ValueError: It is not one of episodes with actions.
         """
         path = Path(self.manifest)
         if not path.is_file():
@@ -66,15 +68,26 @@ def widened(low: float, high: float, smallest: float, largest: float) -> tuple[f
 
 
 def action_limits(
-    low: Sequence[float] | None, high: Sequence[float] | None, data: DataRange | None
+    low: Sequence[float] | None, high: Sequence[float] | None, data: DataRange | Path | None
 ) -> Limits:
-    """The ranges of a data set or, without one, those that are given as numbers.
+    """The ranges of a data set or checkpoint or, without one, those that are given as numbers.
+
+    Args:
+        low: The lower ends.
+        high: The upper ends.
+        data: The data set, or the checkpoint of a world model that holds the ranges.
 
     Raises:
-        ValueError: If there is neither.
+        FileNotFoundError: A file is not there.
+        ValueError: A file holds no ranges, or nothing is given.
     """
-    if data is not None:
+    if isinstance(data, DataRange):
         return data.limits()
+    if data is not None:
+        ranges = load_checkpoint(data).get("codec", {}).get("action_range")
+        if ranges is None:
+            raise ValueError(f"{data} holds no ranges of actions: give action_low and action_high")
+        return Limits(**ranges)
     if low is None or high is None:
         raise ValueError("give action_low and action_high, or action_range")
     return Limits(list(low), list(high))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,33 +25,36 @@ class ContextVideoCodec(VideoCodec):
         action_low: Lower end of the range of each action dimension.
         action_high: Upper end of the range of each action dimension.
         window: Number of leading frames that are given, besides the context frame.
-        action_bins: Number of equal bins of each action dimension (256 in the paper).
-        special_tokens: Reserve two ids after the action bins, as in the published checkpoints; no
-            sequence holds them.
         last_action: Keep the action of the last frame, which nothing follows, as in the released
             code. It changes no prediction.
+        **options: See ``VideoCodec``. No sequence holds the two ids of ``special_tokens``.
     """
 
     def __init__(
         self,
         tokenizer: Path | CompressiveVQModel,
-        action_low: Sequence[float],
-        action_high: Sequence[float],
+        action_low: Sequence[float] | None = None,
+        action_high: Sequence[float] | None = None,
         window: int = 1,
-        action_bins: int = 256,
-        special_tokens: bool = False,
         last_action: bool = False,
+        **options: Any,
     ) -> None:
-        is_path = not isinstance(tokenizer, CompressiveVQModel)
-        model = CompressiveVQModel.load(tokenizer) if is_path else tokenizer
+        if not isinstance(tokenizer, CompressiveVQModel):
+            tokenizer = CompressiveVQModel.load(tokenizer)
         if window < 1:
             raise ValueError(f"window must be at least 1, got {window}")
-        codes = model.num_codes + model.num_context_codes
-        ranges = (action_low, action_high, action_bins)
+        codes = tokenizer.num_codes + tokenizer.num_context_codes
         super().__init__(
-            model, model.frame_size, model.grid, codes, window, *ranges, special_tokens
+            tokenizer,
+            tokenizer.frame_size,
+            tokenizer.grid,
+            codes,
+            window,
+            action_low,
+            action_high,
+            **options,
         )
-        self.context_grid = model.context_grid
+        self.context_grid = tokenizer.context_grid
         self.last_action = last_action
 
     @property

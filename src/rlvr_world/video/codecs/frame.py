@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
 from rlvr_world.types import Batch, TokenSequence
-from rlvr_world.video.codecs.action_range import DataRange, action_limits
 from rlvr_world.video.codecs.video_codec import VideoCodec
-from rlvr_world.video.tokenizer.vq_model import VQModel, load_vq_model
+from rlvr_world.video.tokenizer.vq_model import VQModel
 
 
 class FrameCodec(VideoCodec):
@@ -25,11 +25,8 @@ class FrameCodec(VideoCodec):
         action_low: Lower end of the range of each action dimension.
         action_high: Upper end of the range of each action dimension.
         context_frames: Number of leading frames that are given.
-        action_bins: Number of equal bins of each action dimension (256 in the paper).
-        special_tokens: Put a beginning token before the first predicted frame and an end token
-            after the last one, both given, as in the published checkpoints.
-        action_range: Takes the ranges from the data; ``action_low`` and ``action_high`` then do
-            not count.
+        **options: See ``VideoCodec``. ``special_tokens`` puts a beginning token before the first
+            predicted frame and an end token after the last one, both given.
     """
 
     def __init__(
@@ -39,11 +36,9 @@ class FrameCodec(VideoCodec):
         action_low: Sequence[float] | None = None,
         action_high: Sequence[float] | None = None,
         context_frames: int = 4,
-        action_bins: int = 256,
-        special_tokens: bool = False,
-        action_range: DataRange | None = None,
+        **options: Any,
     ) -> None:
-        model = tokenizer if isinstance(tokenizer, VQModel) else load_vq_model(tokenizer)
+        model = tokenizer if isinstance(tokenizer, VQModel) else VQModel.load(tokenizer)
         if any(side % model.downscale for side in frame_size):
             raise ValueError(
                 f"frame_size {tuple(frame_size)} must be a multiple of the {model.downscale} "
@@ -52,9 +47,15 @@ class FrameCodec(VideoCodec):
         if context_frames < 1:
             raise ValueError(f"context_frames must be at least 1, got {context_frames}")
         grid = [side // model.downscale for side in frame_size]
-        ranges = (*action_limits(action_low, action_high, action_range), action_bins)
         super().__init__(
-            model, frame_size, grid, model.num_codes, context_frames, *ranges, special_tokens
+            model,
+            frame_size,
+            grid,
+            model.num_codes,
+            context_frames,
+            action_low,
+            action_high,
+            **options,
         )
         self.context_frames = context_frames
 

@@ -3,14 +3,19 @@
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rlvr_world.codec import Codec
 from rlvr_world.frozen import Frozen
+from rlvr_world.nn.transformer import Transformer
 from rlvr_world.types import Batch, Prediction, TokenSequence
+from rlvr_world.video.codecs.action_range import DataRange, Limits, action_limits
 from rlvr_world.video.filmstrip import Pixels, draw_clips
+from rlvr_world.video.published.folders import write_published
 from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
 
 TIMED = ("frames", "tokens")
@@ -28,9 +33,15 @@ class VideoCodec(Codec):
         window: Number of leading frames that are given.
         action_low: Lower end of the range of each action dimension.
         action_high: Upper end of the range of each action dimension.
-        action_bins: Number of equal bins of each action dimension.
-        special_tokens: Whether the last two ids are a beginning and an end token.
+        action_bins: Number of equal bins of each action dimension (256 in the paper).
+        special_tokens: Reserve the last two ids for a beginning and an end token, as in the
+            published checkpoints.
+        action_range: Takes the ranges from the data, or from the checkpoint of a world model;
+            ``action_low`` and ``action_high`` then do not count.
     """
+
+    action_low: Tensor
+    action_high: Tensor
 
     def __init__(
         self,
@@ -39,14 +50,16 @@ class VideoCodec(Codec):
         grid: Sequence[int],
         codes: int,
         window: int,
-        action_low: Sequence[float],
-        action_high: Sequence[float],
-        action_bins: int,
-        special_tokens: bool,
+        action_low: Sequence[float] | None,
+        action_high: Sequence[float] | None,
+        action_bins: int = 256,
+        special_tokens: bool = False,
+        action_range: DataRange | Path | None = None,
     ) -> None:
         super().__init__()
-        if len(action_low) != len(action_high) or not all(
-            low < high for low, high in zip(action_low, action_high, strict=False)
+        lows, highs = action_limits(action_low, action_high, action_range)
+        if len(lows) != len(highs) or not all(
+            low < high for low, high in zip(lows, highs, strict=False)
         ):
             raise ValueError("action_low and action_high must be as long, and low below high")
         self.tokenizer = Frozen(tokenizer)
@@ -60,8 +73,8 @@ class VideoCodec(Codec):
         self.action_offset = codes
         self.special_tokens = special_tokens
         self.vocab_size = codes + action_bins + 2 * special_tokens
-        self.register_buffer("action_low", torch.tensor(action_low), persistent=False)
-        self.register_buffer("action_high", torch.tensor(action_high), persistent=False)
+        self.register_buffer("action_low", torch.tensor(lows), persistent=False)
+        self.register_buffer("action_high", torch.tensor(highs), persistent=False)
 
     @property
     def fingerprint(self) -> str:
@@ -73,6 +86,18 @@ class VideoCodec(Codec):
     def layout_options(self) -> tuple[str, ...]:
         """The names of the options of the layout that are on."""
         return ("special_tokens",) * self.special_tokens
+
+    def packed(self) -> dict[str, Any]:
+        """The tokenizer and the ranges of actions."""
+        limits = Limits(self.action_low.tolist(), self.action_high.tolist())
+        return {"tokenizer": self.tokenizer.module.packed(), "action_range": limits._asdict()}
+
+    def export(self, backbone: Any, folder: Path) -> None:
+        """Write the sequence model, under the published names if the token ids are those."""
+        if self.special_tokens and isinstance(backbone, Transformer):
+            write_published(backbone, folder)
+        else:
+            super().export(backbone, folder)
 
     def encode(self, batch: Batch) -> TokenSequence:
         prefix, frames = self.tokens(batch)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlvr_world.data.samples import BadSample, Shapes, decode_episode
+from rlvr_world.data.samples import BadSample
 from rlvr_world.data.stream import Example, ExampleReader, RawSample
 from rlvr_world.types import Batch
+from rlvr_world.video.data.episodes import Shapes, decode_episode
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class ClipReader(ExampleReader):
         """The clip [T, ...] that starts at a frame; its actions are [T, A * stride]."""
         offsets = self.offsets(self.segment(len(episode["actions"])), rng)
         places = start + self.stride * np.array(offsets)
-        clip = {
+        clip: Example = {
             name: episode[name][places]
             for name in ("frames", "tokens", "states")
             if name in episode

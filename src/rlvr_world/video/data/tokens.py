@@ -1,9 +1,7 @@
 """Token shards: the frames of a data set, tokenised once so that many runs can train on them."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import track
-from torch import Tensor, nn
+from torch import Tensor
 
-from rlvr_world.data.manifest import Manifest, read_members, write_json
-from rlvr_world.data.samples import Sample, decode_episode, write_shard
-from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
-from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel, read_tokenizer
-from rlvr_world.video.tokenizer.vq_model import VQModel
+from rlvr_world.data.samples import Sample, read_members, write_shard
+from rlvr_world.files import claim
+from rlvr_world.video.data.episodes import decode_episode
+from rlvr_world.video.data.manifest import Manifest
+from rlvr_world.video.tokenizer import CompressiveVQModel, TokenizerModel
 
-MODELS = {model.kind: model for model in (VQModel, CompressiveVQModel)}
 FRAMES_AT_ONCE = 64
 
 
@@ -70,101 +67,74 @@ def tokens(
         device: Where the tokenizer runs; ``auto`` takes a GPU if there is one.
 
     Raises:
-        FileNotFoundError: If the tokenizer or the source is missing.
-        ValueError: If ``root`` holds the tokens of another tokenizer or source.
+        FileNotFoundError: The tokenizer or the source is missing.
+        ValueError: ``root`` holds the tokens of another tokenizer or source.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load_tokenizer(tokenizer).eval().to(device)
-    manifest = Manifest.load(source)
-    settings = {"tokenizer": model.fingerprint, "source": manifest.fingerprint}
-    make: Callable[[dict[str, Any]], Iterable[Sample]] = partial(episode_tokens, model)
+    model = TokenizerModel.load(tokenizer).eval().to(device)
+    manifest, fingerprint, windows = Manifest.load(source), model.fingerprint, None
+    settings: dict[str, Any] = {"tokenizer": fingerprint, "source": manifest.fingerprint}
     if isinstance(model, CompressiveVQModel):
         windows = Windows(clip_length, context_gap, context_every)
         settings |= asdict(windows)
-        make = partial(window_tokens, model, windows)
     claim(root, settings)
     names = [(split, shard.name) for split, s in manifest.splits.items() for shard in s.shards]
     for split, name in track(names, "writing token shards"):
         if not (root / name).exists():
-            write_shard(root / name, tokenized(source / name, make, split in keep_frames))
+            episodes = map(decode_episode, read_members(source / name))
+            made = tokenized(episodes, model, fingerprint, windows, split in keep_frames)
+            write_shard(root / name, made)
     result = Manifest.build(root, "tokens", settings)
     result.save(root)
     return result
 
 
-def load_tokenizer(path: Path) -> VQModel | CompressiveVQModel:
-    """The tokenizer of either kind in a checkpoint or an exported folder.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It holds no tokenizer.
-    """
-    return MODELS[read_tokenizer(path).kind].load(path)
-
-
-def claim(root: Path, settings: dict[str, Any]) -> None:
-    """Note in ``root`` what its tokens are made from, or compare with what is noted there."""
-    path = root / "settings.json"
-    if not path.exists():
-        write_json(path, settings)
-    elif json.loads(path.read_text()) != settings:
-        raise ValueError(
-            f"{root} holds the tokens of another tokenizer or another recording: delete the folder "
-            "or use another root"
-        )
-
-
 def tokenized(
-    shard: Path, make: Callable[[dict[str, Any]], Iterable[Sample]], keep_frames: bool
+    episodes: Iterable[dict[str, Any]],
+    model: TokenizerModel,
+    fingerprint: str,
+    windows: Windows | None,
+    keep_frames: bool,
 ) -> Iterator[Sample]:
-    """The samples that ``make`` makes of a shard's episodes, with frames only if to be kept."""
-    for members in read_members(shard):
-        for key, arrays in make(decode_episode(members)):
-            frames = arrays.pop("frames")
+    """The samples of episodes, whose frames become tokens.
+
+    Args:
+        episodes: What ``decode_episode`` returns.
+        model: The tokenizer.
+        fingerprint: Its fingerprint, which each sample names.
+        windows: How an episode is divided for a tokenizer that needs a context frame; an episode
+            stays one sample without.
+        keep_frames: Whether samples hold their frames, too.
+    """
+    for episode in episodes:
+        frames = episode["frames"]
+        for window in windows.of(len(frames)) if windows else [slice(None)]:
+            codes = encoded(model, frames[window])
+            members = {
+                "tokens.npy": codes["tokens.npy"],
+                "actions.npy": episode["actions"][window],
+                "json": episode["json"] | {"tokenizer": fingerprint},
+            }
+            if "states" in episode:
+                members["states.npy"] = episode["states"][window]
+            members |= codes
             if keep_frames:
-                arrays["frames.png"] = frames.transpose(0, 2, 3, 1)
-            yield key, arrays
+                members["frames.png"] = frames[window].transpose(0, 2, 3, 1)
+            yield f"{episode['key']}-{window.start:04d}" if windows else episode["key"], members
 
 
-def episode_tokens(model: VQModel, episode: dict[str, Any]) -> Iterator[Sample]:
-    """An episode as one sample, each frame as tokens of its own."""
-    codes = [model.encode(part) for part in pixels(model, episode["frames"])]
-    yield episode["key"], members_of(model, episode, torch.cat(codes), slice(None))
-
-
-def window_tokens(
-    model: CompressiveVQModel, windows: Windows, episode: dict[str, Any]
-) -> Iterator[Sample]:
-    """An episode as one sample for each window, whose first frame is its context frame."""
-    for places in windows.of(len(episode["frames"])):
-        parts = pixels(model, episode["frames"][places])
-        codes = [model.encode(parts[0][:1], part[None]) for part in parts]
-        frames = torch.cat([part.frames[0] for part in codes])
-        members = members_of(model, episode, frames, places)
-        members["context_tokens.npy"] = as_array(codes[0].context)
-        yield f"{episode['key']}-{places.start:04d}", members
-
-
-def members_of(
-    model: TokenizerModel, episode: dict[str, Any], codes: Tensor, places: slice
-) -> dict[str, Any]:
-    """The files of a sample with the codes [T, h, w] of some frames, and those ``frames``."""
-    members = {
-        "frames": episode["frames"][places],
-        "tokens.npy": as_array(codes),
-        "actions.npy": episode["actions"][places],
-        "json": episode["json"] | {"tokenizer": model.fingerprint},
-    }
-    if "states" in episode:
-        members["states.npy"] = episode["states"][places]
-    return members
-
-
-def pixels(model: nn.Module, frames: NDArray[np.uint8]) -> list[Tensor]:
-    """Frames [T, 3, H, W] in [0, 1] on the model's device, in parts."""
+def encoded(model: TokenizerModel, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint16]]:
+    """The tokens of frames [T, 3, H, W] by file; the first one is the context frame, if any."""
     device = next(model.parameters()).device
-    return [part.to(device).float() / 255 for part in torch.tensor(frames).split(FRAMES_AT_ONCE)]
+    parts = [part.to(device).float() / 255 for part in torch.tensor(frames).split(FRAMES_AT_ONCE)]
+    if not isinstance(model, CompressiveVQModel):
+        return {"tokens.npy": as_array(torch.cat([model.encode(part) for part in parts]))}
+    codes = [model.encode(parts[0][:1], part[None]) for part in parts]
+    return {
+        "tokens.npy": as_array(torch.cat([part.frames[0] for part in codes])),
+        "context_tokens.npy": as_array(codes[0].context),
+    }
 
 
 def as_array(codes: Tensor) -> NDArray[np.uint16]:

@@ -1,18 +1,20 @@
 """Clips of video with actions, from frames or from tokens."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from rlvr_world.data.loader import ShardLoader
-from rlvr_world.data.manifest import Manifest, read_members
-from rlvr_world.data.mix import Mix
-from rlvr_world.data.samples import decode_episode
+from rlvr_world.data.manifest import fingerprint
+from rlvr_world.data.samples import read_members
 from rlvr_world.data.shards import ShardDataModule
 from rlvr_world.data.stream import MixedStream, ShardFile, TrainingStream
 from rlvr_world.video.data.clip_reader import ClipReader
+from rlvr_world.video.data.episodes import decode_episode
+from rlvr_world.video.data.manifest import Manifest, Split
 
 
 class VideoDataModule(ShardDataModule):
@@ -45,6 +47,7 @@ class VideoDataModule(ShardDataModule):
         **shards: See ``ShardDataModule``.
     """
 
+    manifest_type = Manifest
     made_by = "rlvr-world data pusht --root {root}` or `rlvr-world data metaworld --root {root}"
 
     def __init__(
@@ -62,7 +65,7 @@ class VideoDataModule(ShardDataModule):
         **shards: Any,
     ) -> None:
         super().__init__(root, **shards)
-        self.mix = Mix([self.root, *map(Path, more_roots)], self.made_by)
+        self.roots = [self.root, *map(Path, more_roots)]
         counts = {
             "clip_length": clip_length,
             "stride": stride,
@@ -78,53 +81,103 @@ class VideoDataModule(ShardDataModule):
             )
         if context_gap is not None and context_gap < 0:
             raise ValueError(f"context_gap must be at least 0, got {context_gap}")
-        self.cut = (*counts.values(), segment_length, context_gap)
+        self.cut = partial(
+            ClipReader,
+            length=clip_length,
+            stride=stride,
+            clips_per_episode=clips_per_episode,
+            eval_clips_per_episode=eval_clips_per_episode,
+            segment_length=segment_length,
+            context_gap=context_gap,
+        )
+        self.needs_context = context_gap is not None
         self.image_size = image_size
         self.test_split = test_split
 
     def reader(self, split: str) -> ClipReader:
         """Cuts clips out of episodes whose arrays look as the manifest says."""
-        return ClipReader(self.mix.shapes(split), *self.cut)
+        return self.cut(self.splits(split)[0][1].shapes)
+
+    def splits(self, split: str) -> list[tuple[Path, Split]]:
+        """The folders that have a split, and what each holds of it."""
+        pairs = zip(self.roots, self.manifests, strict=True)
+        return [(root, there.splits[split]) for root, there in pairs if split in there.splits]
+
+    def shard_groups(self, split: str) -> list[list[ShardFile]]:
+        """The shards of a split in each folder that has it."""
+        return [
+            [ShardFile(root / shard.name, shard.samples) for shard in there.shards]
+            for root, there in self.splits(split)
+        ]
 
     def shards(self, split: str) -> list[ShardFile]:
         """The shards of a split in all folders."""
-        return list(chain.from_iterable(self.mix.shards(split)))
+        return list(chain.from_iterable(self.shard_groups(split)))
 
     def lengths(self, split: str) -> dict[int, int]:
         """How many samples of a split have how many frames, in all folders."""
-        return self.mix.lengths(split)
+        total: Counter[int] = Counter()
+        for _, there in self.splits(split):
+            total.update(there.lengths)
+        return dict(total)
 
     def training_stream(self, **stream: Any) -> TrainingStream:
         """A stream that takes samples from all folders alike."""
-        groups = [(shards, 1.0) for shards in self.mix.shards("train") if shards]
+        groups = [(shards, 1.0) for shards in self.shard_groups("train") if shards]
         return MixedStream(groups=groups, **stream) if groups[1:] else TrainingStream(**stream)
+
+    @cached_property
+    def manifests(self) -> list[Manifest]:
+        """What each folder holds.
+
+        Raises:
+            FileNotFoundError: One of them is not there.
+        """
+        return [Manifest.load(root, self.made_by.format(root=root)) for root in self.roots]
 
     @cached_property
     def manifest(self) -> Manifest:
         """What the first folder holds."""
-        return self.mix.manifests[0]
+        return self.manifests[0]
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the data of all folders, down to the bytes."""
-        return self.mix.fingerprint
+        """Identifies the data of all folders, down to the bytes; that of the only one as it is."""
+        prints = {str(n): manifest.fingerprint for n, manifest in enumerate(self.manifests)}
+        return fingerprint(prints) if len(prints) > 1 else prints["0"]
 
     def setup(self, stage: str) -> None:
-        """Check that the data is there, and that its frames have the size and the context asked."""
+        """Check that the data is there, and that its arrays have the shapes asked for."""
         super().setup(stage)
-        self.mix.check()
-        for split in self.manifest.splits.values():
-            if self.cut[-1] is not None and not {"frames", "context_tokens"} & split.shapes.keys():
+        for name in self.manifest.splits:
+            (_, first), *others = self.splits(name)
+            for root, there in others:
+                self._check_alike(name, first, root, there)
+            self._check_shapes(first)
+
+    def _check_alike(self, name: str, first: Split, root: Path, there: Split) -> None:
+        """Raise ``ValueError`` unless a split has arrays of the same shapes in another folder."""
+        for key in first.shapes | there.shapes:
+            expected, shape = first.shapes.get(key), there.shapes.get(key)
+            if expected != shape:
                 raise ValueError(
-                    f"{self.root} holds tokens without a context frame: write the tokens of a "
-                    "compressive tokenizer (rlvr-world data tokens), or leave context_gap out"
+                    f"{root} cannot be mixed with {self.root}: a step of its {key} in {name} has "
+                    f"the shape {shape}, not {expected}"
                 )
-            height, width, _ = split.shapes.get("frames", (self.image_size,) * 3)
-            if self.image_size is not None and not height == width == self.image_size:
-                raise ValueError(
-                    f"{self.root} holds frames of {height} x {width}, but image_size is "
-                    f"{self.image_size}"
-                )
+
+    def _check_shapes(self, split: Split) -> None:
+        """Raise ``ValueError`` unless frames have the size, and tokens the context, asked for."""
+        if self.needs_context and not {"frames", "context_tokens"} & split.shapes.keys():
+            raise ValueError(
+                f"{self.root} holds tokens without a context frame: write the tokens of a "
+                "compressive tokenizer (rlvr-world data tokens), or leave context_gap out"
+            )
+        size = self.image_size
+        if size is not None and split.shapes.get("frames", (size, size))[:2] != (size, size):
+            height, width, _ = split.shapes["frames"]
+            raise ValueError(
+                f"{self.root} holds frames of {height} x {width}, but image_size is {size}"
+            )
 
     def test_dataloader(self) -> ShardLoader:
         """Each clip of the test split once."""
@@ -142,7 +195,6 @@ def episodes(root: str | Path, split: str) -> Iterator[dict[str, Any]]:
         BadSample: At the first episode that cannot be used.
     """
     manifest = Manifest.load(root, VideoDataModule.made_by.format(root=root))
-    found = manifest.splits[split]
-    for shard in found.shards:
+    for shard in manifest.splits[split].shards:
         for sample in read_members(Path(root) / shard.name):
-            yield decode_episode(sample, found.shapes)
+            yield decode_episode(sample, manifest.splits[split].shapes)

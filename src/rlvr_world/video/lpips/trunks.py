@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,7 @@ class BlurredConv(nn.Conv2d):
         if x.shape[-2] % 2 or x.shape[-1] % 2:
             return blur_pool(super().forward(x))
         inner, last = self.weight.new_tensor([[0.25, 0.5, 0.25], [0.5, 0.5, 0.0]])
-        x = F.pad(x, self.padding * 2)
+        x = F.pad(x, cast(tuple[int, int], self.padding) * 2)
         edge = self.kernel_size[0] + 1
         rows = []
         for part, row in ((x, inner), (x[..., -edge:, :], last)):
@@ -77,8 +77,10 @@ class Fire(nn.Module):
         return torch.cat([self.expand1x1(x), self.expand3x3(x)], dim=1).relu()
 
 
-def _relu_conv(inputs: int, outputs: int, kernel: int, **options: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, kernel, **options), nn.ReLU(inplace=True)]
+def _relu_conv(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0
+) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, kernel, stride, padding), nn.ReLU(inplace=True)]
 
 
 def _alexnet_tail() -> list[nn.Module]:

@@ -6,8 +6,8 @@ from typing import Any
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from rlvr_world.files import sha256
 from rlvr_world.modules.mle import MLEWorldModel
-from rlvr_world.modules.stage import file_digest
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.video.published.configs import published_config
 from rlvr_world.video.published.folders import read_published, write_published
@@ -98,7 +98,7 @@ def write_checkpoint(
     check_alike(ours.backbone, model, source, stage)
     ours.backbone.load_state_dict(model.state_dict())
     file = min(source.glob("model.safetensors*"))
-    ours.parent = {"path": str(file), "sha256": file_digest(file)}
+    ours.parent = {"path": str(file), "sha256": sha256(file)}
     ours.trainer = cli.trainer
     cli.trainer.strategy.connect(ours)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -3,17 +3,19 @@
 A tokenizer's is what ``diffusers`` keeps of its constructor, a transformer's a ``LlamaConfig``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rlvr_world.nn.llama import from_llama_config, llama_config
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.video.published.llama import LLAMA, LLAMA_ONLY, from_llama_config, llama_config
 from rlvr_world.video.published.weights import PublishedModel
 from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
+from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
 from rlvr_world.video.tokenizer.vq_model import VQModel
 
 FRAME, COMPRESSIVE = "CNNFSQModel256", "CompressiveVQModelFSQ"
+LLAMA = "LlamaForCausalLM"
 LEVELS = {
     8: (8, 6, 5),
     10: (8, 5, 5, 5),
@@ -30,12 +32,12 @@ _TOKENIZER = {
     "norm_num_groups": 32,
     "norm_type": "group",
 }
-_ONLY = {
+_ONLY: dict[str, dict[str, Any]] = {
     FRAME: _TOKENIZER,
     COMPRESSIVE: _TOKENIZER | {"context_length": 1},
-    LLAMA: LLAMA_ONLY,
+    LLAMA: {},
 }
-"""Settings for which our classes know one value."""
+"""Settings for which our tokenizers know one value; ``from_llama_config`` checks its own."""
 
 
 def from_published_config(config: Mapping[str, Any], file: Path) -> PublishedModel:
@@ -54,13 +56,8 @@ def from_published_config(config: Mapping[str, Any], file: Path) -> PublishedMod
             raise ValueError(
                 f"{file}: {name} is {config[name]!r}, but a {kind} is read with {value!r} only"
             )
-    build = {
-        FRAME: _frame_tokenizer,
-        COMPRESSIVE: _compressive_tokenizer,
-        LLAMA: from_llama_config,
-    }[kind]
     try:
-        return build(config)
+        return _BUILD[kind](config)
     except KeyError as error:
         raise ValueError(f"{file}: lacks {error.args[0]!r}; download the folder again") from error
     except (TypeError, ValueError) as error:
@@ -75,10 +72,10 @@ def published_kind(config: Mapping[str, Any], file: Path) -> str:
     for kind in _ONLY:
         if kind in names:
             return kind
-    found = next((name for name in names if name), "nothing known")
+    described = next((name for name in names if name), "nothing known")
     raise ValueError(
-        f"{file}: describes {found}, not a {FRAME}, {COMPRESSIVE} or {LLAMA}; give the folder of a "
-        "published tokenizer or transformer"
+        f"{file}: describes {described}, not a {FRAME}, {COMPRESSIVE} or {LLAMA}; "
+        "give the folder of a published tokenizer or transformer"
     )
 
 
@@ -91,7 +88,13 @@ def published_config(model: PublishedModel) -> dict[str, Any]:
         ValueError: The published classes lack one of the model's settings.
     """
     if isinstance(model, Transformer):
-        return llama_config(model)
+        return llama_config(model) | {
+            "architectures": [LLAMA],
+            "model_type": "llama",
+            "max_position_embeddings": 8192,
+            "torch_dtype": "float32",
+            **_special_tokens(model.embedding.num_embeddings),
+        }
     ours = model.config
     compressive = isinstance(model, CompressiveVQModel)
     _check_exportable(model)
@@ -117,7 +120,7 @@ def published_config(model: PublishedModel) -> dict[str, Any]:
     }
 
 
-def _check_exportable(model: VQModel | CompressiveVQModel) -> None:
+def _check_exportable(model: TokenizerModel) -> None:
     """Raise ``ValueError`` for a tokenizer that the published classes cannot hold."""
     ours = model.config
     only = {"stem": 1, "kernel_size": 3, "norm": "group", "normalize_codes": False}
@@ -159,6 +162,25 @@ def _compressive_tokenizer(config: Mapping[str, Any]) -> CompressiveVQModel:
         attention=config["mid_block_add_attention"],
         attention_height=config["max_att_resolution"],
     )
+
+
+def _transformer(config: Mapping[str, Any]) -> Transformer:
+    vocabulary = config["vocab_size"]
+    for name, token in _special_tokens(vocabulary).items():
+        if config.get(name, token) != token:
+            raise ValueError(f"{name} is {config[name]}, but of {vocabulary} ids it is {token}")
+    return from_llama_config(config)
+
+
+def _special_tokens(vocabulary: int) -> dict[str, int]:
+    return {"bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1}
+
+
+_BUILD: dict[str, Callable[[Mapping[str, Any]], PublishedModel]] = {
+    FRAME: _frame_tokenizer,
+    COMPRESSIVE: _compressive_tokenizer,
+    LLAMA: _transformer,
+}
 
 
 def _channels(config: Mapping[str, Any]) -> list[int]:

@@ -1,7 +1,6 @@
 """Folders of published checkpoints, ``config.json`` beside safetensors: read and written."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from rlvr_world.files import whole, write_json
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.video.published.configs import from_published_config, published_config
 from rlvr_world.video.published.weights import PublishedModel, Weight, published_weights
@@ -69,12 +69,9 @@ def write_published(model: PublishedModel, folder: Path) -> None:
         name: weight.view.detach().clone(memory_format=torch.contiguous_format).view(weight.shape)
         for name, weight in published_weights(model).items()
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    names = f"{_stem(model)}.safetensors", "config.json"
-    save_file(tensors, folder / f"{names[0]}.part", metadata={"format": "pt"})
-    (folder / f"{names[1]}.part").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    for name in names:
-        os.replace(folder / f"{name}.part", folder / name)
+    with whole(folder / f"{_stem(model)}.safetensors") as file:
+        save_file(tensors, file, metadata={"format": "pt"})
+    write_json(folder / "config.json", dict(sorted(config.items())))
 
 
 def _stem(model: PublishedModel) -> str:
@@ -83,10 +80,10 @@ def _stem(model: PublishedModel) -> str:
 
 def _files(folder: Path, stem: str) -> tuple[Path, list[Path]]:
     """The file that stands for all weights, and the files that hold them."""
-    whole = folder / f"{stem}.safetensors"
-    index = folder / f"{whole.name}.index.json"
-    if whole.is_file() or not index.is_file():
-        parts = [whole]
+    single = folder / f"{stem}.safetensors"
+    index = folder / f"{single.name}.index.json"
+    if single.is_file() or not index.is_file():
+        parts = [single]
     else:
         names = _read_json(index).get("weight_map")
         if not isinstance(names, dict) or not all(isinstance(n, str) for n in names.values()):
@@ -95,7 +92,7 @@ def _files(folder: Path, stem: str) -> tuple[Path, list[Path]]:
     for part in parts:
         if not part.is_file():
             raise FileNotFoundError(f"{part}: no such file; download the safetensors of this model")
-    return (whole if parts == [whole] else index), parts
+    return (single if parts == [single] else index), parts
 
 
 def _tensors(file: Path, weights: dict[str, Weight]) -> Iterator[tuple[str, Tensor]]:

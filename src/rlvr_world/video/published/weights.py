@@ -4,20 +4,20 @@ Tokenizers are named as the blocks of ``diffusers``, transformers as ``transform
 Everything is a view of our parameters, so that one table serves both directions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
 
-from rlvr_world.nn.llama_weights import llama_weights
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.video.tokenizer.autoencoder import Decoder, Encoder, ResidualBlock, SelfAttention
 from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
-from rlvr_world.video.tokenizer.conditional import Conditional, CrossAttention
+from rlvr_world.video.tokenizer.conditional import Conditional
+from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
 from rlvr_world.video.tokenizer.vq_model import VQModel
 
-PublishedModel = VQModel | CompressiveVQModel | Transformer
+PublishedModel = TokenizerModel | Transformer
 """Our classes for what is published."""
 
 
@@ -38,7 +38,7 @@ def published_weights(model: PublishedModel) -> dict[str, Weight]:
         TypeError: Nothing like the model is published.
     """
     if isinstance(model, Transformer):
-        return {name: _plain(tensor) for name, tensor in llama_weights(model)}
+        return {name: _plain(tensor) for name, tensor in model.to_transformers_state()}
     if isinstance(model, VQModel):
         return dict(_frame_tokenizer(model))
     if isinstance(model, CompressiveVQModel):
@@ -65,13 +65,14 @@ def _compressive_tokenizer(model: CompressiveVQModel) -> Weights:
 
 def _patches(model: CompressiveVQModel) -> Weights:
     """The maps between patches and codes, for patches flattened as (row, column, channel)."""
-    read, write, side = model.to_codes, model.from_codes[0], model.patch_size
+    read, side = model.to_codes, model.patch_size
+    write = cast(nn.Conv2d, model.from_codes[0])
     codes, wide = len(read.weight), read.weight[0].numel()
     yield "quant_linear.weight", Weight(read.weight.permute(0, 2, 3, 1), (codes, wide))
     yield "quant_linear.bias", _plain(read.bias)
     squares = write.weight.view(-1, side, side, write.in_channels).permute(1, 2, 0, 3)
     yield "post_quant_linear.weight", Weight(squares, (wide, write.in_channels))
-    squares = write.bias.view(-1, side, side).permute(1, 2, 0)
+    squares = cast(Tensor, write.bias).view(-1, side, side).permute(1, 2, 0)
     yield "post_quant_linear.bias", Weight(squares, (wide,))
 
 
@@ -81,7 +82,7 @@ def _conditional(name: str, conditional: Conditional) -> Weights:
         yield from _cross_attention(f"{name}.cross_att_blocks.{index}", attention)
 
 
-def _cross_attention(name: str, block: CrossAttention) -> Weights:
+def _cross_attention(name: str, block: Any) -> Weights:
     yield f"{name}.att.in_proj_weight", _plain(block.attention.in_proj_weight)
     yield f"{name}.att.in_proj_bias", _plain(block.attention.in_proj_bias)
     yield from _affine(f"{name}.att.out_proj", block.attention.out_proj)
@@ -93,7 +94,8 @@ def _cross_attention(name: str, block: CrossAttention) -> Weights:
 
 def _coder(name: str, coder: Encoder | Decoder) -> Weights:
     """An encoder or decoder; behind each of its taps a block ends."""
-    layers, ends = list(coder), [tap.layer for tap in coder.taps]
+    layers: list[Any] = list(coder)
+    ends = [tap.layer for tap in coder.taps]
     if isinstance(coder, Encoder):
         block, sampler, ends = "down_blocks", "downsamplers", [1, *ends]
         _, first, *_, middle, norm, _, last = layers
@@ -115,7 +117,7 @@ def _coder(name: str, coder: Encoder | Decoder) -> Weights:
     yield from _affine(f"{name}.conv_out", last)
 
 
-def _residuals(name: str, layers: list[nn.Module] | nn.Sequential) -> Weights:
+def _residuals(name: str, layers: Iterable[nn.Module]) -> Weights:
     blocks = [layer for layer in layers if isinstance(layer, ResidualBlock)]
     for index, block in enumerate(blocks):
         prefix = f"{name}.resnets.{index}"
@@ -129,18 +131,16 @@ def _residuals(name: str, layers: list[nn.Module] | nn.Sequential) -> Weights:
 
 def _self_attention(name: str, layer: SelfAttention) -> Weights:
     yield from _affine(f"{name}.group_norm", layer.norm)
-    weights = (*layer.query_key_value.weight.chunk(3), layer.output.weight)
-    biases = (*layer.query_key_value.bias.chunk(3), layer.output.bias)
-    parts = ("to_q", "to_k", "to_v", "to_out.0")
-    for part, weight, bias in zip(parts, weights, biases, strict=True):
-        yield f"{name}.{part}.weight", _plain(weight[:, :, 0, 0])
-        yield f"{name}.{part}.bias", _plain(bias)
+    for kind in ("weight", "bias"):
+        tensors = (*getattr(layer.query_key_value, kind).chunk(3), getattr(layer.output, kind))
+        for part, tensor in zip(("to_q", "to_k", "to_v", "to_out.0"), tensors, strict=True):
+            yield f"{name}.{part}.{kind}", _plain(tensor.view(tensor.shape[:2]))
 
 
-def _affine(name: str, layer: nn.Module) -> Weights:
+def _affine(name: str, layer: Any) -> Weights:
     yield f"{name}.weight", _plain(layer.weight)
     yield f"{name}.bias", _plain(layer.bias)
 
 
-def _plain(tensor: Tensor) -> Weight:
+def _plain(tensor: Any) -> Weight:
     return Weight(tensor, tuple(tensor.shape))

@@ -3,23 +3,27 @@
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
-from rlvr_world.data.manifest import SPLITS, Manifest, write_json
-from rlvr_world.data.recorder import progress_bar
-from rlvr_world.video.sources.episode_shards import Store, first_shapes, write_episodes
+from rlvr_world.data.manifest import SPLITS
+from rlvr_world.files import claim
+from rlvr_world.jobs import in_processes, progress_bar
+from rlvr_world.video.data.manifest import Manifest
+from rlvr_world.video.sources.episode_shards import (
+    Indices,
+    Store,
+    first_shapes,
+    skips_file,
+    write_episodes,
+)
 from rlvr_world.video.sources.episode_splits import SplitRule, assign_splits
 from rlvr_world.video.sources.episodes import EpisodeReader, ImageFormat
-from rlvr_world.video.sources.journal import Finished, Journal
 
 NAMED = 100  # skipped episodes that the manifest names
 
@@ -81,29 +85,30 @@ class EpisodeConverter(ABC):
         """The episodes of the source, and what the manifest notes about it.
 
         Raises:
-            FileNotFoundError: If the folder holds no such data set.
+            FileNotFoundError: The folder holds no such data set.
         """
 
     def record(self) -> Manifest:
         """Convert what is missing, write the manifest and return it.
 
         Raises:
-            ValueError: If no episode can be used, too many cannot, or the folder holds a
-                conversion of another source or with other settings.
+            ValueError: No episode can be used, too many cannot, or the folder holds a conversion of
+                another source or with other settings.
         """
         reader, notes = self.open()
         settings = notes | self._settings()
-        claim_root(self.root, {"source": self.source_name} | settings)
+        claim(self.root, {"source": self.source_name} | settings)
         if (self.root / "manifest.json").exists():
             return Manifest.load(self.root)
         store = self.store._replace(shapes=first_shapes(reader, self.store, self.source))
-        journal = Journal(self.root / "journal.jsonl")
-        finished = self._convert(reader, store, journal)
-        skipped = self._skipped(reader, [finished[name] for name in sorted(finished)])
+        shards = self._shards(reader)
+        self._convert(reader, store, shards)
+        skipped = self._skipped(reader, shards)
         versions = {"pillow": version("pillow")}
         manifest = Manifest.build(self.root, self.source_name, settings, versions, skipped=skipped)
         manifest.save(self.root)
-        journal.remove()
+        for path in shards:
+            skips_file(path).unlink()
         return manifest
 
     def _settings(self) -> dict[str, Any]:
@@ -114,40 +119,34 @@ class EpisodeConverter(ABC):
             "episodes_per_shard": self.episodes_per_shard,
         }
 
-    def _convert(
-        self, reader: EpisodeReader, store: Store, journal: Journal
-    ) -> dict[str, Finished]:
-        """Write the shards that are missing; all finished ones by name."""
+    def _shards(self, reader: EpisodeReader) -> dict[Path, Indices]:
+        """The file and the episodes of every shard."""
         splits = assign_splits([reader.split(i) for i in range(len(reader))], *self.shares)
-        shards = dict(self._shards(splits))
-        finished = journal.read()
-        self.root.mkdir(parents=True, exist_ok=True)
-        journal.rewrite(list(finished.values()))
+        return {
+            self.root / f"{name}-{number:06d}.tar": indices[first : first + self.episodes_per_shard]
+            for split, name in enumerate(SPLITS)
+            for indices in [np.flatnonzero(splits == split)]
+            for number, first in enumerate(range(0, len(indices), self.episodes_per_shard))
+        }
+
+    def _convert(self, reader: EpisodeReader, store: Store, shards: Mapping[Path, Indices]) -> None:
+        """Write the shards that are missing."""
         jobs = [
-            (self.root / name, reader, indices, store)
-            for name, indices in shards.items()
-            if name not in finished
+            (path, reader, indices, store)
+            for path, indices in shards.items()
+            if not skips_file(path).exists()
         ]
         with progress_bar() as progress:
             task = progress.add_task(f"converting {self.source_name}", total=len(reader))
-            progress.advance(task, sum(len(shards[name]) for name in finished))
-            for shard in in_processes(jobs, self.processes):
-                journal.add(shard)
-                finished[shard.name] = shard
-                progress.advance(task, len(shards[shard.name]))
-        return finished
+            progress.advance(task, len(reader) - sum(len(job[2]) for job in jobs))
+            for count in in_processes(write_episodes, jobs, self.processes):
+                progress.advance(task, count)
 
-    def _shards(self, splits: NDArray[np.int8]) -> Iterator[tuple[str, NDArray[np.int64]]]:
-        """The name and the episodes of every shard."""
-        for split, name in enumerate(SPLITS):
-            indices = np.flatnonzero(splits == split)
-            for number, first in enumerate(range(0, len(indices), self.episodes_per_shard)):
-                part = indices[first : first + self.episodes_per_shard]
-                yield f"{name}-{number:06d}.tar", part
-
-    def _skipped(self, reader: EpisodeReader, shards: list[Finished]) -> dict[str, Any]:
+    def _skipped(self, reader: EpisodeReader, shards: Mapping[Path, Indices]) -> dict[str, Any]:
         """What the manifest says about skipped episodes, which is also printed in a sentence."""
-        reasons = [*reader.problems, *(reason for shard in shards for reason in shard.skipped)]
+        reasons = list(reader.problems)
+        for path in sorted(shards):
+            reasons += json.loads(skips_file(path).read_text())
         if not reasons:
             return {}
         total = len(reader) + len(reader.problems)
@@ -157,36 +156,3 @@ class EpisodeConverter(ABC):
             raise ValueError(f"{sentence}; max_skip_share is {self.max_skip_share:g}")
         Console().print(f"{sentence} ({self.root / 'manifest.json'} names them)", highlight=False)
         return {"episodes": len(reasons), "reasons": reasons[:NAMED]}
-
-
-def in_processes(jobs: Sequence[tuple[Any, ...]], processes: int) -> Iterator[Finished]:
-    """Write shards, some at a time, and yield each finished one."""
-    if processes == 1 or len(jobs) < 2:
-        yield from (write_episodes(*job) for job in jobs)
-        return
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        futures = [pool.submit(write_episodes, *job) for job in jobs]
-        try:
-            yield from (future.result() for future in as_completed(futures))
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def claim_root(root: Path, settings: dict[str, Any]) -> None:
-    """Note the settings in a folder, or compare them with what is noted there.
-
-    Raises:
-        ValueError: If the folder was made with others.
-    """
-    path = root / "settings.json"
-    if not path.exists():
-        if any(root.glob("*.tar")):
-            raise ValueError(f"{root} holds shards without settings.json: use another root")
-        write_json(path, settings)
-    there = json.loads(path.read_text())
-    for key in settings | there:
-        if settings.get(key) != there.get(key):
-            raise ValueError(
-                f"{root} was made with {key} {there.get(key)}, not {settings.get(key)}: use "
-                "another root, or delete the folder"
-            )

@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rlvr_world.data.manifest import Manifest
-from rlvr_world.data.recorder import EpisodeRecorder
 from rlvr_world.data.samples import Sample
+from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import episodes
-from rlvr_world.video.sources.counterfactual_replay import REPLAYS, Floats, Replay
+from rlvr_world.video.sources.metaworld import MetaWorldSimulator
+from rlvr_world.video.sources.pusht import PushTSimulator
+from rlvr_world.video.sources.recorder import EpisodeRecorder
+from rlvr_world.video.sources.simulator import Floats, Simulator
+
+SIMULATORS: dict[str, type[Simulator]] = {"pusht": PushTSimulator, "metaworld": MetaWorldSimulator}
+"""By the source that the recording's manifest names."""
 
 OWN, SWAPPED, UNUSUAL = "test", "test_counterfactual", "test_ood"
 
@@ -59,14 +63,12 @@ class CounterfactualRecorder(EpisodeRecorder):
     ) -> None:
         self.recording = source
         manifest = Manifest.load(source)
-        if manifest.source not in REPLAYS:
+        if manifest.source not in SIMULATORS:
             raise ValueError(
                 f"{source} was made from {manifest.source}, which cannot be played again; give a "
-                f"recording of {' or '.join(REPLAYS)}"
+                f"recording of {' or '.join(SIMULATORS)}"
             )
-        self.replay = REPLAYS[manifest.source](manifest.settings)
-        self.packages = tuple(manifest.versions)
-        self.share_moving = self.replay.share_moving
+        simulator = SIMULATORS[manifest.source](manifest.settings)
         starts = clip_starts(manifest.settings["length"], length, clips_per_episode)
         if not starts or not 0 < given < length:
             raise ValueError(
@@ -86,7 +88,7 @@ class CounterfactualRecorder(EpisodeRecorder):
             "seed": seed,
         }
         counts = dict.fromkeys((OWN, SWAPPED, UNUSUAL), len(self.clips))
-        super().__init__(root or f"{source}_counterfactual", counts, settings, processes)
+        super().__init__(simulator, root or f"{source}_counterfactual", counts, settings, processes)
 
     def sample(self, split: str, index: int) -> Sample:
         """Record the clip with the given index of a split."""
@@ -97,9 +99,9 @@ class CounterfactualRecorder(EpisodeRecorder):
             source = self.another(clip, rng)
             moves = self.moves(source)
         elif split == UNUSUAL:
-            moves = self.replay.unusual(self.moves(clip), rng)
+            moves = self.simulator.unusual(self.moves(clip), rng)
         recorded = test_episodes(self.recording)[clip.episode]
-        played = play(self.replay, clip, recorded["actions"], length, given, moves)
+        played = self.play(clip, recorded["actions"], moves)
         known = slice(clip.start, clip.start + (length if moves is None else given))
         expected = recorded["frames"][known].transpose(0, 2, 3, 1)
         if not np.array_equal(played["frames.png"][: len(expected)], expected):
@@ -110,12 +112,37 @@ class CounterfactualRecorder(EpisodeRecorder):
         info = {"episode": clip.episode, "start": clip.start, "actions_of": source and str(source)}
         return str(clip), played | {"json": info}
 
+    def play(self, clip: Clip, recorded: Floats, moves: Floats | None) -> dict[str, Any]:
+        """Play an episode again up to a clip's last given frame, and go on with other moves.
+
+        Args:
+            clip: The clip.
+            recorded: The recorded actions [T, A] of its episode.
+            moves: The moves [length, A] of all steps of the clip, of which those after the last
+                given frame are made; the recorded actions go on if not given.
+
+        Returns:
+            The clip's arrays by file extension.
+        """
+        simulator, given = self.simulator, self.settings["given"]
+        simulator.begin(OWN, clip.episode)
+        for action in recorded[: clip.start]:
+            simulator.step(action)
+
+        def act(time: int) -> Floats:
+            if moves is None or time < given - 1:
+                return recorded[clip.start + time]
+            return simulator.action(moves[time])
+
+        return simulator.film(self.settings["length"], act)
+
     def another(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """A random clip of another episode whose moves make sense in this one."""
         others = [
             other
             for other in self.clips
-            if other.episode != clip.episode and self.replay.same_task(other.episode, clip.episode)
+            if other.episode != clip.episode
+            and self.simulator.same_task(other.episode, clip.episode)
         ]
         if not others:
             raise ValueError(
@@ -128,42 +155,7 @@ class CounterfactualRecorder(EpisodeRecorder):
         """What the actions of a clip ask for, [T, A]."""
         episode = test_episodes(self.recording)[clip.episode]
         window = slice(clip.start, clip.start + self.settings["length"])
-        return self.replay.moves(episode["actions"][window], episode["states"][window])
-
-
-def play(
-    replay: Replay, clip: Clip, recorded: Floats, length: int, given: int, moves: Floats | None
-) -> dict[str, NDArray[Any]]:
-    """Play an episode again up to a clip's last given frame, and go on with other moves.
-
-    Args:
-        replay: The simulator of the recording.
-        clip: The clip.
-        recorded: The recorded actions [T, A] of its episode.
-        length: Frames of the clip.
-        given: Leading frames that are as recorded.
-        moves: The moves [length, A] of all steps of the clip, of which those after the last given
-            frame are made; the recorded actions go on if not given.
-
-    Returns:
-        The clip's arrays by file extension.
-    """
-    replay.begin(clip.episode)
-    for action in recorded[: clip.start]:
-        replay.step(action)
-    frames, actions, states = [], [], []
-    for time in range(length):
-        as_recorded = moves is None or time < given - 1
-        action = recorded[clip.start + time] if as_recorded else replay.action(moves[time])
-        frames.append(replay.frame())
-        states.append(replay.state)
-        actions.append(action)
-        replay.step(action)
-    return {
-        "frames.png": np.stack(frames),
-        "actions.npy": np.stack(actions),
-        "states.npy": np.stack(states).astype(np.float32),
-    }
+        return self.simulator.moves(episode["actions"][window], episode["states"][window])
 
 
 def clip_starts(frames: int, length: int, clips: int) -> list[int]:

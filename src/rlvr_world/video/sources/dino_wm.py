@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rlvr_world.data.manifest import fingerprint
+from rlvr_world.extras import require
 from rlvr_world.video.sources.conversion import EpisodeConverter
 from rlvr_world.video.sources.episodes import BadEpisode, Episode, EpisodeReader
 
@@ -108,7 +109,7 @@ def open_tensor(path: Path) -> Tensor:
     """The tensor of all episodes in a file, of which only what is used is read from the disk.
 
     Raises:
-        ValueError: If the file holds anything else.
+        ValueError: The file holds anything else.
     """
     try:
         tensor = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -144,12 +145,7 @@ def read_frames(folder: Path, number: int) -> NDArray[np.uint8]:
 
 def read_video(path: Path) -> NDArray[np.uint8]:
     """All frames uint8 [T, H, W, 3] of a video."""
-    try:
-        import av
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"videos need the package {error.name}: pip install 'rlvr-world[video]'"
-        ) from error
+    av = require("av", "video", "Reading a video")
     try:
         with av.open(str(path)) as container:
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]

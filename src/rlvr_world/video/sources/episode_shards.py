@@ -1,12 +1,14 @@
 """Shards of episodes that come from a published data set."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rlvr_world.data.samples import Sample, write_shard
+from rlvr_world.files import write_json
 from rlvr_world.video.sources.episodes import (
     BadEpisode,
     Episode,
@@ -14,8 +16,8 @@ from rlvr_world.video.sources.episodes import (
     ImageFormat,
     frame_members,
 )
-from rlvr_world.video.sources.journal import Finished
 
+Indices = NDArray[np.int64]
 TRIES = 100  # episodes that may be bad before the first good one
 
 
@@ -30,32 +32,39 @@ class Store(NamedTuple):
     shapes: dict[str, tuple[int, ...]] | None = None
 
 
-def write_episodes(
-    path: Path, reader: EpisodeReader, indices: Sequence[int], store: Store
-) -> Finished:
-    """Write the episodes with these numbers into one shard; bad ones are left out."""
+def write_episodes(path: Path, reader: EpisodeReader, indices: Indices, store: Store) -> int:
+    """Write the episodes with these numbers into one shard, and return how many they are.
+
+    Bad ones are left out; why is in the shard's ``skips_file``, which is written last. A shard
+    without good ones has no tar.
+    """
     skipped: list[str] = []
     split = path.name.split("-")[0]
 
     def samples() -> Iterator[Sample]:
-        for index in indices:
+        for index in map(int, indices):
             try:
                 yield f"{split}-{index:06d}", sample(reader.read(index), store)[0]
             except BadEpisode as error:
                 skipped.append(f"{reader.where(index)}: {error}")
 
     write_shard(path, samples())
-    episodes = len(indices) - len(skipped)
-    if not episodes:
+    if len(skipped) == len(indices):
         path.unlink()
-    return Finished(path.name, episodes, skipped)
+    write_json(skips_file(path), skipped)
+    return len(indices)
+
+
+def skips_file(path: Path) -> Path:
+    """Beside a finished shard, until there is a manifest: why which episodes were left out."""
+    return path.with_suffix(".skips.json")
 
 
 def sample(episode: Episode, store: Store) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
     """The members of an episode's sample, and the shape of one time step of each array.
 
     Raises:
-        BadEpisode: If frames, actions and states do not fit together, or to the other episodes.
+        BadEpisode: Frames, actions and states do not fit together, or not to the other episodes.
     """
     frames, frame_shape = frame_members(episode.frames, store.image_format, store.image_size)
     members: dict[str, Any] = {"actions.npy": episode.actions, "json": dict(episode.info)}
@@ -78,7 +87,7 @@ def first_shapes(reader: EpisodeReader, store: Store, source: Path) -> dict[str,
     """The shapes of the first good episode.
 
     Raises:
-        ValueError: If there is none among the first ones.
+        ValueError: There is none among the first ones.
     """
     reasons = list(reader.problems)
     for index in range(min(len(reader), TRIES)):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rlvr_world.data.samples import jpeg_members
+from rlvr_world.video.data.episodes import jpeg_members
 
 ImageFormat = Literal["jpg", "png"]
 

@@ -7,21 +7,70 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlvr_world.data.recorder import EpisodeRecorder, Episodes, episode_rng
-from rlvr_world.data.samples import Sample
 from rlvr_world.video.scenes.metaworld import object_moves
-from rlvr_world.video.sources.metaworld_scene import MetaWorldScene, open_scene
+from rlvr_world.video.sources.metaworld_scene import open_scene
+from rlvr_world.video.sources.recorder import EpisodeRecorder, Episodes
+from rlvr_world.video.sources.simulator import Floats, Simulator, episode_rng
 
 TASKS = ("drawer-open", "drawer-close", "door-open", "button-press", "push", "faucet-open")
 
 
-def share_moving(states: list[NDArray[np.float32]]) -> float:
-    """The share of steps from one frame to the next in which the object moves by over 1 mm.
+class MetaWorldSimulator(Simulator):
+    """Meta-World with scripted policies, to whose actions noise is added.
 
-    Args:
-        states: The states [T, 7] of each episode.
+    Tasks take turns, and so do the strengths of the noise within each task. An action [4], in
+    [-1, 1], is the velocity of the gripper along x, y and z, and how it closes; moves are the same.
+    Unusual ones are one random direction, more level than steep, at full speed, with the gripper
+    doing the contrary of what it mostly did.
     """
-    return float(np.concatenate([object_moves(episode) for episode in states]).mean())
+
+    packages = ("metaworld", "mujoco", "trimesh", "fast-simplification")
+
+    @staticmethod
+    def share_moving(states: list[Floats]) -> float | None:
+        """The share of steps from frame to frame in which the object moves by over 1 mm."""
+        moves = np.concatenate([object_moves(episode) for episode in states])
+        return float(moves.mean()) if len(moves) else None
+
+    def begin(self, split: str, index: int) -> dict[str, Any]:
+        tasks, levels = self.settings["tasks"], self.settings["noise"]
+        task = tasks[index % len(tasks)]
+        self.rng = episode_rng(self.settings["seed"], split, index)
+        self.noise = levels[index // len(tasks) % len(levels)]
+        self.scene = open_scene(task, self.settings["image_size"])
+        self.scene.reset(int(self.rng.integers(2**31)))
+        return {"task": task, "noise": self.noise}
+
+    def policy(self) -> Floats:
+        action = self.scene.scripted_action() + self.rng.normal(0, self.noise, size=4)
+        return np.clip(action, -1, 1).astype(np.float32)
+
+    def step(self, action: Floats) -> None:
+        self.scene.step(action, self.settings["action_repeat"])
+
+    @property
+    def state(self) -> Floats:
+        return self.scene.state
+
+    def frame(self) -> NDArray[np.uint8]:
+        return self.scene.frame()
+
+    def moves(self, actions: Floats, states: Floats) -> Floats:
+        return actions
+
+    def action(self, move: Floats) -> Floats:
+        return move
+
+    def unusual(self, moves: Floats, rng: np.random.Generator) -> Floats:
+        direction = rng.normal(size=3) * (1.0, 1.0, 0.25)
+        closing = -1.0 if moves[:, 3].mean() > 0 else 1.0
+        move = np.append(direction / np.abs(direction).max(), closing)
+        return np.tile(move.astype(np.float32), (len(moves), 1))
+
+    def same_task(self, first: int, second: int) -> bool:
+        """Whether two test episodes are of one task."""
+        tasks = len(self.settings["tasks"])
+        return first % tasks == second % tasks
 
 
 class MetaWorldRecorder(EpisodeRecorder):
@@ -44,8 +93,6 @@ class MetaWorldRecorder(EpisodeRecorder):
     """
 
     source = "metaworld"
-    packages = ("metaworld", "mujoco", "trimesh", "fast-simplification")
-    share_moving = staticmethod(share_moving)
 
     def __init__(
         self,
@@ -59,16 +106,6 @@ class MetaWorldRecorder(EpisodeRecorder):
         seed: int = 0,
         processes: int | None = None,
     ) -> None:
-        counts = {
-            "number of tasks": len(tasks),
-            "number of noise strengths": len(noise),
-            "length": length,
-            "action_repeat": action_repeat,
-            "image_size": image_size,
-        }
-        for name, value in counts.items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
         settings = {
             "tasks": list(tasks),
             "noise": list(noise),
@@ -77,48 +114,4 @@ class MetaWorldRecorder(EpisodeRecorder):
             "image_size": image_size,
             "seed": seed,
         }
-        super().__init__(root, asdict(episodes), settings, processes)
-
-    def sample(self, split: str, index: int) -> Sample:
-        """Record the episode with the given index of a split."""
-        scene, rng = begin(split, index, self.settings)
-        tasks, levels = self.settings["tasks"], self.settings["noise"]
-        noise = levels[index // len(tasks) % len(levels)]
-        kept = {k: self.settings[k] for k in ("seed", "length", "action_repeat", "image_size")}
-        episode = record_episode(scene, rng, kept["length"], kept["action_repeat"], noise)
-        return f"{split}-{index:06d}", {
-            "frames.png": episode["frames"],
-            "actions.npy": episode["actions"],
-            "states.npy": episode["states"],
-            "json": kept | {"episode": index, "task": tasks[index % len(tasks)], "noise": noise},
-        }
-
-
-def begin(
-    split: str, index: int, settings: dict[str, Any]
-) -> tuple[MetaWorldScene, np.random.Generator]:
-    """The scene at the start of an episode of a recording, and the source of its noise."""
-    rng = episode_rng(settings["seed"], split, index)
-    tasks = settings["tasks"]
-    scene = open_scene(tasks[index % len(tasks)], settings["image_size"])
-    scene.reset(int(rng.integers(2**31)))
-    return scene, rng
-
-
-def record_episode(
-    scene: MetaWorldScene, rng: np.random.Generator, length: int, action_repeat: int, noise: float
-) -> dict[str, NDArray[Any]]:
-    """One episode: ``frames`` uint8 [T, H, W, 3], ``actions`` [T, 4] and ``states`` [T, 7].
-
-    Row t of the actions, in [-1, 1], is what the gripper does between frame t and frame t + 1:
-    its velocity along x, y and z, and how it closes.
-    """
-    frames, actions, states = [], [], []
-    for _ in range(length):
-        action = scene.scripted_action() + rng.normal(0, noise, size=4)
-        action = np.clip(action, -1, 1).astype(np.float32)
-        frames.append(scene.frame())
-        states.append(scene.state)
-        actions.append(action)
-        scene.step(action, action_repeat)
-    return {"frames": np.stack(frames), "actions": np.stack(actions), "states": np.stack(states)}
+        super().__init__(MetaWorldSimulator(settings), root, asdict(episodes), settings, processes)

@@ -1,7 +1,6 @@
 """A task of Meta-World with a fast camera: no screen, no shadows, simplified meshes."""
 
 import atexit
-import importlib
 import os
 import sys
 import warnings
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rlvr_world.extras import require
 from rlvr_world.video.scenes.metaworld import STATE_SIZE
 
 MESH_FACES = 300  # a mesh with more triangles is simplified towards as many
@@ -32,21 +32,19 @@ def import_metaworld() -> SimpleNamespace:
     if sys.platform == "linux":
         os.environ.setdefault("MUJOCO_GL", "egl" if find_library("EGL") else "osmesa")
     try:
-        modules = {
-            name: importlib.import_module(name)
-            for name in ("mujoco", "trimesh", "fast_simplification")
-        }
-        return SimpleNamespace(
-            environments=importlib.import_module(
-                "metaworld.env_dict"
-            ).ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE,
-            policies=importlib.import_module("metaworld.policies").ENV_POLICY_MAP,
-            **modules,
+        names = ("mujoco", "trimesh", "fast_simplification", "metaworld.env_dict")
+        mujoco, trimesh, simplifier, tasks, policies = (
+            require(name, "metaworld", "Meta-World") for name in (*names, "metaworld.policies")
         )
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"Meta-World needs the package {error.name}: pip install 'rlvr-world[metaworld]'"
-        ) from error
+        return SimpleNamespace(
+            environments=tasks.ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE,
+            policies=policies.ENV_POLICY_MAP,
+            mujoco=mujoco,
+            trimesh=trimesh,
+            fast_simplification=simplifier,
+        )
+    except ModuleNotFoundError:
+        raise
     except (ImportError, AttributeError) as error:
         raise ModuleNotFoundError(
             f"Meta-World needs a graphics library that draws without a screen ({error}): install "

@@ -107,7 +107,7 @@ class Pusher:
         """How far the block can go in a direction before it leaves the place it may be in."""
         along = offset @ direction
         root = along**2 - offset @ offset + (self.roam + 10) ** 2
-        return max(np.sqrt(root) - along, 0.0) if root > 0 else 0.0
+        return max(float(np.sqrt(root) - along), 0.0) if root > 0 else 0.0
 
     def _contact(self, aim: Vector, direction: Vector, pose: Vector) -> Vector:
         """The place just outside the block from which pushing along ``direction`` hits ``aim``."""
@@ -131,7 +131,7 @@ class Pusher:
         """One step towards the contact, around the block if it is in the way."""
         way = contact - agent
         if not self._blocked(agent, contact, pose):
-            return unit(way) * min(WALK, np.linalg.norm(way) + 4)
+            return unit(way) * min(WALK, float(np.linalg.norm(way)) + 4)
         here, turn = self._turn(agent, contact, pose)
         bearing = here + np.clip(turn, -0.75, 0.75)
         goal = block_centre(pose) + ORBIT * rotate((1.0, 0.0), bearing)

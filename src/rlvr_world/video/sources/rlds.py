@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlvr_world.data.manifest import fingerprint
+from rlvr_world.extras import require
 from rlvr_world.video.sources.conversion import EpisodeConverter
 from rlvr_world.video.sources.episodes import BadEpisode, Episode, EpisodeReader
-from rlvr_world.video.sources.tfrecords import find_records, optional, read_record
+from rlvr_world.video.sources.tfrecords import find_records, read_record
 
 KINDS = {"bytes_list": "bytes", "float_list": "floats", "int64_list": "integers"}
 
@@ -63,7 +64,7 @@ class RLDSReader(EpisodeReader):
         images = feature(values, self.features.image, "bytes_list")
         actions = columns(values, self.features.actions, len(images))
         states = columns(values, self.features.states, len(images))
-        info = {"episode": self.where(index)}
+        info: dict[str, Any] = {"episode": self.where(index)}
         for name in ("instruction", "episode_id"):
             key = getattr(self.features, name)
             if key is not None:
@@ -139,10 +140,13 @@ def split_name(path: Path) -> str:
 
 def read_example(record: bytes) -> Mapping[str, Any]:
     """The features of a ``tf.train.Example`` by name."""
-    messages = optional("tfrecord.example_pb2")
+    messages, protobuf = (
+        require(name, "rlds", "Reading TFRecords")
+        for name in ("tfrecord.example_pb2", "google.protobuf.message")
+    )
     try:
         return messages.Example.FromString(record).features.feature
-    except optional("google.protobuf.message").DecodeError as error:
+    except protobuf.DecodeError as error:
         raise BadEpisode("it is no tf.train.Example") from error
 
 
@@ -169,7 +173,7 @@ def columns(values: Mapping[str, Any], dims: Mapping[str, int], length: int) -> 
 
 def first_value(values: Mapping[str, Any], name: str) -> str | float | int:
     """The first value of a feature; bytes as text."""
-    found = feature(values, name, *KINDS)
-    if not found:
+    entries = feature(values, name, *KINDS)
+    if not entries:
         raise BadEpisode(f"its {name} is empty")
-    return found[0].decode(errors="replace") if isinstance(found[0], bytes) else found[0]
+    return entries[0].decode(errors="replace") if isinstance(entries[0], bytes) else entries[0]

@@ -5,12 +5,10 @@ CRC-32C of the payload (4), little-endian.
 """
 
 import struct
-from functools import cache
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
+from rlvr_world.extras import require
 from rlvr_world.video.sources.episodes import BadEpisode
 
 HEAD = struct.Struct("<QI")
@@ -29,20 +27,9 @@ class BadRecord(BadEpisode):
     """A record that is cut short or whose checksum is wrong."""
 
 
-@cache
-def optional(name: str) -> ModuleType:
-    """A module of the extra ``rlds``."""
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"TFRecords need the package {error.name}: pip install 'rlvr-world[rlds]'"
-        ) from error
-
-
 def masked_crc(data: bytes) -> int:
     """The checksum of TFRecords: a rotated CRC-32C plus a constant."""
-    crc = optional("crc32c").crc32c(data)
+    crc = require("crc32c", "rlds", "Reading TFRecords").crc32c(data)
     return ((crc >> 15 | crc << 17) + MASK) & 0xFFFFFFFF
 
 
@@ -66,7 +53,7 @@ def read_record(path: Path, offset: int) -> bytes:
     """The payload of the record that starts at an offset.
 
     Raises:
-        BadRecord: If it is not what its checksum says.
+        BadRecord: It is not what its checksum says.
     """
     with path.open("rb") as file:
         file.seek(offset)
@@ -81,7 +68,7 @@ def payload_length(head: bytes, left: int) -> int:
     """The length of a payload, from the head of its record and the bytes left in the file.
 
     Raises:
-        BadRecord: If the record is not whole, or its length is not what its checksum says.
+        BadRecord: The record is not whole, or its length is not what its checksum says.
     """
     if left < HEAD.size + TAIL.size:
         raise BadRecord("the file is cut here")

@@ -75,24 +75,7 @@ class CompressiveVQModel(TokenizerModel):
         dropout: float = 0.1,
         normalize_codes: bool = False,
     ) -> None:
-        super().__init__()
-        self.config = {
-            "frame_size": list(frame_size),
-            "channels": list(channels),
-            "levels": list(levels),
-            "context_levels": list(context_levels),
-            "latent_channels": latent_channels,
-            "layers": layers,
-            "patch_size": patch_size,
-            "stem": stem,
-            "kernel_size": kernel_size,
-            "norm": norm,
-            "attention": attention,
-            "attention_height": attention_height,
-            "heads": heads,
-            "dropout": dropout,
-            "normalize_codes": normalize_codes,
-        }
+        super().__init__(locals())
         self.frame_size = tuple(frame_size)
         self.downscale = stem * 2 ** (len(channels) - 1)
         self.patch_size = patch_size
@@ -112,16 +95,12 @@ class CompressiveVQModel(TokenizerModel):
         self.to_context_codes = nn.Conv2d(latent_channels, len(context_levels), 1)
         self.from_context_codes = nn.Conv2d(len(context_levels), latent_channels, 1)
         self.quantizer = FiniteScalarQuantizer(levels, normalize_codes)
+        self.num_codes = self.quantizer.num_codes
         self.to_codes = nn.Conv2d(latent_channels, len(levels), patch_size, stride=patch_size)
         self.from_codes = nn.Sequential(
             nn.Conv2d(len(levels), latent_channels * patch_size**2, 1),
             nn.PixelShuffle(patch_size),
         )
-
-    @property
-    def num_codes(self) -> int:
-        """The codebook size of the later frames."""
-        return self.quantizer.num_codes
 
     @property
     def num_context_codes(self) -> int:

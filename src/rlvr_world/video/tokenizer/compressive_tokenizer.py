@@ -5,8 +5,8 @@ from typing import Any
 from torch import Tensor
 
 from rlvr_world.types import Batch
-from rlvr_world.video.tokenizer.code_use import CodeUse
 from rlvr_world.video.tokenizer.compressive import ClipCodes, CompressiveVQModel
+from rlvr_world.video.tokenizer.quantize import CodeUse
 from rlvr_world.video.tokenizer.vq_tokenizer import VQTokenizer, flat_frames
 
 
@@ -21,6 +21,8 @@ class CompressiveTokenizer(VQTokenizer):
         model: The tokenizer.
         **options: See ``VQTokenizer``.
     """
+
+    model_type = CompressiveVQModel
 
     def __init__(self, model: CompressiveVQModel, **options: Any) -> None:
         super().__init__(model, **options)

@@ -1,4 +1,4 @@
-"""Finite scalar quantisation (Mentzer et al. 2024), through ``vector_quantize_pytorch``."""
+"""Finite scalar quantisation (Mentzer et al. 2024), and how its codes are used."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torchmetrics import Metric
 from vector_quantize_pytorch import FSQ
 
 
@@ -27,8 +28,8 @@ class FiniteScalarQuantizer(nn.Module):
     """Rounds each of L channels to a few levels; the combination of levels is the code.
 
     Works in float32 whatever the precision around it, since bfloat16 merges neighbouring codes.
-    The library's object is no submodule: it has no weights, and its integer buffers would not
-    survive a moving average of the model.
+    The object of ``vector_quantize_pytorch`` is no submodule: it has no weights, and its integer
+    buffers would not survive a moving average of the model.
 
     Args:
         levels: Number of values of each channel, at least 3 each; the product is the codebook size.
@@ -67,3 +68,38 @@ class FiniteScalarQuantizer(nn.Module):
                 f"to {int(indices.max())}"
             )
         return _fsq(self.levels, indices.device).indices_to_codes(indices)
+
+
+class CodeUse(Metric):
+    """How a codebook is used over a set of clips.
+
+    Args:
+        num_codes: Size of the codebook.
+    """
+
+    full_state_update = False
+    counts: Tensor
+    unchanged: Tensor
+    pairs: Tensor
+
+    def __init__(self, num_codes: int) -> None:
+        super().__init__()
+        self.add_state("counts", torch.zeros(num_codes), dist_reduce_fx="sum")
+        self.add_state("unchanged", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("pairs", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, codes: Tensor) -> None:
+        """Count the codes [B, T, h, w] of B clips."""
+        self.counts += torch.bincount(codes.flatten(), minlength=len(self.counts))
+        same = codes[:, 1:] == codes[:, :-1]
+        self.unchanged += same.sum()
+        self.pairs += same.numel()
+
+    def compute(self) -> dict[str, Tensor]:
+        """Share of codes that occur, perplexity, and share that stay from frame to frame."""
+        shares = self.counts / self.counts.sum()
+        return {
+            "codebook_use": (self.counts > 0).float().mean(),
+            "perplexity": torch.special.entr(shares).sum().exp(),
+            "code_stability": self.unchanged / self.pairs,
+        }

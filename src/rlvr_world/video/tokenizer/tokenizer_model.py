@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -13,17 +12,40 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-KINDS = ("vq_model", "compressive_vq_model")
-"""Where a Lightning checkpoint keeps the arguments of its tokenizer, for each kind of tokenizer."""
+from rlvr_world.files import whole, write_json
+
+KINDS: dict[str, type["TokenizerModel"]] = {}
+"""The classes of tokenizers by ``kind``, under which a checkpoint keeps their arguments."""
 
 
 class TokenizerModel(nn.Module):
-    """A network that turns frames into codes and back; ``config`` holds its arguments."""
+    """A network that turns frames into codes and back.
+
+    Args:
+        arguments: What its class was constructed with: the ``locals()`` of the constructor.
+    """
 
     kind: ClassVar[str]
-    """The entry of ``KINDS`` under which checkpoints hold the arguments."""
+    """How files name the class."""
 
-    config: dict[str, Any]
+    num_codes: int
+    """The codebook size of a predicted frame."""
+
+    encode: Callable[..., Any]
+    decode: Callable[..., Any]
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.config: dict[str, Any] = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in arguments.items()
+            if name not in ("self", "__class__")
+        }
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "kind" in vars(cls):
+            KINDS[cls.kind] = cls
 
     @property
     def fingerprint(self) -> str:
@@ -34,32 +56,42 @@ class TokenizerModel(nn.Module):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    def packed(self) -> dict[str, Any]:
+        """Kind, arguments and weights as plain data, for the checkpoint of a world model.
+
+        ``load`` reads them again under ``checkpoint["codec"]["tokenizer"]``.
+        """
+        weights = {name: tensor.detach().cpu() for name, tensor in self.state_dict().items()}
+        return SavedTokenizer(self.kind, self.config, weights)._asdict()
+
     def export(self, folder: str | Path) -> None:
         """Write ``config.json`` and ``model.safetensors``, which ``load`` reads."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         weights = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        save_file(weights, folder / "model.safetensors.part")
-        config = {"kind": self.kind} | self.config
-        (folder / "config.json.part").write_text(json.dumps(config, indent=2) + "\n")
-        for name in ("model.safetensors", "config.json"):
-            os.replace(folder / f"{name}.part", folder / name)
+        with whole(Path(folder, "model.safetensors")) as file:
+            save_file(weights, file)
+        write_json(Path(folder, "config.json"), {"kind": self.kind} | self.config)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """The tokenizer in a checkpoint of its stage or in an exported folder, on the CPU.
+        """The tokenizer in a file or folder, on the CPU; ``TokenizerModel.load`` takes any kind.
+
+        Args:
+            path: A checkpoint of the tokenizer stage, a checkpoint of a world model that holds its
+                tokenizer, or an exported folder.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: The file is truncated, or of another kind.
+            ValueError: The file is truncated, holds no tokenizer, or one of another kind.
         """
         saved = read_tokenizer(path)
-        if saved.kind != cls.kind:
+        kind = KINDS.get(saved.kind)
+        if kind is None or not issubclass(kind, cls):
+            needed = getattr(cls, "kind", " or ".join(KINDS))
             raise ValueError(
-                f"{path}: a tokenizer of the kind {saved.kind}, but a {cls.kind} is needed here; "
+                f"{path}: a tokenizer of the kind {saved.kind}, but a {needed} is needed here; "
                 "give another checkpoint or another codec"
             )
-        model = cls(**saved.config)
+        model = kind(**saved.config)
         model.load_state_dict(saved.weights)
         return model
 
@@ -73,7 +105,7 @@ class SavedTokenizer(NamedTuple):
 
 
 def read_tokenizer(path: str | Path) -> SavedTokenizer:
-    """What a checkpoint of the tokenizer stage or an exported folder holds, on the CPU.
+    """What a checkpoint or an exported folder holds of a tokenizer, on the CPU.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -86,12 +118,18 @@ def read_tokenizer(path: str | Path) -> SavedTokenizer:
             "rlvr-world fit -c configs/<preset>/tokenizer.yaml"
         )
     try:
-        return _read_folder(path) if path.is_dir() else _read_checkpoint(path)
+        saved = _read_folder(path) if path.is_dir() else _read_checkpoint(path)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, SafetensorError) as error:
         raise ValueError(
             f"{path}: cannot be read as a tokenizer, it may be truncated; copy it again or train "
             "the tokenizer again"
         ) from error
+    if saved is None:
+        raise ValueError(
+            f"{path}: not a tokenizer checkpoint (it has no {' or '.join(map(repr, KINDS))}, nor "
+            "a codec with a tokenizer); give the one that the tokenizer stage wrote"
+        )
+    return saved
 
 
 def _read_folder(folder: Path) -> SavedTokenizer:
@@ -100,18 +138,15 @@ def _read_folder(folder: Path) -> SavedTokenizer:
     return SavedTokenizer(kind, config, load_file(folder / "model.safetensors"))
 
 
-def _read_checkpoint(path: Path) -> SavedTokenizer:
+def _read_checkpoint(path: Path) -> SavedTokenizer | None:
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    known = isinstance(checkpoint, dict) and [kind for kind in KINDS if kind in checkpoint]
-    if not known:
-        raise ValueError(
-            f"{path}: not a tokenizer checkpoint (it has no {' or '.join(map(repr, KINDS))}); give "
-            "the one that the tokenizer stage wrote"
-        )
-    prefix = "model."
-    weights = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in checkpoint["state_dict"].items()
-        if name.startswith(prefix)
-    }
-    return SavedTokenizer(known[0], checkpoint[known[0]], weights)
+    if not isinstance(checkpoint, dict):
+        return None
+    packed = checkpoint.get("codec", {}).get("tokenizer")
+    if packed is not None:
+        return SavedTokenizer(**packed)
+    for kind in KINDS.keys() & checkpoint.keys():
+        state, prefix = checkpoint["state_dict"].items(), "model."
+        weights = {n.removeprefix(prefix): t for n, t in state if n.startswith(prefix)}
+        return SavedTokenizer(kind, checkpoint[kind], weights)
+    return None

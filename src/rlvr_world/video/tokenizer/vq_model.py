@@ -1,7 +1,6 @@
 """The frame tokenizer: a convolutional autoencoder with a finite scalar bottleneck."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -52,31 +51,16 @@ class VQModel(TokenizerModel):
         attention: bool = True,
         normalize_codes: bool = False,
     ) -> None:
-        super().__init__()
-        self.config = {
-            "channels": list(channels),
-            "levels": list(levels),
-            "latent_channels": latent_channels,
-            "layers": layers,
-            "stem": stem,
-            "kernel_size": kernel_size,
-            "norm": norm,
-            "attention": attention,
-            "normalize_codes": normalize_codes,
-        }
+        super().__init__(locals())
         self.encoder = Encoder(
             channels, latent_channels, layers, stem, kernel_size, norm, attention
         )
         self.to_codes = nn.Conv2d(latent_channels, len(levels), 1)
         self.quantizer = FiniteScalarQuantizer(levels, normalize_codes)
+        self.num_codes = self.quantizer.num_codes
         self.from_codes = nn.Conv2d(len(levels), latent_channels, 1)
         self.decoder = Decoder(channels, latent_channels, layers, stem, norm, attention)
         self.downscale = stem * 2 ** (len(channels) - 1)
-
-    @property
-    def num_codes(self) -> int:
-        """The codebook size."""
-        return self.quantizer.num_codes
 
     def forward(self, frames: Tensor) -> Reconstruction:
         """Reconstruct frames [N, 3, H, W] in [0, 1], with gradients through the quantiser."""
@@ -100,8 +84,3 @@ class VQModel(TokenizerModel):
                 "channels or stem"
             )
         return self.to_codes(self.encoder(frames))
-
-
-def load_vq_model(path: str | Path) -> VQModel:
-    """``VQModel.load``."""
-    return VQModel.load(path)

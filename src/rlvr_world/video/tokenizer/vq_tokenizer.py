@@ -1,8 +1,10 @@
 """Stage 1: the frame tokenizer."""
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -17,14 +19,16 @@ from rlvr_world.types import Batch
 from rlvr_world.video.filmstrip import Pixels, draw_clips
 from rlvr_world.video.lpips.lpips import PerceptualDistance
 from rlvr_world.video.lpips.trunks import BackboneName
+from rlvr_world.video.published.folders import write_published
 from rlvr_world.video.rewards.frames import MAE, PSNR
-from rlvr_world.video.tokenizer.code_use import CodeUse
 from rlvr_world.video.tokenizer.discriminator import (
     PatchDiscriminator,
     discriminator_hinge_loss,
     generator_hinge_loss,
     gradient_penalty,
 )
+from rlvr_world.video.tokenizer.quantize import CodeUse
+from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
 from rlvr_world.video.tokenizer.vq_model import VQModel
 
 
@@ -37,7 +41,7 @@ class VQTokenizer(Stage):
     Args:
         model: The tokenizer.
         discriminator: Adds an adversarial loss.
-        perceptual: Backbone of the LPIPS term and of ``val/lpips``; none of both without it.
+        perceptual: Backbone of the LPIPS term and of ``val/lpips``; null leaves both out.
         optimizer: Constructor of the tokenizer's optimizer, given the parameters.
         discriminator_optimizer: Constructor of the discriminator's optimizer.
         schedule: Learning-rate schedule of the tokenizer, by its name in
@@ -61,9 +65,12 @@ class VQTokenizer(Stage):
 
     monitor, monitor_mode = "val/psnr", "max"
 
+    model_type: ClassVar[type[TokenizerModel]] = VQModel
+    """The kind of tokenizer that this stage trains."""
+
     def __init__(
         self,
-        model: VQModel,
+        model: TokenizerModel,
         discriminator: PatchDiscriminator | None = None,
         perceptual: BackboneName | None = "st-alex",
         optimizer: OptimizerCallable = torch.optim.AdamW,
@@ -83,6 +90,11 @@ class VQTokenizer(Stage):
         clip_norm: float = 1.0,
     ) -> None:
         super().__init__(optimizer, schedule, warmup_steps, weights)
+        if not isinstance(model, self.model_type):
+            raise ValueError(
+                f"model: {type(self).__name__} trains a {self.model_type.__name__}, not a "
+                f"{type(model).__name__}"
+            )
         self.save_hyperparameters()
         self.automatic_optimization = False
         self.model = model
@@ -107,7 +119,7 @@ class VQTokenizer(Stage):
         if self.backbone is not None and self.perceptual is None:
             self.perceptual = Frozen(PerceptualDistance(self.backbone))
 
-    def configure_optimizers(self) -> list[dict[str, Any]]:
+    def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.model.parameters())
         configured = [{"optimizer": optimizer, "lr_scheduler": self.scheduled(optimizer)}]
         if self.discriminator is not None:
@@ -118,18 +130,21 @@ class VQTokenizer(Stage):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         frames = flat_frames(batch)
-        adversarial = self.discriminator is not None and self.batches_seen >= self.adversarial_start
+        discriminator = self.active_discriminator
         with self.toggled_optimizer(self.raw_optimizer(0)):
             reconstruction, _ = self.reconstruct(batch)
             terms = self.loss_terms(reconstruction, frames, batch)
-            if adversarial:
-                logits = self.discriminator(reconstruction)
+            if discriminator is not None:
+                logits = discriminator(reconstruction)
                 terms["adversarial"] = self.adversarial_weight * generator_hinge_loss(logits)
-            self.descend(0, sum(terms.values()))
-        self.log_dict({"train/loss": sum(terms.values())}, prog_bar=True)
-        if adversarial:
+            loss = reduce(add, terms.values())
+            self.descend(0, loss)
+        self.log("train/loss", loss, prog_bar=True)
+        if discriminator is not None:
             with self.toggled_optimizer(self.raw_optimizer(1)):
-                terms["discriminator"] = self.discriminator_loss(reconstruction.detach(), frames)
+                terms["discriminator"] = self.discriminator_loss(
+                    discriminator, reconstruction.detach(), frames
+                )
                 self.descend(1, terms["discriminator"])
         self.log_dict({f"train/{name}": term for name, term in terms.items()})
 
@@ -142,9 +157,14 @@ class VQTokenizer(Stage):
         """The weighted terms of the loss that need no discriminator."""
         return self.reconstruction_terms(reconstruction, frames)
 
+    @property
+    def active_discriminator(self) -> PatchDiscriminator | None:
+        """The discriminator, once it trains and counts."""
+        return self.discriminator if self.batches_seen >= self.adversarial_start else None
+
     def reconstruction_terms(self, reconstruction: Tensor, frames: Tensor) -> dict[str, Tensor]:
         """The weighted terms of the loss that compare [N, 3, H, W] with the truth."""
-        importance = 1.0
+        importance: Tensor | float = 1.0
         if self.foreground_weight:
             importance = 1 + self.foreground_weight * foreground(frames)
         error = reconstruction - frames
@@ -161,13 +181,13 @@ class VQTokenizer(Stage):
             terms["lpips"] = self.perceptual_weight * distance.mean()
         return terms
 
-    def discriminator_loss(self, reconstruction: Tensor, frames: Tensor) -> Tensor:
+    def discriminator_loss(
+        self, discriminator: PatchDiscriminator, reconstruction: Tensor, frames: Tensor
+    ) -> Tensor:
         """The hinge loss of the discriminator, with its gradient penalty."""
-        loss = discriminator_hinge_loss(
-            self.discriminator(frames), self.discriminator(reconstruction)
-        )
+        loss = discriminator_hinge_loss(discriminator(frames), discriminator(reconstruction))
         if self.penalty_weight:
-            loss = loss + self.penalty_weight * gradient_penalty(self.discriminator, frames)
+            loss = loss + self.penalty_weight * gradient_penalty(discriminator, frames)
         return loss
 
     def raw_optimizer(self, index: int) -> Optimizer:
@@ -184,9 +204,11 @@ class VQTokenizer(Stage):
         optimizer.zero_grad()
         self.manual_backward(loss)
         self.clip_gradients(optimizer, self.clip_norm, "norm")
-        counted = self.optimizers() if self.discriminator is None else self.optimizers()[0]
+        wrapped = self.optimizers()
+        counted = wrapped[0] if isinstance(wrapped, list) else wrapped
         (optimizer if index else counted).step()
-        self.trainer.lr_scheduler_configs[index].scheduler.step()
+        scheduler: Any = self.trainer.lr_scheduler_configs[index].scheduler
+        scheduler.step()
 
     def validation_step(
         self, batch: Batch, batch_idx: int, prefix: str = "val"
@@ -228,6 +250,14 @@ class VQTokenizer(Stage):
 
     def on_test_epoch_end(self) -> None:
         self.log_code_use("test")
+
+    def export(self, folder: Path) -> None:
+        """Write the tokenizer under the names of the published ones.
+
+        Raises:
+            ValueError: The published classes lack one of its settings.
+        """
+        write_published(self.model, folder)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

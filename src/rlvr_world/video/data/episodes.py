@@ -1,0 +1,125 @@
+"""Episodes of video as samples: what their files are, and how they become arrays.
+
+``{key}.frames.png`` (all T frames one below the other), ``{key}.frames.npy`` uint8 [T, H, W, 3] or
+``{key}.frames.0000.jpg`` and so on (one file per frame), or ``{key}.tokens.npy`` uint16 [T, N];
+``{key}.actions.npy`` float32 [T, A], where row t leads from frame t to t + 1;
+``{key}.states.npy`` float32 [T, S], which may be missing; ``{key}.json``. Beside tokens there may
+be ``{key}.context_tokens.npy`` uint16 [1, N], of the one frame they depend on.
+"""
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rlvr_world.data.samples import BadSample
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""The shape of one time step by array name; frames are [H, W, 3]."""
+
+
+def jpeg_members(frames: Iterable[Any]) -> dict[str, Any]:
+    """The members of an episode whose frames are JPEG files.
+
+    Args:
+        frames: In order, each uint8 [H, W, 3], or the bytes of a JPEG file, which stay as they are.
+    """
+    return {_jpeg_extension(index): frame for index, frame in enumerate(frames)}
+
+
+def decode_episode(sample: Mapping[str, Any], shapes: Shapes | None = None) -> dict[str, Any]:
+    """The arrays of one sample as WebDataset reads it, checked.
+
+    Args:
+        sample: File contents by extension, ``__key__`` and ``__url__``.
+        shapes: What a time step of each array must look like; arrays not named are not read.
+
+    Returns:
+        ``key``, ``json``, ``actions`` float32 [T, A], and what there is of ``frames`` uint8
+        [T, 3, H, W], ``tokens`` int64 [T, N], ``context_tokens`` int64 [1, N] and ``states``
+        float32 [T, S].
+
+    Raises:
+        BadSample: A file is missing or broken, or an array has another shape or NaN.
+    """
+    where = f"{sample['__url__']}: {sample['__key__']}"
+    arrays, info = _read_files(sample, shapes, where)
+    if arrays["actions"].ndim != 2:
+        raise BadSample(f"{where}: actions has shape {arrays['actions'].shape}, not [T, A]")
+    length = len(arrays["actions"])
+    if "frames" in arrays and arrays["frames"].ndim == 3:
+        arrays["frames"] = _unstack(arrays["frames"], length, where)
+    for name, array in arrays.items():
+        steps = 1 if name == "context_tokens" else length
+        _check(array, steps, shapes[name] if shapes else None, f"{where}: {name}")
+    if "frames" in arrays:
+        arrays["frames"] = arrays["frames"].transpose(0, 3, 1, 2)
+    for name in {"tokens", "context_tokens"} & arrays.keys():
+        arrays[name] = arrays[name].astype(np.int64)
+    return {"key": sample["__key__"], "json": info, **arrays}
+
+
+def _read_files(
+    sample: Mapping[str, Any], shapes: Shapes | None, where: str
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The wanted arrays of a sample by name, and its JSON."""
+    jpegs = _jpeg_extensions(sample, where) if shapes is None or "frames" in shapes else []
+    try:
+        arrays = {
+            extension.split(".")[0]: _decode(extension, content)
+            for extension, content in sample.items()
+            if extension.endswith((".npy", ".png"))
+            and (shapes is None or extension.split(".")[0] in shapes)
+        }
+        if jpegs:
+            arrays["frames"] = np.stack([_decode(name, sample[name]) for name in jpegs])
+        info = json.loads(sample["json"]) if "json" in sample else None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise BadSample(f"{where}: a file is broken ({error})") from error
+    missing = [name for name in shapes or ("actions",) if name not in arrays]
+    if missing or info is None:
+        missing += ["json"] if info is None else []
+        raise BadSample(f"{where} has no {' and no '.join(missing)}")
+    return arrays, info
+
+
+def _jpeg_extension(index: int) -> str:
+    return f"frames.{index:04d}.jpg"
+
+
+def _jpeg_extensions(sample: Mapping[str, Any], where: str) -> list[str]:
+    """The extensions of a sample's JPEG frames, in order."""
+    count = sum(name.startswith("frames.") and name.endswith(".jpg") for name in sample)
+    extensions = [_jpeg_extension(index) for index in range(count)]
+    missing = [extension for extension in extensions if extension not in sample]
+    if missing:
+        raise BadSample(f"{where} has {count} JPEG frames but no {missing[0]}")
+    return extensions
+
+
+def _decode(extension: str, content: bytes) -> NDArray[Any]:
+    """The array in one file; a PNG is [T * H, W, 3], a JPEG [H, W, 3]."""
+    if extension.endswith((".png", ".jpg")):
+        return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _unstack(strip: NDArray[np.uint8], length: int, where: str) -> NDArray[np.uint8]:
+    """Frames [T, H, W, 3] from a strip [T * H, W, 3]."""
+    if not length or len(strip) % length:
+        raise BadSample(f"{where}: frames.png is {len(strip)} high, which is not {length} frames")
+    return strip.reshape(length, -1, *strip.shape[1:])
+
+
+def _check(array: NDArray[Any], length: int, shape: tuple[int, ...] | None, what: str) -> None:
+    """Raise unless the array has ``length`` finite time steps of the given shape."""
+    if len(array) != length:
+        raise BadSample(f"{what} has {len(array)} time steps, actions has {length}")
+    if shape is not None and array.shape[1:] != tuple(shape):
+        raise BadSample(f"{what} has shape {array.shape[1:]} per step, expected {tuple(shape)}")
+    if array.dtype.kind in "fc" and not np.isfinite(array).all():
+        raise BadSample(f"{what} holds NaN or infinite values")
