@@ -46,7 +46,7 @@ COMMANDS = {
     "evaluate": Entry("evaluation.evaluate:evaluate", "Score checkpoints and baselines in a table"),
     "best-of": Entry("evaluation.best_of:best_of", "Score the best of several samples"),
     "web-agent": Entry("web.agent.command:web_agent", "Let agents that plan work on web pages"),
-    "export": Entry("modules.saved:export", "Write a checkpoint as the published ones are"),
+    "export": Entry("applications.export:export", "Write a checkpoint as the published ones are"),
     "data pusht": Entry("video.sources.pusht:PushTRecorder", "Record the PushT simulator", True),
     "data metaworld": Entry(
         "video.sources.metaworld:MetaWorldRecorder", "Record the tasks of Meta-World", True

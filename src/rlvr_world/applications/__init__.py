@@ -1,1 +1,1 @@
-"""What world models are good for: acting with them."""
+"""What world models are good for, whatever the modality."""

@@ -13,8 +13,6 @@ from rlvr_world.codec import Codec
 from rlvr_world.modules.stage import load_checkpoint, load_matching
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.sequence_model import SequenceModel
-from rlvr_world.video.published.folders import write_published
-from rlvr_world.video.tokenizer.tokenizer_model import KINDS, TokenizerModel
 
 
 def load_world_model(
@@ -76,31 +74,3 @@ def parts(checkpoint: dict[str, Any], path: Path, tokenizer: Path | None = None)
     except ArgumentError as error:
         raise ValueError(str(error)) from error
     return {"codec": built.codec, "backbone": built.backbone}
-
-
-def export(checkpoint: Path, output: Path) -> None:
-    """Write the model of a checkpoint as the published ones are.
-
-    A world model is written as ``transformers`` reads it, LoRA merged into its weights. The folder
-    holds safetensors, the config and, for a language model, its tokenizer. It can be the
-    ``source`` of a ``LanguageModel`` and be pushed to a hub. A tokenizer of video is written under
-    the names of the published RT-1 tokenizers, if its settings are among theirs.
-
-    Args:
-        checkpoint: Checkpoint of the MLE or the RLVR stage, or of the tokenizer stage, or the
-            folder of a tokenizer.
-        output: Folder to write.
-
-    Raises:
-        ValueError: The model has no counterpart.
-    """
-    if is_tokenizer(checkpoint):
-        write_published(TokenizerModel.load(checkpoint), output)
-        return
-    model = load_world_model(checkpoint)
-    model.codec.export(model.backbone, output)
-
-
-def is_tokenizer(path: Path) -> bool:
-    """Whether a path is the folder of a tokenizer or a checkpoint of the tokenizer stage."""
-    return path.is_dir() or any(kind in load_checkpoint(path) for kind in KINDS)
