@@ -105,29 +105,35 @@ def truth(batch, sequence):
     return batch["next_state"][rows]
 
 
-def loss_by_hand(policy, old_policy, reference, sequence, batch):
-    """GRPO's loss with a KL weight of 0.5 and ratios clipped to 0.95 and 1.1."""
+def loss_by_hand(policy, old_policy, reference, sequence, batch, spreadless):
+    """GRPO's loss of ``EvenPrompts``, a KL weight of 0.5 and ratios clipped to 0.95 and 1.1."""
     new, old = log_probs(policy, sequence), log_probs(old_policy, sequence).detach()
     away = log_probs(reference, sequence).detach() - new
     right = (sequence.ids[:, -DIALS:] == truth(batch, sequence)).float().mean(1)
-    groups = right.view(-1, GROUP)
+    groups = right.where(sequence.ids[:, 0] % 2 == 0, 1.0).view(-1, GROUP)
     advantages = (groups - groups.mean(1, True)) / (groups.std(1, keepdim=True) + 1e-6)
     ratio, advantages = (new - old).exp(), advantages.view(-1, 1)
     surrogate = torch.minimum(ratio * advantages, ratio.clamp(0.95, 1.1) * advantages)
-    return (0.5 * (away.exp() - away - 1) - surrogate)[sequence.target_mask].mean()
+    mask = sequence.target_mask
+    if spreadless == "drop":
+        mask = mask & (groups.std(1) > 0).repeat_interleave(GROUP)[:, None]
+    return ((0.5 * (away.exp() - away - 1) - surrogate) * mask).sum() / mask.sum().clamp(min=1)
 
 
-def test_the_weights_are_those_that_the_formula_gives(batch):
+@pytest.mark.parametrize("spreadless", ["keep", "drop"])
+def test_the_weights_are_those_that_the_formula_gives(batch, spreadless):
     """Three RL steps of two optimizer steps each, replayed by a plain loop."""
-    objective = GRPO(kl_weight=0.5, clip_low=0.05, clip_high=0.1)
+    objective = GRPO(kl_weight=0.5, clip_low=0.05, clip_high=0.1, spreadless=spreadless)
     model, reference = trained(
-        batch, 3, objective=objective, schedule="linear", clip_norm=0.3, token_budget=30
-    )
+        batch, 3, objective=objective, rewards={"even": EvenPrompts()}, schedule="linear",
+        clip_norm=0.3, token_budget=30,
+    )  # fmt: skip
     policy = copy.deepcopy(reference)
     for step, minibatch in enumerate(model.minibatches):
         if step % 2 == 0:
             old_policy = copy.deepcopy(policy)
-        loss = loss_by_hand(policy, old_policy, reference, minibatch.sequence, batch)
+        policies = policy, old_policy, reference
+        loss = loss_by_hand(*policies, minibatch.sequence, batch, spreadless)
         gradients = torch.autograd.grad(loss, list(policy.parameters()))
         norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
         with torch.no_grad():
