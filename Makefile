@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-metaworld demo-text demo-web test test-slow lint clean help
+.PHONY: demo demo-metaworld demo-text demo-web test test-slow coverage lint clean help
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -34,8 +34,13 @@ test: .venv/dev.installed ## Run the tests
 test-slow: .venv/dev.installed ## Run the slow tests too
 	$(BIN)/python -m pytest -m 'not gpu'
 
-lint: .venv/dev.installed ## Check the style
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+coverage: .venv/dev.installed ## Run the tests and print the lines that they leave out
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing
+
+lint: .venv/dev.installed ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 clean: ## Delete what demos and runs made; .venv stays
 	find checkpoints data -mindepth 1 -not -name README.md -delete

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -59,3 +60,16 @@ def test_each_validation_starts_anew_and_checkpoints_can_monitor_it(tmp_path):
     runner.fit(Gray(), levels(0.0), levels(0.3, 0.5))
     torch.testing.assert_close(runner.callback_metrics["val/reward/mae"], torch.tensor(0.4))
     torch.testing.assert_close(best.best_model_score, runner.callback_metrics["val/reward"])
+
+
+class Silent(Gray):
+    """Validates without a prediction."""
+
+    def validation_step(self, batch, batch_idx):
+        return None
+
+
+def test_a_step_without_predictions_is_named_only_where_there_are_rewards():
+    trainer(RewardMonitor(), enable_checkpointing=False).validate(Silent(), levels(0.1))
+    with pytest.raises(ValueError, match=r"validation_step .* must return .*`prediction`"):
+        trainer(monitor(), enable_checkpointing=False).validate(Silent(), levels(0.1))

@@ -73,8 +73,8 @@ class Credit:
     def ahead(self, rewards: Tensor) -> Tensor:
         """The weighted mean over each frame and the later ones, shaped as rewards [N, F, ...]."""
         count = rewards.shape[1]
-        places = torch.arange(count, device=rewards.device)
-        distance = places - places[:, None]  # [F, F], frames from the row's frame to the column's
+        frames = torch.arange(count, device=rewards.device)
+        distance = frames - frames[:, None]  # [F, F], frames from the row's frame to the column's
         weights = (distance >= 0).to(rewards.dtype)
         if self.frames == "last":
             weights[:, :-1] = 0
