@@ -20,7 +20,7 @@ demo: .venv/pusht.installed ## Record PushT, train tokenizer, MLE and RLVR, and 
 	$(BIN)/rlvr-world demo pusht
 
 demo-metaworld: .venv/metaworld.installed ## Record Meta-World, train on seven frames at a time, and print the tables
-	$(BIN)/rlvr-world demo multi-step
+	$(BIN)/rlvr-world demo metaworld
 
 demo-text: .venv/textworld.installed ## Make text games, train MLE and RLVR, and print the table
 	$(BIN)/rlvr-world demo textworld
