@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rlvr_world import __version__
 from rlvr_world.cli import console, main
-from rlvr_world.video.tokenizer.vq_model import VQModel
+from rlvr_world.video.tokenizer.vq_model import load_vq_model
 
 
 def logged(folder):
