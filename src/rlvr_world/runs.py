@@ -131,7 +131,8 @@ def relocated(settings: Any, before: Path, now: Path, keys: tuple[str, ...] = ()
 def with_artefacts(settings: Any, folder: Path, unread: Sequence[str] = ()) -> Any:
     """Parsed settings, in which paths stand for the bare names of stages.
 
-    A bare name has no slash and no dot: ``weights: world_model``. It is replaced under the keys
+    A bare name has no slash and no dot: ``weights: world_model``. Unless the stage has left nothing
+    and there is a file or folder of that name in the current folder, it is replaced under the keys
     ``ARTEFACTS``, for ``source`` of a backbone, ``model`` of a sampler, and in ``models``.
 
     Args:
@@ -156,6 +157,8 @@ def _with_artefacts(value: Any, folder: Path, unread: Sequence[str], keys: tuple
     if not (isinstance(value, str | Path) and names_stage(keys, str(value))):
         return value
     path = artefact(folder, str(value))
+    if not path.exists() and Path(value).exists():
+        return value
     if keys[-1] not in unread and not path.exists():
         stage = str(value).partition(":")[0]
         raise FileNotFoundError(

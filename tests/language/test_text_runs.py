@@ -21,7 +21,7 @@ SMALL = ("--model.codec.answer_length", "8", "--model.codec.prompt_length", "60"
 
 
 def fit(stage: str, *options: str) -> None:
-    debug = ("-c", "configs/trainer/debug.yaml", "--model.codec.tokenizer", "./tokenizer")
+    debug = ("-c", "configs/trainer/debug.yaml")
     main(["fit", "-c", f"configs/textworld/{stage}.yaml", *debug, *SMALL, *options])
 
 
@@ -36,7 +36,7 @@ def runs(tmp_path_factory):
         steps = {name: [step(n, a) for n in on for a in ACTIONS] for name, on in splits.items()}
         write_root(folder / "data/lamps", steps)
         main(["data", "bpe", "--data=rlvr_world.text_game.data.TextDataModule",
-              "--data.root", "data/lamps", "--output", "tokenizer",
+              "--data.root", "data/lamps", "--output", "runs/tokenizer",
               "--vocab_size", "400"])  # fmt: skip
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "a .* is cut to")

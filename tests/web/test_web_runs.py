@@ -12,7 +12,7 @@ from stages import ROOT
 from rlvr_world.cli import main
 
 ACTIONS = ("click [1]", "click [3]", "hover [2]")
-SMALL = ("--model.codec.tokenizer", "./tokenizer", "--model.codec.answer_length", "8",
+SMALL = ("--model.codec.answer_length", "8",
          "--model.codec.prompt_length", "200", "--data.root", "data/boxes",
          "--data.batch_size", "4", "--data.eval_batch_size", "6",
          "--folder", "runs")  # fmt: skip
@@ -37,7 +37,7 @@ def runs(tmp_path_factory):
         }
         write_pages(folder / "data/boxes", steps)
         main(["data", "bpe", "--data=rlvr_world.web.data.WebDataModule",
-              "--data.root", "data/boxes", "--output", "tokenizer",
+              "--data.root", "data/boxes", "--output", "runs/tokenizer",
               "--vocab_size", "400"])  # fmt: skip
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "a .* is cut to")

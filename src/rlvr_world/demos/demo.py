@@ -2,9 +2,8 @@
 
 import json
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -36,6 +35,11 @@ class Demo(Stages):
     """
 
     default_preset: ClassVar[str]
+    source: ClassVar[str]
+    """The command of the group ``data`` that makes the data set."""
+    overlays: ClassVar[Sequence[str]] = ()
+    """Variants of the RLVR config, each a run of its own."""
+    control_lr = 1e-3
 
     def __init__(
         self,
@@ -48,7 +52,10 @@ class Demo(Stages):
         self.preset = preset or Path(self.default_preset)
         super().__init__(folder=folder or folder_of(self.config("data")), **stages)
         self.data = data or Path(self.arguments("data")["root"])
-        self.recording = [f"--{key}={value}" for key, value in flat(recording or {})]
+        values = {
+            k: v if isinstance(v, str) else json.dumps(v) for k, v in (recording or {}).items()
+        }
+        self.recording = [f"--{key}={value}" for key, value in values.items()]
         self.checking = False
 
     @abstractmethod
@@ -79,27 +86,27 @@ class Demo(Stages):
         if not (self.checking or (result and result.exists())):
             self.run(" ".join(args[:2]), name, *args)
 
-    def record(self, source: str) -> None:
-        """Make the data set by a command of the group ``data``, unless it is whole."""
+    def record(self) -> None:
+        """Make the data set, unless it is whole."""
         folder = ("-c", str(self.config("recording")), "--root", str(self.data))
-        args = ("data", source, *folder, *self.recording)
+        args = ("data", self.source, *folder, *self.recording)
         if self.checking:
             self.settings(*args)
         self.make("data", *args, result=self.data / "manifest.json")
 
-    def train(
-        self, run: str, *variant: str, config: str = "", data: Path | None = None,
-        options: Mapping[str, Any] = MappingProxyType({}),
-    ) -> None:  # fmt: skip
-        """Train a run.
+    def learn(self, tokens: Path | None = None) -> None:
+        """Train by MLE, by RLVR and by MLE for as long, and score; ``tokens`` are MLE's shards."""
+        self.train("mle", config="world_model", data=tokens)
+        self.train("rlvr")
+        for overlay in self.overlays:
+            self.train(f"rlvr_{overlay}", overlay, config="rlvr")
+        self.control(tokens)
+        self.table()
 
-        Args:
-            run: Its name.
-            *variant: Overlay of its config in the preset.
-            config: Its config in the preset; of the run's name if not given.
-            data: Folder of its shards, if not that of the data set.
-            options: Further options of ``fit``.
-        """
+    def train(
+        self, run: str, *variant: str, config: str = "", data: Path | None = None, **options: Any
+    ) -> None:
+        """Train a run by a config of its name or another one, and an overlay of it as a variant."""
         configs = [self.config(name) for name in (config or run, *variant)]
         if self.checking:
             self.settings(*self.fit_command(run, configs))
@@ -107,22 +114,22 @@ class Demo(Stages):
             named = {"data.root": data or self.data, **options}
             self.fit(run, configs, *(f"--{name}={value}" for name, value in named.items()))
 
-    def control(self, data: Path | None = None, lr: float = 1e-3) -> None:
-        """Train MLE on for as long as RLVR took, from a learning rate, on a schedule that fits."""
+    def control(self, data: Path | None = None) -> None:
+        """Train MLE on for as long as RLVR took, on a schedule that fits."""
         batches = 2
         if not self.checking:
             steps = torch.load(self.checkpoint("mle"), weights_only=True)["global_step"]
             share = self.trained_seconds("rlvr") / self.trained_seconds("mle")
             batches = max(2, round(round(share * steps) / VALIDATIONS))
-        options = {
+        options: dict[str, Any] = {
             "model.weights": "mle",
-            "model.optimizer.lr": lr,
+            "model.optimizer.lr": self.control_lr,
             "data.samples_per_epoch": ENDLESS,
             "trainer.max_epochs": VALIDATIONS,
             "trainer.max_steps": VALIDATIONS * batches,
             "trainer.limit_train_batches": batches,
         }
-        self.train("mle_equal_time", config="world_model", data=data, options=options)
+        self.train("mle_equal_time", config="world_model", data=data, **options)
 
     def table(
         self,
@@ -138,13 +145,3 @@ class Demo(Stages):
             choice = (f"--data.test_split={split}",) if split else ()
             options = (f"--folder={self.folder}", *choice)
             self.evaluate(self.config(config), data or self.data, self.folder / output, *options)
-
-
-def flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested options as names with dots and values as the command line takes them."""
-    for key, value in options.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{name}.")
-        else:
-            yield name, value if isinstance(value, str) else json.dumps(value)

@@ -3,56 +3,36 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from rlvr_world.demos.demo import Demo
 
 AGENT_TASKS = ("click-checkboxes-transfer", "click-option", "login-user", "login-user-popup")
 
 
-class VideoDemo(Demo):
-    """What the demos on video share: a tokenizer, and shards of tokens."""
+class PushTDemo(Demo):
+    """Robot video, one frame at a time: record PushT, tokenizer, MLE, RLVR, and the table."""
 
-    def tokenize(self) -> Path:
-        """Learn the tokenizer and write the tokens of the data set; their folder."""
+    default_preset, source = "configs/pusht", "pusht"
+
+    def steps(self) -> None:
+        self.record()
         self.train("tokenizer")
         tokens = self.beside_data("tokens")
         folders = ("--folder", str(self.folder), "--source", str(self.data), "--root", str(tokens))
         self.make("tokens", "data", "tokens", "--tokenizer", "tokenizer", *folders)
-        return tokens
+        self.learn(tokens)
 
 
-class PushTDemo(VideoDemo):
-    """Robot video, one frame at a time: record PushT, tokenizer, MLE, RLVR, and the table."""
-
-    default_preset = "configs/pusht"
-
-    def steps(self) -> None:
-        self.record("pusht")
-        tokens = self.tokenize()
-        self.train("mle", config="world_model", data=tokens)
-        self.train("rlvr")
-        self.control(data=tokens)
-        self.table()
-
-
-class PushTMultiStepDemo(VideoDemo):
+class PushTMultiStepDemo(PushTDemo):
     """Robot video of PushT, seven frames at a time: RLVR with two rewards, and other actions."""
 
     default_preset = "configs/pusht/multi_step"
-    source = "pusht"
-    has_probe = False
+    overlays = ("repetition",)
+    control_lr = 3e-4  # MLE ends near what it can do: 1e-3 undoes its decay and ends behind it
 
     def steps(self) -> None:
-        self.record(self.source)
-        if self.has_probe:
-            self.train("state_probe")
-        tokens = self.tokenize()
-        self.train("mle", config="world_model", data=tokens)
-        self.train("rlvr")
-        self.train("rlvr_repetition", "repetition", config="rlvr")
-        self.control(data=tokens, lr=3e-4)  # at 1e-3 MLE, near its best, loses what its decay won
-        self.table()
+        super().steps()
         replayed = self.beside_data("counterfactual")
         recording = ("data", "counterfactual", str(self.data), "--root", str(replayed))
         self.make("counterfactual", *recording)
@@ -63,46 +43,32 @@ class PushTMultiStepDemo(VideoDemo):
 class MetaWorldDemo(PushTMultiStepDemo):
     """Robot video of Meta-World, seven frames at a time: as for PushT, and a probe of states."""
 
-    default_preset = "configs/metaworld"
-    source = "metaworld"
-    has_probe = True
+    default_preset, source = "configs/metaworld", "metaworld"
+
+    def record(self) -> None:
+        super().record()
+        self.train("state_probe")
 
 
-class LanguageDemo(Demo):
-    """What the demos on text share: a tokenizer, MLE, RLVR, its control, and a table."""
+class TextWorldDemo(Demo):
+    """Text games that are made on the spot: tokenizer, MLE, RLVR with two rewards, the table."""
 
-    overlays: Sequence[str] = ()
-    """Variants of the RLVR config, each a run of its own."""
+    default_preset, source = "configs/textworld", "textworld"
+    overlays: ClassVar[Sequence[str]] = ("task_specific",)
 
-    def learn(self) -> None:
-        """Go from the data set to the table."""
+    def steps(self) -> None:
+        self.record()
         name = self.arguments("codec")["tokenizer"]
-        folder = self.folder / name
         data = ("--data", str(self.config("data")), "--data.root", str(self.data))
         commands = {"tokenizer": ("data", "bpe", *data), "source": ("convert", "smollm2")}
         if name in commands:
-            output = ("--output", str(folder))
-            self.make(name, *commands[name], *output, result=folder / "tokenizer.json")
-        self.train("mle", config="world_model")
-        self.train("rlvr")
-        for overlay in self.overlays:
-            self.train(f"rlvr_{overlay}", overlay, config="rlvr")
-        self.control()
-        self.table()
-
-
-class TextWorldDemo(LanguageDemo):
-    """Text games that are made on the spot: tokenizer, MLE, RLVR with two rewards, the table."""
-
-    default_preset = "configs/textworld"
-    overlays = ("task_specific",)
-
-    def steps(self) -> None:
-        self.record("textworld")
+            output = self.folder / name
+            result = output / "tokenizer.json"
+            self.make(name, *commands[name], "--output", str(output), result=result)
         self.learn()
 
 
-class ByteSized32Demo(LanguageDemo):
+class ByteSized32Demo(TextWorldDemo):
     """ByteSized32: convert the published files, tokenizer, MLE, RLVR with two rewards, the table.
 
     The preset ``configs/bytesized32/smollm2`` tunes SmolLM2 instead of a model from random weights.
@@ -113,26 +79,24 @@ class ByteSized32Demo(LanguageDemo):
     """
 
     default_preset = "configs/bytesized32"
-    overlays = ("task_specific",)
 
     def __init__(self, source: Path, **demo: Any) -> None:
         super().__init__(**demo)
-        self.source = source
+        self.published = source
 
-    def steps(self) -> None:
-        command = ("data", "bytesized32", str(self.source), "--root", str(self.data))
+    def record(self) -> None:
+        command = ("data", "bytesized32", str(self.published), "--root", str(self.data))
         self.make("data", *command, *self.recording, result=self.data / "manifest.json")
-        self.learn()
 
 
-class ShopDemo(LanguageDemo):
+class ShopDemo(TextWorldDemo):
     """Pages of a shop that runs here: record, tokenizer, MLE, RLVR, and two tables."""
 
-    default_preset = "configs/shop"
+    default_preset, source = "configs/shop", "web"
+    overlays = ()
 
     def steps(self) -> None:
-        self.record("web")
-        self.learn()
+        super().steps()
         self.table(output="known_tasks", split="test")
 
 
@@ -171,10 +135,10 @@ class WebDemo(ShopDemo):
             except (FileNotFoundError, ModuleNotFoundError) as error:
                 self.console.print(f"The web agents are left out: {error}")
 
-    def record(self, source: str) -> None:
+    def record(self) -> None:
         """Record pages; without a browser, unpack those that come with the package."""
         try:
-            super().record(source)
+            super().record()
         except (FileNotFoundError, ModuleNotFoundError) as error:
             self.data = self.beside_data("pages")
             self.folder = self.folder.with_name(f"{self.folder.name}_pages")

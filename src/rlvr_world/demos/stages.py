@@ -2,10 +2,11 @@
 
 import io
 import json
+import re
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -118,15 +119,6 @@ def contents(config: Path) -> dict[str, Any]:
 
 def digests(settings: Any) -> dict[str, str]:
     """The SHA-256 of the files that settings name, and of the ``CONTENTS`` of such folders."""
-    named = {Path(value) for value in words(settings) if 0 < len(value) < 250}
-    inside = (path / name for path in named if path.is_dir() for name in CONTENTS)
-    return {str(file): sha256(file) for file in sorted({*named, *inside}) if file.is_file()}
-
-
-def words(settings: Any) -> Iterator[str]:
-    """Every string among nested settings."""
-    if isinstance(settings, dict | list):
-        for value in settings.values() if isinstance(settings, dict) else settings:
-            yield from words(value)
-    elif isinstance(settings, str):
-        yield settings
+    words = re.findall(r'"([^"]{1,250})"', json.dumps(settings, default=str))
+    inside = (Path(word, name) for word in words if Path(word).is_dir() for name in CONTENTS)
+    return {str(file): sha256(file) for file in {*map(Path, words), *inside} if file.is_file()}
