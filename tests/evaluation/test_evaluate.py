@@ -237,12 +237,14 @@ def test_models_of_another_tokenizer_or_codec_are_refused(files, tmp_path):
         run(files | {"x": finer}, tmp_path)
 
 
-def test_a_checkpoint_whose_tokenizer_was_trained_again_is_refused(tmp_path):
+def test_a_checkpoint_keeps_its_tokenizer_and_refuses_another(tmp_path):
     tokenizer = export_tokenizer(tmp_path / "tokenizer")
     checkpoint = save_untrained(tmp_path / "mle.ckpt", tokenizer)
+    own = load_world_model(checkpoint).codec.fingerprint
     export_tokenizer(tokenizer, seed=5)
-    with pytest.raises(ValueError, match=r"models.mle: .*mle.ckpt: .*trained on the tokens"):
-        run({"mle": checkpoint}, tmp_path)
+    assert load_world_model(checkpoint).codec.fingerprint == own
+    with pytest.raises(ValueError, match=r"mle.ckpt: .*trained on the tokens"):
+        load_world_model(checkpoint, tokenizer=tokenizer)
 
 
 def test_a_checkpoint_of_the_tokenizer_is_no_world_model(tmp_path):
