@@ -16,9 +16,10 @@ QUIET = ("--trainer.enable_progress_bar", "false")
 
 @pytest.fixture
 def moved(workplace, tmp_path, monkeypatch):
-    """The runs of ``pipeline`` in another folder, without what they were made in, and shards."""
+    """The world models of ``pipeline`` in another folder, without the tokenizer, and shards."""
     folder = tmp_path / "elsewhere" / "runs"
-    shutil.copytree(checkpoint("mle").parents[2], folder)
+    for run in ("mle", "rlvr"):
+        shutil.copytree(checkpoint(run).parents[1], folder / run)
     (tmp_path / "data").symlink_to(workplace / "data")
     monkeypatch.chdir(tmp_path)
     return folder
