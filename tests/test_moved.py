@@ -68,6 +68,15 @@ def test_a_run_goes_on_by_its_own_config(moved):
     assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 6 > before
 
 
+def test_what_is_asked_of_a_moved_run_counts(moved):
+    run = moved / "mle"
+    last = ("--ckpt_path", str(run / "checkpoints/last.ckpt"))
+    asked = ("--run=longer", "--trainer.max_steps", "5")
+    main(["fit", "-c", str(run / "config.yaml"), *last, *asked, *QUIET])
+    longer = moved / "longer" / "checkpoints" / "last.ckpt"
+    assert torch.load(longer, weights_only=True)["global_step"] == 5
+
+
 def test_rlvr_goes_on_with_the_reference_beside_it(moved):
     run = moved / "rlvr"
     last = ("--ckpt_path", str(run / "checkpoints/last.ckpt"))

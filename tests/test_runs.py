@@ -108,3 +108,14 @@ def test_a_missing_stage_is_named_unless_it_is_not_read(tmp_path):
         with_artefacts(settings, tmp_path)
     resolved = with_artefacts(settings, tmp_path, unread=["weights"])
     assert resolved["model"]["weights"] == str(tmp_path / "world_model/checkpoints/last.ckpt")
+
+
+def test_a_run_knows_its_folder_by_where_its_config_lies(tmp_path, monkeypatch):
+    run = tmp_path / "moved" / "mle"
+    (run / "checkpoints").mkdir(parents=True)
+    config = run / "config.yaml"
+    assert folder_of(config) == Path("checkpoints/mle")  # a config beside a folder without any run
+    (run / "checkpoints" / "last.ckpt").touch()
+    assert (folder_of(config), run_of(config)) == (tmp_path / "moved", "mle")
+    monkeypatch.chdir(run)
+    assert (folder_of(Path("config.yaml")), run_of(Path("config.yaml"))) == (run.parent, "mle")

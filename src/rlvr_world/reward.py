@@ -182,8 +182,7 @@ def checked(what: str, scores: Any, count: int, given: Batch, detail: Detail = W
         raise ValueError(f"{what} must return {wanted}; its shape is {list(scores.shape)}")
     if not scores.is_floating_point():
         raise ValueError(f"{what} must return {wanted}; it holds {scores.dtype}: use .float()")
-    finite = scores.detach().isfinite().flatten(1).all(dim=1) if scores.ndim > 1 else None
-    finite = scores.detach().isfinite() if finite is None else finite
+    finite = scores.detach().isfinite().reshape(count, -1).all(dim=1)
     if not finite.all():
         row = int((~finite).int().argmax())
         keys = given.get("key", range(count))

@@ -73,7 +73,7 @@ def folder_of(config: Path | None) -> Path:
     if config is None:
         return root
     if is_left_by_run(config):
-        return config.parent.parent
+        return config.absolute().parent.parent
     parts = config.absolute().parent.parts
     below = parts[len(parts) - parts[::-1].index("configs") :] if "configs" in parts else parts[-1:]
     return root.joinpath(*below)
@@ -88,7 +88,7 @@ def run_of(config: Path | None) -> str:
 
 def is_left_by_run(config: Path) -> bool:
     """Whether a config is the config.yaml that a run has left beside its checkpoints."""
-    return config.name == "config.yaml" and (config.parent / "checkpoints").is_dir()
+    return config.name == "config.yaml" and any((config.parent / "checkpoints").glob("*.ckpt"))
 
 
 def artefact(folder: Path, name: str) -> Path:

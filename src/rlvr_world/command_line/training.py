@@ -116,14 +116,15 @@ class TrainingCLI(LightningCLI):
     def where_it_lies(self, settings: Namespace, args: Any) -> Namespace:
         """The settings of a run by its own config.yaml, wherever its folder has been moved."""
         config = self.first_config
-        if config is None or not is_left_by_run(config) or "--folder" in args:
+        asked = {str(arg).partition("=")[0] for arg in args}
+        if config is None or not is_left_by_run(config) or "--folder" in asked:
             return settings
         settings = relocated(settings, Path(settings.folder), folder_of(config))
-        settings.folder, settings.run = folder_of(config), run_of(config)
-        codec, checkpoint = (
-            settings.get("model.init_args.codec.init_args"),
-            settings.get("ckpt_path"),
-        )
+        settings.folder = folder_of(config)
+        if "--run" not in asked:
+            settings.run = run_of(config)
+        codec = settings.get("model.init_args.codec.init_args")
+        checkpoint = settings.get("ckpt_path")
         if codec and checkpoint and Path(checkpoint).is_file():
             tokenizer = codec.get("tokenizer")
             if tokenizer is not None and not Path(tokenizer).exists():
