@@ -47,7 +47,6 @@ class Analysis(Stages):
     def plot_gains(
         self, tables: Mapping[str, Path], base: str, metrics: Sequence[str] = ()
     ) -> None:
-        """Write how much better the rows of tables, by the name of each, are than one row."""
         paths = json.dumps({name: str(folder / "table.json") for name, folder in tables.items()})
         chosen = ("--metrics", json.dumps(list(metrics))) if metrics else ()
         command = ("analyse", "gains", "--tables", paths, "--base", base, *chosen)

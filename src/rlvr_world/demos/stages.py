@@ -47,7 +47,6 @@ class Stages(ABC):
         """Go from nothing to the tables."""
 
     def run(self, title: str, name: str, *args: str) -> None:
-        """Run one command and note the seconds that it takes under ``name``."""
         self.console.rule(f"[bold]{title}")
         start = time.perf_counter()
         self.command(args)
@@ -55,11 +54,7 @@ class Stages(ABC):
         self.console.print(f"{title}: {self.seconds[name]:.0f} s")
 
     def settings(self, *args: str) -> dict[str, Any]:
-        """All settings of a command, defaults included; nothing is run.
-
-        Raises:
-            SystemExit: An option or a config is wrong.
-        """
+        """All settings of a command, defaults included; nothing is run."""
         text = io.StringIO()
         try:
             with redirect_stdout(text):
@@ -70,7 +65,6 @@ class Stages(ABC):
         return yaml.safe_load(text.getvalue())
 
     def checkpoint(self, run: str, which: str = "last") -> Path:
-        """A checkpoint of a run, ``last`` or ``best``."""
         return self.folder / run / "checkpoints" / f"{which}.ckpt"
 
     def fit_command(self, run: str, configs: Sequence[Path], *options: str) -> list[str]:
@@ -106,7 +100,6 @@ class Stages(ABC):
         return callbacks["Timer"]["time_elapsed"]["train"]
 
     def evaluate(self, config: Path, data: Path, output: Path, *options: str) -> None:
-        """Write the table of a config of ``evaluate`` for the shards in ``data``."""
         folders = ("--data.root", str(data), "--output", str(output))
         args = ("evaluate", "-c", str(config), *folders, "--seconds", json.dumps(self.seconds))
         self.run(f"Evaluation on {data}", "evaluation", *args, *options)

@@ -82,11 +82,7 @@ class Draws:
     def means(
         self, scores: Sequence[Mapping[str, Tensor]], higher_is_better: Mapping[str, bool]
     ) -> pd.DataFrame:
-        """The mean over transitions of the best score, from the scores of all batches.
-
-        Returns:
-            A line for each metric that applies to a transition, a column for each of ``sizes``.
-        """
+        """The mean over transitions of the best score, by metric that applies (index) and size."""
         means = {}
         for name in scores[0]:
             joined = torch.cat([batch[name] for batch in scores])  # [transitions, samples]

@@ -30,11 +30,9 @@ class BestOf(Measurement):
 
     @property
     def sizes(self) -> list[int]:
-        """Numbers of samples that the best is taken of."""
         return self.best.columns.tolist()
 
     def save(self, folder: Path) -> None:
-        """Write ``best_of.json``, ``best_of.csv`` and ``best_of.png``."""
         rows = {
             row: {metric: best.tolist() for (_, metric), best in lines.iterrows()}
             for row, lines in self.best.groupby("row", sort=False)
@@ -49,14 +47,12 @@ class BestOf(Measurement):
         write_panels(folder / "best_of.png", panels)
 
     def by_metric(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        """Each metric that some row has, and the best scores by row."""
         metrics = self.best.index.get_level_values("metric")
         for metric in self.labels:
             if metric in metrics:
                 yield metric, self.best.xs(metric, level="metric")
 
     def rendered(self) -> rich.table.Table:
-        """The table for a terminal."""
         title = (
             f"The best of so many, from {self.samples} samples of each of {self.examples} "
             f"transitions of the {self.split} split"

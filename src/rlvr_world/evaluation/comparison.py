@@ -67,7 +67,6 @@ class Comparison:
         self.scorer = Scorer(metrics, terms, scene)
 
     def provenance(self, split: Split) -> dict[str, Any]:
-        """The fields of a ``Measurement``."""
         return {
             "labels": self.scorer.labels,
             "higher_is_better": self.scorer.higher_is_better,
@@ -97,11 +96,7 @@ def check_names(
 
 
 def rewards_of(checkpoints: Iterable[Path]) -> dict[str, Reward]:
-    """The rewards of the first RLVR checkpoint that names some, else of any; empty without one.
-
-    Raises:
-        ValueError: What the checkpoint names are no rewards.
-    """
+    """The rewards of the first RLVR checkpoint that names some, else of any; empty without one."""
     chosen: tuple[Path, Any] | None = None
     for path in checkpoints:
         checkpoint = load_checkpoint(path)

@@ -13,28 +13,18 @@ Split = Literal["test", "val"]
 
 
 class Examples:
-    """The batches of a data module's evaluation splits, on a device.
-
-    Args:
-        data: The data module.
-        device: Where the batches go.
-    """
+    """The batches of a data module's evaluation splits, on a device."""
 
     def __init__(self, data: LightningDataModule, device: torch.device) -> None:
         data.prepare_data()
         self.data, self.device = data, device
 
     def loader(self, split: Split) -> DataLoader:
-        """The data loader of a split."""
         self.data.setup("test" if split == "test" else "validate")
         return self.data.test_dataloader() if split == "test" else self.data.val_dataloader()
 
     def batches(self, split: Split, limit: int | None = None) -> Iterator[Batch]:
-        """The batches of a split, of all its transitions or of the first ``limit``.
-
-        Raises:
-            ValueError: The split is empty.
-        """
+        """The batches of a split, of all its transitions or of the first ``limit``."""
         count = 0
         for batch in self.loader(split):
             if limit is not None:

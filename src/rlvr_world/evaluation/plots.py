@@ -27,11 +27,7 @@ class Panel(NamedTuple):
 
 
 def figure_class() -> type[Any]:
-    """The class of figures, which needs no display.
-
-    Raises:
-        ModuleNotFoundError: ``matplotlib`` is not installed.
-    """
+    """The class of figures, which needs no display."""
     return require("matplotlib.figure", "plots", "A plot").Figure
 
 
@@ -55,12 +51,7 @@ def write_panels(path: Path, panels: Sequence[Panel]) -> None:
 
 
 def write_heat_maps(path: Path, maps: Mapping[str, pd.DataFrame]) -> None:
-    """Write a PNG with one heat map below another.
-
-    Args:
-        path: The file.
-        maps: Values by title, good above zero and bad below; NaN where there is none.
-    """
+    """Write a PNG of heat maps, one below another: values by title, NaN where there is none."""
     wide, high = CELL_INCHES
     width = 2 + wide * max(len(values.columns) for values in maps.values())
     height = sum(1.2 + high * len(values) for values in maps.values())

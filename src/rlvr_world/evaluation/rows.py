@@ -26,11 +26,9 @@ class ModelRow:
 
     @property
     def settings(self) -> dict[str, float | int | None]:
-        """The settings of the sampler as plain data."""
         return {name: getattr(self.sampler, name) for name in ("temperature", "top_k", "top_p")}
 
     def generator(self, seed: int) -> torch.Generator:
-        """A source of random numbers on the model's device."""
         return torch.Generator(self.model.device).manual_seed(seed)
 
     def predict(
@@ -48,12 +46,7 @@ class ModelRow:
 
 
 def load_models(paths: Mapping[str, Path], device: torch.device) -> dict[str, WorldModel]:
-    """The world models in checkpoints of any stage, which must share one token code.
-
-    Raises:
-        FileNotFoundError: A file is missing.
-        ValueError: A file is no checkpoint of a world model, or of another tokenizer.
-    """
+    """The world models in checkpoints of any stage, which must share one token code."""
     for row, path in paths.items():
         if not Path(path).is_file():
             raise FileNotFoundError(

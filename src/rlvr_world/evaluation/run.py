@@ -21,15 +21,7 @@ from rlvr_world.types import Batch
 
 
 class Run:
-    """The scores of every row, and a picture of some predictions.
-
-    Args:
-        rows: The models' rows.
-        scorer: The columns.
-        seeds: Predictions of each model for each transition.
-        pictured: Number of transitions in the picture, evenly spaced over the first batch.
-        distance: A column that compares each row's predictions as a set with the true states.
-    """
+    """The scores of every row, and a picture of transitions evenly spaced over the first batch."""
 
     def __init__(
         self,
@@ -52,7 +44,6 @@ class Run:
     def score_all(
         self, examples: Examples, split: Split, progress: Progress, limit: int | None = None
     ) -> None:
-        """Score every batch of a split, or its first ``limit`` transitions."""
         batches: Iterable[Batch] = examples.batches(split, limit)
         count = examples.count(split)
         if limit is not None:
@@ -97,7 +88,6 @@ class Run:
         self.samples += len(batch["key"])
 
     def notes(self, scores: Mapping[str, Tensor], seeds: int) -> list[str]:
-        """What the scene says of the first prediction of each transition."""
         scene = self.scorer.scene
         if scene is None:
             return []
@@ -106,12 +96,6 @@ class Run:
         return [scene.note(dict(zip(columns, row, strict=True))) for row in rows]
 
     def table(self, provenance: Mapping[str, Any], seconds: dict[str, float]) -> Table:
-        """The table of all batches.
-
-        Args:
-            provenance: What a ``Measurement`` says.
-            seconds: Durations of the stages of training.
-        """
         scores, scene, distance = pd.concat(self.frames), self.scorer.scene, self.distance
         single = macro_scores(scores, scene.macro if scene else {})
         about = dict(provenance)
@@ -135,7 +119,6 @@ class Run:
         return table
 
     def set_scores(self) -> list[pd.DataFrame]:
-        """The distance of each row's predictions to the true states, for each seed."""
         if self.distance is None:
             return []
         true, frames = torch.cat(self.true_features), []

@@ -16,11 +16,8 @@ PLAIN = (bool, int, float, str, tuple, list, dict, type(None), torch.dtype)
 class Scorer:
     """Scores predictions by metrics, by the training reward and by the objects in the scene.
 
-    Args:
-        metrics: The columns, by name.
-        rewards: The terms of the training reward, by name; without terms there is no such column. A
-            term that equals a metric of the same name in all but its weight is computed once.
-        scene: Metrics against the simulator's state.
+    Without ``rewards``, the terms of the training reward, it has no column. A term that equals a
+    metric of the same name in all but its weight is computed once.
     """
 
     def __init__(
@@ -37,14 +34,12 @@ class Scorer:
 
     @property
     def labels(self) -> dict[str, str]:
-        """The heading of each column, in order."""
         labels = {name: metric.label for name, metric in self.metrics.items()}
         labels |= {NLL: "NLL (nats)"} | ({REWARD: "reward"} if self.rewards else {})
         return labels | dict(self.scene.labels if self.scene else {})
 
     @property
     def higher_is_better(self) -> dict[str, bool]:
-        """The good direction of each column."""
         better = {name: bool(metric.higher_is_better) for name, metric in self.metrics.items()}
         better |= {NLL: False} | ({REWARD: True} if self.rewards else {})
         return better | dict(self.scene.higher_is_better if self.scene else {})

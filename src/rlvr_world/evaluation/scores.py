@@ -39,12 +39,7 @@ def score_frame(row: str, scores: Mapping[str, Tensor], groups: Sequence[str]) -
 
 
 def macro_scores(scores: pd.DataFrame, macro: Mapping[str, str]) -> pd.DataFrame:
-    """The mean of each group as a score, so that the mean of these counts all groups alike.
-
-    Args:
-        scores: What ``score_frame`` returns.
-        macro: For each new metric, the metric that it averages.
-    """
+    """Scores and, for each new metric, the means of another one over groups, which count alike."""
     frames = [scores]
     for name, metric in macro.items():
         of_metric = scores[scores["metric"] == metric]
@@ -88,9 +83,7 @@ def nested(cells: pd.DataFrame) -> dict[str, Any]:
 def spread(cells: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Cells with their metrics side by side, under ``<metric> mean`` and ``<metric> std``.
 
-    Args:
-        cells: What ``cells`` returns.
-        metrics: The metrics in order; a cell that does not exist is NaN.
+    A cell that does not exist is NaN.
     """
     wide = cells.unstack("metric", sort=False)
     pairs = [(part, metric) for metric in metrics for part in ("mean", "std")]

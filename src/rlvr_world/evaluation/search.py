@@ -34,7 +34,6 @@ class SamplerSearch:
 
     @property
     def samplers(self) -> list[Sampler]:
-        """The samplers of the grid."""
         warm = [(t, k) for t in self.temperatures if t > 0 for k in self.top_ks]
         greedy = [(0.0, None)] if 0 in self.temperatures else []
         return [Sampler(temperature, top_k) for temperature, top_k in greedy + warm]

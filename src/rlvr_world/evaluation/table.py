@@ -45,7 +45,6 @@ class Measurement:
         return f"{self.labels[metric]} {'↑' if self.higher_is_better[metric] else '↓'}"
 
     def plain(self) -> dict[str, Any]:
-        """The fields that are plain data."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: v for name, v in values.items() if not isinstance(v, pd.DataFrame)}
 
@@ -78,7 +77,6 @@ class Table(Measurement):
     too_long: dict[str, int] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
-        """Write ``table.json``, ``table.csv`` and, with groups, ``by_<group>.csv``."""
         plain = self.plain()
         name, sizes = plain.pop("grouping"), plain.pop("group_sizes")
         plain.pop("group_cells", None)
@@ -91,7 +89,6 @@ class Table(Measurement):
         write_text(folder / "table.csv", spread(self.cells, list(self.labels)).to_csv())
 
     def group_csv(self, cells: pd.DataFrame) -> str:
-        """A line for each group and row, with the metrics that groups have."""
         known = cells.index.unique("metric")
         wide = spread(cells, [metric for metric in self.labels if metric in known]).reset_index()
         wide.insert(1, "samples", wide["group"].map(self.group_sizes))
@@ -110,7 +107,6 @@ class Table(Measurement):
         return rich.console.Group(title, *map(self.block, blocks), *cut)
 
     def block(self, metrics: list[str]) -> rich.table.Table:
-        """Some columns of the table for a terminal."""
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
         table.add_column("", min_width=NAME_WIDTH - 4, no_wrap=True)
         for metric in metrics:

@@ -28,11 +28,8 @@ def sound_rows(
         rows: Its rows, one in memory at a time.
         parse: Reads a row, whose name in messages it gets, or raises ``BadSample``.
         noun: What a row is called: ``line`` or ``row``.
-        max_skip_share: The largest share of rows that may be broken.
+        max_skip_share: Stop with a ``ValueError`` if a larger share of rows is broken.
         counts: Gets the numbers of rows read and of broken ones.
-
-    Raises:
-        ValueError: More rows are broken.
     """
     skips = Skips(str(path), 0, max_skip_share)
     for number, row in enumerate(rows, 1):

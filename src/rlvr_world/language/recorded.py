@@ -57,10 +57,6 @@ class TransitionSpool:
 
     Two are the same if group, subject, action and state are. ``duplicates`` counts those that came
     again, ``conflicts`` those of them that had another next state; the first one is kept.
-
-    Args:
-        folder: Where the shards go.
-        file: Empty and open for writing and reading bytes.
     """
 
     def __init__(self, folder: Path, file: BinaryIO) -> None:
@@ -71,7 +67,6 @@ class TransitionSpool:
         self.duplicates = self.conflicts = 0
 
     def add(self, transition: TextTransition, unit: str, scope: str = "") -> None:
-        """Keep a transition unless it came before within the scope."""
         group, subject, action, before, after, shards = transition.traits()
         key, end = digest(scope, group, subject, action, before), digest(after)
         if key in self.ends:
@@ -88,7 +83,6 @@ class TransitionSpool:
         self.file.write(line)
 
     def read(self, entry: Entry) -> dict[str, Any]:
-        """The document of a transition."""
         self.file.seek(entry.start)
         return json.loads(self.file.read(entry.size))
 
@@ -105,14 +99,8 @@ class TransitionSpool:
     ) -> TransitionManifest:
         """Write the shards of all splits, each in a random order, and the manifest.
 
-        Args:
-            split_of: The split of an entry.
-            seed: Where the order comes from.
-            source: What made the data.
-            settings: What it was made with.
-            rows: What became of the source's rows; duplicates and conflicts are added.
-            versions: Versions of the programs that made it.
-            documents: Further JSON files by name; they count in the fingerprint.
+        ``rows`` says what became of the source's rows; duplicates and conflicts are added.
+        ``documents`` are further JSON files by name, which count in the fingerprint.
         """
         splits = {
             split: self._write_split(split, members, seed)

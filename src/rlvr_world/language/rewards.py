@@ -28,7 +28,6 @@ class AnswerReward(Reward):
 
     @property
     def label(self) -> str:
-        """The metric, and the rule unless it is the strict one."""
         name = type(self).__name__
         return name if self.judge.rule == "strict" else f"{name} ({self.judge.rule})"
 
@@ -41,7 +40,6 @@ class AnswerReward(Reward):
         """The state, the action and the right answer of a transition, for people."""
 
     def judgements(self, prediction: Sequence[str], target: Sequence[Any]) -> list[Any]:
-        """What the judge says of each answer to its transition."""
         return [self.judge(text, step) for text, step in zip(prediction, target, strict=True)]
 
     def reasons(self, prediction: Sequence[str], target: Sequence[Any]) -> list[Reason]:
@@ -52,6 +50,5 @@ class AnswerReward(Reward):
     def score(
         self, prediction: Sequence[str], target: Sequence[Any], given: Batch | None = None
     ) -> Tensor:
-        """The score of each of B answers, [B] float32, on the metric's device."""
         values = [self.value(judgement) for judgement in self.judgements(prediction, target)]
         return torch.tensor(values, dtype=torch.float32, device=self.total.device)

@@ -37,9 +37,7 @@ class PromptLayer:
 class PromptCache:
     """Prompts, differentiable: the first forward pass fills them in, later ones read them.
 
-    Args:
-        depth: Number of layers.
-        padding: Leading positions of each prompt that hold nothing, [B].
+    ``padding`` [B] is the number of leading positions of each prompt that hold nothing.
     """
 
     def __init__(self, depth: int, padding: Tensor | None = None) -> None:
@@ -57,7 +55,6 @@ class PromptCache:
         return [partial(step, mask=mask) for step in steps]
 
     def advance(self, length: int) -> None:
-        """Note that ``length`` positions have passed through every layer."""
         self.length = self.length or length
 
 
@@ -125,13 +122,9 @@ class SamplingLayer:
 
 
 class SamplingCache:
-    """Shared prompts plus the positions that each group member has added so far.
+    """Shared prompts plus the positions, ``capacity`` at most, that each member has added so far.
 
-    Args:
-        prompt: The prompts, filled in.
-        group_size: G.
-        capacity: The most positions that a member can add.
-        static: Keep all shapes and addresses the same from pass to pass.
+    ``static`` keeps all shapes and addresses the same from pass to pass.
     """
 
     def __init__(
@@ -151,16 +144,13 @@ class SamplingCache:
             self.length = torch.tensor(prompt.length, device=self.device)
 
     def attends(self, rows: int, new: int) -> list[Attend]:
-        """The attention of each layer in the coming forward pass, over ids [rows, new]."""
         view = self.view(new)
         return [partial(layer.attend, view=view) for layer in self.layers]
 
     def advance(self, length: int) -> None:
-        """Note that ``length`` more positions have passed through every layer."""
         self.length += length
 
     def view(self, new: int) -> View:
-        """Where ``new`` positions of each member go, and what they see."""
         start = self.length - self.prompt_length
         places = torch.arange(new, device=self.device) + start
         end = self.capacity if isinstance(start, Tensor) else start + new

@@ -56,7 +56,6 @@ class PromptIds:
     padding: Tensor | None
 
     def followed_by(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Whole sequences of members [N, T], and their padding."""
         group = len(ids) // len(self.ids)
         padding = None if self.padding is None else self.padding.repeat_interleave(group)
         return torch.cat([self.ids.repeat_interleave(group, 0), ids], dim=1), padding
@@ -189,11 +188,7 @@ class LanguageModel(SequenceModel):
 
 
 def pretrained(source: Path | str, dtype: torch.dtype) -> PreTrainedModel:
-    """The model in a folder, or by its name on the hub, ready to be trained.
-
-    Raises:
-        FileNotFoundError: There is no such model.
-    """
+    """The model in a folder, or by its name on the hub, ready to be trained."""
     try:
         return AutoModelForCausalLM.from_pretrained(source, dtype=dtype).train()
     except OSError as error:
@@ -216,11 +211,7 @@ def check(model: PreTrainedModel, vocab_size: int) -> None:
 
 
 def add_lora(model: PreTrainedModel, settings: dict[str, Any]) -> None:
-    """Put low-rank differences, in float32, beside the weights of a model, which are frozen.
-
-    Raises:
-        ModuleNotFoundError: ``peft`` is not installed.
-    """
+    """Put low-rank differences, in float32, beside the weights of a model, which are frozen."""
     peft = require("peft", "text", "LoRA")
     peft.inject_adapter_in_model(peft.LoraConfig(**settings), model)
     for name, parameter in model.named_parameters():

@@ -125,7 +125,6 @@ class Transformer(SequenceModel):
 
     @property
     def layers(self) -> list[Block]:
-        """The blocks, first to last."""
         return [cast(Block, block) for block in self.blocks]
 
     @property
@@ -153,7 +152,6 @@ class Transformer(SequenceModel):
         return self.norm(x)
 
     def attends(self, length: int, padding: Tensor | None) -> list[Attend]:
-        """The attention of each layer within whole sequences."""
         mask = None if padding is None else visible_positions(length, length, padding)
         return [partial(causal_attention, mask=mask)] * len(self.blocks)
 

@@ -33,14 +33,7 @@ class Credit:
             raise ValueError(f"discount must be above 0 and at most 1, got {self.discount}")
 
     def detail(self, patch_grid: tuple[int, int] | None) -> Detail:
-        """What rewards have to score.
-
-        Args:
-            patch_grid: The grid of tokens in a frame, see ``Codec.patch_grid``.
-
-        Raises:
-            ValueError: Credit goes to patches, and there is no grid.
-        """
+        """What rewards have to score; ``patch_grid`` is that of the codec."""
         if self.to == "patch":
             if patch_grid is None:
                 raise ValueError("credit: `to: patch` is for codecs whose tokens lie in a grid")

@@ -17,13 +17,8 @@ WARM_UPS = 2
 def decode_step(model: SequenceModel, cache: Cache, compiled: bool) -> DecodeStep:
     """The step of a model with a cache, compiled if asked for, recorded where there is a GPU.
 
-    Args:
-        model: The model.
-        cache: Its sampling cache; it must be static to be compiled or recorded.
-        compiled: Whether ``torch.compile`` fuses the step. The first call then takes a while.
-
-    Raises:
-        ValueError: It cannot be compiled.
+    The cache must be static to be compiled or recorded. The first call of a compiled step takes a
+    while.
     """
     if compiled and not isinstance(cache.length, Tensor):
         raise ValueError(
@@ -46,12 +41,7 @@ def records(cache: Cache) -> bool:
 
 
 class RecordedStep:
-    """A step that a CUDA graph replays, so that it costs one launch.
-
-    Args:
-        step: The step to record at its first call.
-        cache: The cache it advances, whose position is put back after the trial runs.
-    """
+    """A step with a cache that a CUDA graph replays, so that it costs one launch."""
 
     def __init__(self, step: DecodeStep, cache: Cache) -> None:
         self.step = step

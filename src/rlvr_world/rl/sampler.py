@@ -34,7 +34,6 @@ class Filling:
 
     @property
     def prompts(self) -> tuple[Tensor, int, int, Tensor | None]:
-        """The prompts, the group size, the positions that follow, and the padding."""
         length = self.columns[0]
         first = self.sequence.select(slice(None, None, self.group_size))
         capacity = self.sequence.ids.shape[1] - length
@@ -147,7 +146,6 @@ class Sampler:
     def fill(
         self, model: SequenceModel, filling: Filling, legal_tokens: Tensor, end_token: int | None
     ) -> None:
-        """Draw the predicted positions of some rows, in place."""
         sequence, read = filling.sequence, filling.columns[0]
         hidden, cache = model.sampling_cache(*filling.prompts, static=self.static(sequence.ids))
         step = decode_step(model, cache, self.compiled)

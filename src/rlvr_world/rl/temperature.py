@@ -21,7 +21,6 @@ class WeightsTemperature:
         """Add the parameter of the temperature to an optimizer: there is none."""
 
     def step(self, optimizer: Steps) -> dict[str, Tensor]:
-        """Step the optimizer; what to log of the temperature: nothing."""
         optimizer.step()
         return {}
 
@@ -45,7 +44,6 @@ class OwnTemperature(WeightsTemperature):
         self.log = nn.Parameter(torch.zeros((), device=gains.device))
 
     def add_to(self, optimizer: Optimizer) -> None:
-        """Add the factor's logarithm to an optimizer, without weight decay."""
         optimizer.add_param_group({"params": [self.log], "lr": self.lr, "weight_decay": 0.0})
 
     @torch.no_grad()

@@ -77,7 +77,6 @@ def _shape_problem(value: Any, form: Form) -> str | None:
 
 
 def _removed_problem(value: dict[str, Any]) -> str | None:
-    """What is wrong with the list of removed uuids, in words, or None."""
     removed = value["removed"]
     if type(removed) is not list or not all(type(uuid) is int for uuid in removed):
         return "removed must be a list of uuids"
@@ -88,7 +87,6 @@ def _removed_problem(value: dict[str, Any]) -> str | None:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, unless a key stands in it twice."""
     value = dict(pairs)
     if len(value) < len(pairs):
         raise ValueError("a key stands twice in an object")

@@ -53,9 +53,6 @@ def _answer_facts(text: str, transition: Transition, form: Form) -> Facts:
     """The facts of the state that an answer says.
 
     The removal of an object that was not there is one more fact, which no state holds.
-
-    Raises:
-        BadAnswer: The text says no state, or a score where there is none, or no score.
     """
     answer = read_answer(text, form)
     scored, score = transition.target["score"] is not None, answer["score"]

@@ -83,14 +83,10 @@ EXAMPLES = [
 def prompt_text(
     transition: Transition, rules: Mapping[str, str] | None, style: Style, form: Form
 ) -> str:
-    """What the model reads.
+    """What the model reads, whatever the step's target is.
 
-    Args:
-        transition: The step to predict; its target is not looked at.
-        rules: The rules of the game in words, under ``objects``, ``actions`` and ``score``. The
-            compact style leaves them out.
-        style: Which parts there are.
-        form: What the answer says.
+    ``rules`` are those of the game in words, under ``objects``, ``actions`` and ``score``; the
+    compact style leaves them out.
     """
     if style == "compact":
         known = references(transition.state)

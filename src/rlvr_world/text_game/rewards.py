@@ -34,7 +34,6 @@ class TextGameReward(AnswerReward):
         super().__init__(TextGameJudge(judge, form=form, **limits), weight)
 
     def shown(self, transition: Transition) -> tuple[str, str, str]:
-        """The state, the action and what changes, as JSON."""
         return json.dumps(transition.state), transition.action, json.dumps(transition.difference)
 
 

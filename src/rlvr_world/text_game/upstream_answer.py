@@ -62,11 +62,7 @@ def lenient_answer(text: str) -> str:
 
 
 def read_leniently(answer: str) -> Any:
-    """The value of an answer; raises whatever the repair or its reader raise.
-
-    Raises:
-        OverBudget: The repair would take too long.
-    """
+    """The value of an answer; raises whatever the repair or its reader raise, or ``OverBudget``."""
     repair, read = repair_tools()
     for word, literal in LITERALS.items():
         answer = answer.replace(word, literal)
@@ -80,11 +76,7 @@ def read_leniently(answer: str) -> Any:
 
 @cache
 def repair_tools() -> tuple[Callable[[str], str], Callable[[str], Any]]:
-    """The functions that repair JSON and that read it afterwards.
-
-    Raises:
-        ModuleNotFoundError: They are not installed.
-    """
+    """The functions that repair JSON and that read it afterwards."""
     repair, read = (
         require(name, "upstream", "The upstream judge") for name in ("json_repair", "dirtyjson")
     )

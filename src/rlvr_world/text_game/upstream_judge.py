@@ -87,7 +87,6 @@ def _next_entries(said: Any, state: GameState) -> Iterator[Any]:
 
 
 def _by_uuid(items: Any) -> Objects:
-    """Those of the items that have a uuid, by it."""
     found = {}
     for item in items if isinstance(items, Iterable) else ():
         with suppress(TypeError, KeyError):
@@ -131,7 +130,6 @@ def _compared(truth: Objects, objects: Objects) -> Iterator[bool]:
 
 
 def _score_share(said: Any, truth: Score | None) -> float:
-    """The share of right keys of the score."""
     if truth is None:
         return 1.0
     return sum(key in said and said[key] == value for key, value in truth.items()) / len(truth)

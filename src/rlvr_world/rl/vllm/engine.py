@@ -40,7 +40,6 @@ class VLLMEngine:
         return vars(self) | {"llm": None, "asleep": False, "checksum": None}
 
     def load(self, model: SequenceModel) -> None:
-        """Make or wake the engine and give it the weights of ``model``."""
         if self.llm is None:
             self.llm = make_llm(self.arguments)
         if self.asleep:
@@ -68,10 +67,8 @@ class VLLMEngine:
     ) -> list[tuple[list[int], list[float]]]:
         """Tokens and their log-probabilities, for each sample of each prompt in turn.
 
-        Args:
-            prompts: Token ids.
-            seeds: One for each prompt; vLLM gives the samples of a prompt seeds of their own.
-            settings: Further arguments of ``vllm.SamplingParams``.
+        There is one seed for each prompt; vLLM gives the samples of a prompt seeds of their own.
+        ``settings`` are further arguments of ``vllm.SamplingParams``.
         """
         params = [self.sampling_params(seed, settings) for seed in seeds]
         requests = [{"prompt_token_ids": prompt} for prompt in prompts]
@@ -95,11 +92,7 @@ class VLLMEngine:
 
 
 def import_vllm() -> ModuleType:
-    """The module ``vllm``.
-
-    Raises:
-        ModuleNotFoundError: It is not installed.
-    """
+    """The module ``vllm``."""
     return require("vllm", "vllm", "VLLMSampler")
 
 

@@ -8,12 +8,7 @@ from rlvr_world.types import TokenSequence
 class OpenRows:
     """Sequences [N, T] on the CPU while their predicted positions are being filled.
 
-    Args:
-        sequence: What is given, with blanks.
-        end_token: A row that draws it is filled up with it and takes part in no further round.
-
-    Raises:
-        ValueError: A row begins with a predicted position.
+    A row that draws ``end_token`` is filled up with it and takes part in no further round.
     """
 
     def __init__(self, sequence: TokenSequence, end_token: int | None) -> None:
@@ -33,7 +28,6 @@ class OpenRows:
         return [self.ids[row, self.first[row] : end].tolist() for row in self.open]
 
     def write(self, start: int, stop: int, answers: list[tuple[list[int], list[float]]]) -> None:
-        """Put tokens and log-probabilities into each open row, from ``start`` on."""
         still_open = []
         for row, (tokens, log_probs) in zip(self.open, answers, strict=True):
             end = start + len(tokens)
@@ -49,7 +43,6 @@ class OpenRows:
         self.open = still_open
 
     def filled(self) -> TokenSequence:
-        """The sequences as they are now, on the device that they came from."""
         device = self.sequence.ids.device
         return self.sequence._replace(
             ids=self.ids.to(device), target_mask=self.target_mask.to(device)

@@ -87,26 +87,10 @@ class VLLMSampler:
         generator: torch.Generator | None = None,
         end_token: int | None = None,
     ) -> tuple[TokenSequence, Tensor]:
-        """Sample ``group_size`` fillings of each template, as ``Sampler`` does.
+        """Sample as ``Sampler`` does, with log-probabilities under the engine.
 
         Each run of predicted positions is one request to the engine, whose prefix cache holds what
         earlier runs have read.
-
-        Args:
-            model: The model to sample from.
-            template: Sequences [B, T] with blank predicted positions.
-            legal_tokens: Which tokens may be drawn, [V] bool.
-            group_size: G, the number of fillings for each template.
-            generator: Source of the engine's seeds.
-            end_token: A row that draws it is finished and filled up with it.
-
-        Returns:
-            The filled sequences [B * G, T], members of a group being neighbours, and the
-            log-probabilities of the drawn tokens under the engine, [B * G, T], 0 elsewhere.
-
-        Raises:
-            ModuleNotFoundError: vLLM is not installed.
-            ValueError: Its model does not fit this one or the sequences.
         """
         runs = predicted_runs(template)
         self.engine.load(model)
@@ -124,7 +108,6 @@ class VLLMSampler:
         return rows.filled(), rows.log_probs.to(template.ids.device)
 
     def check(self, template: TokenSequence, legal_tokens: Tensor, end: int) -> None:
-        """Raise where the engine cannot hold these sequences or has another vocabulary."""
         config = self.engine.llm.model_config
         if config.get_vocab_size() < len(legal_tokens):
             raise ValueError(

@@ -131,12 +131,7 @@ def shares(split_by: str, val_share: float, test_share: float) -> dict[str, floa
 
 
 def read_rules(source: Path) -> dict[str, dict[str, str]]:
-    """The rules in words by game; empty if the folder has none of the three files.
-
-    Raises:
-        FileNotFoundError: If it has some of them.
-        ValueError: If one does not hold a text for each game.
-    """
+    """The rules in words by game; empty if the folder has none of the three files."""
     paths = {kind: source / f"{kind.removesuffix('s')}_rules.json" for kind in RULES}
     missing = [path for path in paths.values() if not path.exists()]
     if len(missing) == len(paths):

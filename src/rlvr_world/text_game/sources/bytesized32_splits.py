@@ -68,14 +68,12 @@ class LeakCount:
         self.states: dict[str, set[bytes]] = {"train": set(), "test": set()}
 
     def add(self, file: str, row: Row) -> None:
-        """Note a row of the train or the test file."""
         transition = row.transition("full")
         state = digest(transition.game, canonical(transition.state))
         self.states[file].add(state)
         self.changed[file][digest(state.hex(), transition.action)] = transition.changed
 
     def summary(self) -> dict[str, int]:
-        """Unique transitions and states of the test file, and how many are in the train file."""
         test, train = self.changed["test"], self.changed["train"]
         return {
             "test_transitions": len(test),

@@ -36,21 +36,12 @@ class Size:
 
 
 def import_textworld(module: str = "textworld") -> Any:
-    """A module of TextWorld.
-
-    Raises:
-        ModuleNotFoundError: If it is not installed; the text says how to install it.
-    """
+    """A module of TextWorld."""
     return require(module, "textworld", "Text games of TextWorld")
 
 
 class TextGame:
-    """A game that can be won by reaching one goal.
-
-    Args:
-        seed: Where its map, objects, goal and names come from.
-        size: How large it is.
-    """
+    """A game that can be won by reaching one goal."""
 
     def __init__(self, seed: int, size: Size) -> None:
         self.game = make_game(seed, size)
@@ -68,22 +59,18 @@ class TextGame:
 
     @property
     def task(self) -> str:
-        """The goal in words."""
         return f"Your task is to make sure that {self._goal_words()}."
 
     @property
     def rules(self) -> dict[str, str]:
-        """The rules in words."""
         goal = self._goal_words()
         score = f"The score is 0 until {goal}. Then it is 1, and the game is over and won."
         return {"objects": OBJECT_RULES, "actions": ACTION_RULES, "score": score}
 
     def won(self, facts: Iterable[Any]) -> bool:
-        """Whether the goal is among the facts."""
         return set(self.goal) <= set(facts)
 
     def state(self, facts: Iterable[Any]) -> GameState:
-        """The objects and the score of a state that TextWorld gives as facts."""
         facts = sorted(facts, key=str)
         eaten = {fact.arguments[0].name for fact in facts if fact.name == "eaten"}
         properties, contents = self._properties(facts), self._contents(facts)
@@ -115,7 +102,6 @@ class TextGame:
         return contents
 
     def _properties(self, facts: list[Any]) -> dict[str, dict[str, Any]]:
-        """The properties of each object."""
         properties: dict[str, dict[str, Any]] = {
             name: {"opens": None} if kind == "key" else {} for name, kind in self.types.items()
         }
@@ -139,7 +125,6 @@ class TextGame:
         return properties
 
     def _goal_words(self) -> str:
-        """When the game is won."""
         words = []
         for fact in self.goal:
             names = [argument.name for argument in fact.arguments]
@@ -174,5 +159,4 @@ def make_game(seed: int, size: Size) -> Any:
 
 
 def _number(name: str) -> int:
-    """The number in an identifier such as ``c_10``."""
     return int(name.partition("_")[2] or 0)

@@ -27,18 +27,11 @@ class Command(NamedTuple):
 
     @property
     def verb(self) -> str:
-        """The first word."""
         return self.text.partition(" ")[0]
 
 
 class Walker:
-    """Plays a game for ever.
-
-    Args:
-        game: The game.
-        rng: Where all choices come from.
-        changed_share: Share of the actions in which something changes.
-    """
+    """Plays a game for ever; in a share of its actions something changes."""
 
     def __init__(self, game: TextGame, rng: random.Random, changed_share: float) -> None:
         self.game = game
@@ -49,12 +42,7 @@ class Walker:
         self.new_progress = import_textworld("textworld.generator.game").GameProgression
 
     def transitions(self, name: str, count: int) -> Iterator[Transition]:
-        """What happens in a number of actions.
-
-        Args:
-            name: How transitions name the game.
-            count: The number of actions.
-        """
+        """What happens in ``count`` actions; ``name`` is how transitions name the game."""
         progress, steps = self.new_progress(self.game.game), 0
         before = self.game.state(progress.state.facts)
         for _ in range(count):
@@ -91,13 +79,11 @@ class Walker:
         return self._by_verb(idle)
 
     def _command(self, action: Any) -> Command:
-        """The text of a possible action."""
         found = self.rules[action.name].match(action)
         names = {str(k.name): self.game.labels.get(v.name, "") for k, v in found.items()}
         return Command(self.templates[action.name].format(**names), action)
 
     def _by_verb(self, commands: Sequence[Command]) -> Command:
-        """A random command of a random verb."""
         verbs = defaultdict(list)
         for command in commands:
             verbs[command.verb].append(command)
