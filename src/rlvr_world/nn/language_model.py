@@ -41,9 +41,7 @@ class LanguageModelCache:
         states = copy.copy(self.states)
         states.layers = [copy.copy(layer) for layer in self.states.layers]
         states.batch_repeat_interleave(group_size)
-        padding = self.padding
-        if padding is not None:
-            padding = padding.repeat_interleave(group_size)
+        padding = None if self.padding is None else self.padding.repeat_interleave(group_size)
         rows = self.rows * group_size
         return LanguageModelCache(states, rows, self.length, padding, shared=False)
 

@@ -10,8 +10,13 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from rlvr_world.nn.attention import causal_attention, visible_positions
-from rlvr_world.nn.kv_cache import Attend, PromptCache, SamplingCache
+from rlvr_world.nn.attention import (
+    Attend,
+    PromptCache,
+    SamplingCache,
+    causal_attention,
+    visible_positions,
+)
 from rlvr_world.nn.sequence_model import SequenceModel
 
 if TYPE_CHECKING:

@@ -20,24 +20,20 @@ def decode_step(model: SequenceModel, cache: Cache, compiled: bool) -> DecodeSte
     The cache must be static to be compiled or recorded. The first call of a compiled step takes a
     while.
     """
-    if compiled and not isinstance(cache.length, Tensor):
+    static = isinstance(cache.length, Tensor)
+    if compiled and not static:
         raise ValueError(
             f"sampler: compiled needs a static cache, which {type(model).__name__} does not have; "
             "leave it false"
         )
     forward = torch.compile(next_logits, dynamic=False) if compiled else next_logits
     step = partial(forward, model, cache)
-    return RecordedStep(step, cache) if records(cache) else step
+    return RecordedStep(step, cache) if static and cache.length.is_cuda else step
 
 
 def next_logits(model: SequenceModel, cache: Cache, ids: Tensor) -> Tensor:
     """Logits [N, V] of what follows ids [N, T], which follow what ``cache`` remembers."""
     return model.logits(model(ids, cache)[:, -1])
-
-
-def records(cache: Cache) -> bool:
-    """Whether steps with this cache are recorded as a CUDA graph."""
-    return isinstance(cache.length, Tensor) and cache.length.is_cuda
 
 
 class RecordedStep:

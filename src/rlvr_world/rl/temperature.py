@@ -1,26 +1,23 @@
 """The temperature of a policy: what all weights make it, or a parameter with a rate of its own."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 
-class Steps(Protocol):
-    """An optimizer, or what Lightning wraps around it."""
-
-    def step(self) -> Any:
-        """Take a step."""
-
-
 class WeightsTemperature:
-    """The temperature changes only as all weights do."""
+    """The temperature changes only as all weights do.
+
+    ``step`` takes a step of an optimizer, or of what Lightning wraps around it, and returns what to
+    log of the temperature.
+    """
 
     def add_to(self, optimizer: Optimizer) -> None:
         """Add the parameter of the temperature to an optimizer: there is none."""
 
-    def step(self, optimizer: Steps) -> dict[str, Tensor]:
+    def step(self, optimizer: Any) -> dict[str, Tensor]:
         optimizer.step()
         return {}
 
@@ -47,7 +44,7 @@ class OwnTemperature(WeightsTemperature):
         optimizer.add_param_group({"params": [self.log], "lr": self.lr, "weight_decay": 0.0})
 
     @torch.no_grad()
-    def step(self, optimizer: Steps) -> dict[str, Tensor]:
+    def step(self, optimizer: Any) -> dict[str, Tensor]:
         """Step the optimizer and move the factor into the gains; the factor, to be logged."""
         assert self.gains.grad is not None
         self.log.grad = (self.gains.grad * self.gains).sum()  # the gains' gradient along the gains

@@ -14,8 +14,7 @@ from rlvr_world.language.transition import Form
 from rlvr_world.text_game.answer import read_answer
 from rlvr_world.text_game.facts import Facts, Judgement, equation_4, has, state_facts
 from rlvr_world.text_game.transition import Transition, apply
-from rlvr_world.text_game.upstream_answer import repair_tools
-from rlvr_world.text_game.upstream_judge import upstream_judgement
+from rlvr_world.text_game.upstream import repair_tools, upstream_judgement
 
 
 def strict_judgement(text: str, transition: Transition, form: Form) -> Judgement:

@@ -10,10 +10,6 @@ from rlvr_world.text_game.game_state import GameObject, GameState
 from rlvr_world.text_game.references import identity
 from rlvr_world.text_game.transition import Transition
 
-Say = Callable[[str], str]
-"""Says a name anew; other texts stay."""
-
-
 NUMBER = re.compile(r" \(ID: (\d+)\)")
 
 
@@ -104,7 +100,7 @@ def renumbered(transition: Transition, rng: random.Random) -> Transition:
     )
 
 
-def _said(state: GameState, say: Say) -> GameState:
+def _said(state: GameState, say: Callable[[str], str]) -> GameState:
     """The state with names, and contents and properties that are names, said anew."""
     objects: list[GameObject] = [
         {

@@ -22,10 +22,7 @@ class VLLMEngine:
 
     Weights go through ``reload_weights``, vLLM's documented call for new weights in place (its
     guide "Layerwise (Re)loading"); the prefix cache, which the old weights filled, is then dropped.
-
-    Args:
-        arguments: Arguments of ``vllm.LLM``.
-        sleep: Give the memory of weights and cache back between uses (vLLM's sleep mode, level 2).
+    With ``sleep`` it gives the memory of both back between uses (vLLM's sleep mode, level 2).
     """
 
     def __init__(self, arguments: dict[str, Any], sleep: bool = False) -> None:
@@ -67,22 +64,20 @@ class VLLMEngine:
     ) -> list[tuple[list[int], list[float]]]:
         """Tokens and their log-probabilities, for each sample of each prompt in turn.
 
-        There is one seed for each prompt; vLLM gives the samples of a prompt seeds of their own.
+        They are drawn from the full distribution, whatever end-of-sequence tokens the model's
+        config names. vLLM gives the samples of a prompt seeds of their own.
         ``settings`` are further arguments of ``vllm.SamplingParams``.
         """
-        params = [self.sampling_params(seed, settings) for seed in seeds]
+        fixed = {"temperature": 1.0, "logprobs": 0, "ignore_eos": True, "detokenize": False}
+        params = [import_vllm().SamplingParams(seed=seed, **fixed, **settings) for seed in seeds]
         requests = [{"prompt_token_ids": prompt} for prompt in prompts]
         outputs = self.llm.generate(requests, params, use_tqdm=False) if requests else []
-        return [
-            (tokens := list(sample.token_ids), read_log_probs(tokens, sample.logprobs))
-            for output in outputs
-            for sample in output.outputs
-        ]
-
-    def sampling_params(self, seed: int, settings: dict[str, Any]) -> Any:
-        """The full distribution, whatever end-of-sequence tokens the model's config names."""
-        fixed = {"temperature": 1.0, "logprobs": 0, "ignore_eos": True, "detokenize": False}
-        return import_vllm().SamplingParams(seed=seed, **fixed, **settings)
+        drawn = []
+        for sample in (sample for output in outputs for sample in output.outputs):
+            pairs = zip(sample.token_ids, sample.logprobs, strict=True)
+            log_probs = [by_token[token].logprob for token, by_token in pairs]
+            drawn.append((list(sample.token_ids), log_probs))
+        return drawn
 
     def rest(self) -> None:
         """Sleep, where asked for; the weights are handed over anew after that."""
@@ -134,8 +129,3 @@ def weight_checksum(model: SequenceModel) -> Tensor:
     parameters = [parameter.detach().contiguous() for parameter in model.parameters()]
     sums = [part.view(BITS[part.itemsize]).sum(dtype=torch.int64) for part in parameters]
     return torch.stack(sums).cpu()
-
-
-def read_log_probs(tokens: list[int], log_probs: Any) -> list[float]:
-    """The log-probability of each token, from a mapping of token to ``Logprob`` per position."""
-    return [at[token].logprob for token, at in zip(tokens, log_probs, strict=True)]

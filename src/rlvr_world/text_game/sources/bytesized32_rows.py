@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvr_world.data.samples import BadSample
-from rlvr_world.language.published import sound_rows
+from rlvr_world.language.recorded import sound_rows
 from rlvr_world.text_game.game_state import GameState, state_problem
 from rlvr_world.text_game.transition import WITHOUT_SCORE, Mode, Transition
 

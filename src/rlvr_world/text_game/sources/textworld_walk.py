@@ -67,7 +67,9 @@ class Walker:
 
     def choose(self, progress: Any, state: GameState) -> Command:
         """An action: one that changes something, one that does not, or an impossible one."""
-        possible = sorted((self._command(a) for a in progress.valid_actions), key=_by_text)
+        possible = sorted(
+            (self._command(a) for a in progress.valid_actions), key=lambda c: f"{c.text} {c.action}"
+        )
         effective = [c for c in possible if set(c.action.added) or set(c.action.removed)]
         if effective and self.rng.random() < self.changed_share:
             policy = progress.winning_policy if self.rng.random() < FOLLOW else None
@@ -125,7 +127,3 @@ def reachable(state: GameState) -> set[str]:
         found.add(name)
         open_ones += inside[name]
     return found | {door for side, door in room["properties"].items() if side.endswith("Door")}
-
-
-def _by_text(command: Command) -> str:
-    return f"{command.text} {command.action}"
