@@ -161,7 +161,7 @@ def best_of(
     """
     figure_class()
     compared, console = Comparison(tune=None, **comparison), Console()
-    scorer, batches = compared.scorer, list(compared.examples.batches(split, draws.limit))
+    scorer, batches = compared.scorer, list(compared.batches(split, draws.limit))
     rows = {}
     with torch.no_grad(), progress_bar(console) as progress:
         for name, row in compared.rows.items():

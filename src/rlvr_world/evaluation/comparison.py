@@ -24,40 +24,6 @@ from rlvr_world.types import Batch
 Split = Literal["test", "val"]
 
 
-class Examples:
-    """The batches of a data module's evaluation splits, on a device."""
-
-    def __init__(self, data: LightningDataModule, device: torch.device) -> None:
-        data.prepare_data()
-        self.data, self.device = data, device
-
-    def loader(self, split: Split) -> DataLoader:
-        self.data.setup("test" if split == "test" else "validate")
-        return self.data.test_dataloader() if split == "test" else self.data.val_dataloader()
-
-    def batches(self, split: Split, limit: int | None = None) -> Iterator[Batch]:
-        """The batches of a split, of all its transitions or of the first ``limit``."""
-        count = 0
-        for batch in self.loader(split):
-            if limit is not None:
-                batch = {name: values[: limit - count] for name, values in batch.items()}
-            count += len(batch["key"])
-            yield self.data.transfer_batch_to_device(batch, self.device, 0)
-            if count == limit:
-                return
-        if not count:
-            raise ValueError(
-                f"data: the {split} split is empty; make its shards, or shorten its sequences"
-            )
-
-    def count(self, split: Split) -> int | None:
-        """The number of batches; None if the loader does not know its length."""
-        try:
-            return len(self.loader(split))
-        except TypeError:
-            return None
-
-
 class Comparison:
     """Checkpoints that are scored alike.
 
@@ -90,7 +56,8 @@ class Comparison:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
-        self.data, self.examples = data, Examples(data, self.device)
+        data.prepare_data()
+        self.data = data
         loaded = load_models(models, self.device)
         self.rows = {
             name: ModelRow(model, samplers.get(name, Sampler()), models[name])
@@ -102,6 +69,32 @@ class Comparison:
                 "tune: settings are chosen by the reward, but no checkpoint has one: give `rewards`"
             )
         self.scorer = Scorer(metrics, terms, scene)
+
+    def loader(self, split: Split) -> DataLoader:
+        self.data.setup("test" if split == "test" else "validate")
+        return self.data.test_dataloader() if split == "test" else self.data.val_dataloader()
+
+    def batches(self, split: Split, limit: int | None = None) -> Iterator[Batch]:
+        """The batches of a split, of all its transitions or of the first ``limit``."""
+        count = 0
+        for batch in self.loader(split):
+            if limit is not None:
+                batch = {name: values[: limit - count] for name, values in batch.items()}
+            count += len(batch["key"])
+            yield self.data.transfer_batch_to_device(batch, self.device, 0)
+            if count == limit:
+                return
+        if not count:
+            raise ValueError(
+                f"data: the {split} split is empty; make its shards, or shorten its sequences"
+            )
+
+    def count(self, split: Split) -> int | None:
+        """The number of batches; None if the loader does not know its length."""
+        try:
+            return len(self.loader(split))
+        except TypeError:
+            return None
 
     def provenance(self, split: Split) -> dict[str, Any]:
         return {

@@ -16,7 +16,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from rlvr_world.evaluation.columns import SetDistance
-from rlvr_world.evaluation.comparison import Comparison, Examples, Split
+from rlvr_world.evaluation.comparison import Comparison, Split
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, check_same_template, predictions
 from rlvr_world.evaluation.scorer import NLL, Scorer
 from rlvr_world.evaluation.table import Table, cells, macro_scores, score_frame
@@ -52,11 +52,9 @@ class SamplerSearch:
         greedy = [(0.0, None)] if 0 in self.temperatures else []
         return [Sampler(temperature, top_k) for temperature, top_k in greedy + warm]
 
-    def best(
-        self, row: ModelRow, examples: Examples, scorer: Scorer, progress: Progress
-    ) -> Sampler:
+    def best(self, row: ModelRow, compared: Comparison, progress: Progress) -> Sampler:
         """The sampler of the grid with the highest mean reward of one prediction per transition."""
-        batches = list(examples.batches("val", self.limit))
+        scorer, batches = compared.scorer, list(compared.batches("val", self.limit))
         tracked = progress.track(self.samplers, description="tuning the sampler")
         return max(tracked, key=lambda s: mean_reward(replace(row, sampler=s), batches, scorer))
 
@@ -92,10 +90,10 @@ class Run:
         self.batches = self.samples = 0
 
     def score_all(
-        self, examples: Examples, split: Split, progress: Progress, limit: int | None = None
+        self, compared: Comparison, split: Split, progress: Progress, limit: int | None = None
     ) -> None:
-        batches: Iterable[Batch] = examples.batches(split, limit)
-        count = examples.count(split)
+        batches: Iterable[Batch] = compared.batches(split, limit)
+        count = compared.count(split)
         if limit is not None:
             batches = list(batches)
             count = len(batches)
@@ -217,15 +215,15 @@ def evaluate(
         if number is not None and number < 1:
             raise ValueError(f"{setting} must be at least 1, got {number}")
     compared, console = Comparison(tune=tune, **comparison), Console()
-    scorer, examples, rows = compared.scorer, compared.examples, {}
+    rows = {}
     with torch.no_grad(), progress_bar(console) as progress:
         for name, row in compared.rows.items():
             rows[name] = row
             for tuned in (new for new, base in (tune or {}).items() if base == name):
-                rows[tuned] = replace(row, sampler=search.best(row, examples, scorer, progress))
+                rows[tuned] = replace(row, sampler=search.best(row, compared, progress))
         compared.rows = rows
-        run = Run(rows, scorer, seeds, pictured, distance)
-        run.score_all(examples, split, progress, limit)
+        run = Run(rows, compared.scorer, seeds, pictured, distance)
+        run.score_all(compared, split, progress, limit)
         table = run.table(compared.provenance(split), seconds or {})
     table.save(output)
     if run.picture is not None:

@@ -64,25 +64,17 @@ class Scorer:
         shared = {
             name: values
             for name, values in (known or {}).items()
-            if name in self.rewards and same_metric(self.rewards[name], self.metrics[name])
+            if name in self.rewards and identity(self.rewards[name]) == identity(self.metrics[name])
         }
         own = RewardSet({name: term for name, term in self.rewards.items() if name not in shared})
         return RewardSet(self.rewards).total(shared | own.scores(prediction, target, batch))
 
 
-def same_metric(first: Reward, second: Reward) -> bool:
-    """Whether two metrics have the same class, label and plain settings, except for the weight."""
-    return (
-        type(first) is type(second)
-        and first.label == second.label
-        and settings(first) == settings(second)
-    )
-
-
-def settings(metric: Reward) -> dict[str, object]:
-    """The public attributes of a metric that are plain values."""
-    return {
+def identity(metric: Reward) -> tuple[type[Reward], str, dict[str, object]]:
+    """The class, the label and the plain public settings of a metric, except for the weight."""
+    plain: dict[str, object] = {
         name: value
         for name, value in vars(metric).items()
         if isinstance(value, PLAIN) and not name.startswith("_") and name != "weight"
     }
+    return type(metric), metric.label, plain

@@ -196,17 +196,14 @@ class SamplingCache:
             self.length = torch.tensor(prompt.length, device=self.device)
 
     def attends(self, rows: int, new: int) -> list[Attend]:
-        view = self.view(new)
-        return [partial(layer.attend, view=view) for layer in self.layers]
-
-    def advance(self, length: int) -> None:
-        self.length += length
-
-    def view(self, new: int) -> View:
         start = self.length - self.prompt_length
         places = torch.arange(new, device=self.device) + start
         end = self.capacity if isinstance(start, Tensor) else start + new
         future = None
         if new > 1 or self.static:
             future = torch.arange(end, device=self.device) > places[:, None]
-        return View(places, end, future, self.hidden_prompt)
+        view = View(places, end, future, self.hidden_prompt)
+        return [partial(layer.attend, view=view) for layer in self.layers]
+
+    def advance(self, length: int) -> None:
+        self.length += length

@@ -92,7 +92,12 @@ def prompt_text(
         known = references(transition.state)
         state = referred_state(transition.state, known)
         return f"{compact_json(state)}\n> {referred_text(transition.action, known)}\n"
-    parts = [TASKS[transition.mode], form_text(transition, form), *example_texts(transition, form)]
+    wanted = (SILENT_FORMS if transition.target["score"] is None else FORMS)[form]
+    kept = "Names, types and properties stay as they are unless the game changes them."
+    parts = [TASKS[transition.mode], f"{wanted} {kept}"]
+    for example in EXAMPLES if transition.mode == "full" else ():
+        answer = answer_text(example, "long", form)
+        parts.append(f"An example.\n{state_text(example)}\n{answer}")
     parts.append("The game to simulate:")
     if transition.task:
         parts.append(f"Its task: {transition.task}")
@@ -126,21 +131,6 @@ def unchanged_text(transition: Transition, form: Form) -> str:
     if form == "state":
         return compact_json(transition.state)
     return compact_json({"modified": [], "removed": [], "score": {}})
-
-
-def form_text(transition: Transition, form: Form) -> str:
-    """What an answer must look like."""
-    text = (SILENT_FORMS if transition.target["score"] is None else FORMS)[form]
-    return f"{text} Names, types and properties stay as they are unless the game changes them."
-
-
-def example_texts(transition: Transition, form: Form) -> list[str]:
-    """Two worked examples, where the step is of their kind."""
-    return [
-        f"An example.\n{state_text(example)}\n{answer_text(example, 'long', form)}"
-        for example in EXAMPLES
-        if transition.mode == "full"
-    ]
 
 
 def state_text(transition: Transition) -> str:

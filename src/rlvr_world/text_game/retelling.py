@@ -103,10 +103,9 @@ def renumbered(transition: Transition, rng: random.Random) -> Transition:
 def _said(state: GameState, say: Callable[[str], str]) -> GameState:
     """The state with names, and contents and properties that are names, said anew."""
     objects: list[GameObject] = [
-        {
+        item
+        | {
             "name": say(item["name"]),
-            "uuid": item["uuid"],
-            "type": item["type"],
             "properties": {
                 key: say(value) if isinstance(value, str) else value
                 for key, value in item["properties"].items()

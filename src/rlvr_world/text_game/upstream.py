@@ -23,7 +23,7 @@ from rlvr_world.extras import require
 from rlvr_world.language.transition import Form
 from rlvr_world.text_game.answer import PHRASES
 from rlvr_world.text_game.facts import Judgement, equation_4
-from rlvr_world.text_game.game_state import GameState, Score
+from rlvr_world.text_game.game_state import GameState
 from rlvr_world.text_game.transition import Transition
 
 LITERALS = {"True": "true", "False": "false", "None": "null"}
@@ -134,7 +134,9 @@ def _judgement(said: Any, transition: Transition, form: Form) -> Judgement:
     truth, _ = _index(transition.target["objects"])
     compared = list(_compared(truth, objects))
     share = sum(compared) / len(compared)
-    score_share = _score_share(score, transition.target["score"])
+    scores = (transition.target["score"] or {}).items()
+    right_scores = sum(key in score and score[key] == value for key, value in scores)
+    score_share = right_scores / len(scores) if scores else 1.0
     right = share == 1 and score_share == 1
     try:
         changed = _changed_share(transition, truth, objects)
@@ -197,12 +199,6 @@ def _compared(truth: Objects, objects: Objects) -> Iterator[bool]:
             for key, value in item["properties"].items():
                 yield key in said and said[key] == value
         yield "contains" in other and sorted(other["contains"]) == sorted(item["contains"])
-
-
-def _score_share(said: Any, truth: Score | None) -> float:
-    if truth is None:
-        return 1.0
-    return sum(key in said and said[key] == value for key, value in truth.items()) / len(truth)
 
 
 def _differences(first: Objects, second: Objects) -> Iterator[tuple[Any, Any, bool]]:

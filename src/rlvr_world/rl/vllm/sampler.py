@@ -97,12 +97,14 @@ class VLLMSampler:
         rows = OpenRows(template.repeat(group_size), end_token)
         vocab_size = self.engine.llm.model_config.get_vocab_size()
         settings = token_settings(legal_tokens, vocab_size, end_token)
+        device = "cpu" if generator is None else generator.device
         for start, stop in runs:
             copies = group_size if start == runs[0][0] else 1
             prompts = rows.prompts(start)[::copies]
-            seeds = draw_seeds(len(prompts), generator)
+            # vLLM counts up from each seed, so none is near the largest
+            seeds = torch.randint(2**62, (len(prompts),), generator=generator, device=device)
             settings |= {"n": copies, "max_tokens": stop - start}
-            rows.write(start, stop, self.engine.generate(prompts, seeds, **settings))
+            rows.write(start, stop, self.engine.generate(prompts, seeds.tolist(), **settings))
         self.engine.rest()
         return rows.filled(), rows.log_probs.to(template.ids.device)
 
@@ -128,12 +130,6 @@ def token_settings(legal_tokens: Tensor, vocab_size: int, end_token: int | None)
         legal = legal_tokens.nonzero().flatten().tolist()
     stops = None if end_token is None else [end_token]
     return {"allowed_token_ids": legal, "stop_token_ids": stops}
-
-
-def draw_seeds(count: int, generator: torch.Generator | None) -> list[int]:
-    """Seeds far enough from the largest that vLLM can count up from each."""
-    device = "cpu" if generator is None else generator.device
-    return torch.randint(2**62, (count,), generator=generator, device=device).tolist()
 
 
 class OpenRows:

@@ -25,10 +25,6 @@ class Command(NamedTuple):
     text: str
     action: Any = None
 
-    @property
-    def verb(self) -> str:
-        return self.text.partition(" ")[0]
-
 
 class Walker:
     """Plays a game for ever; in a share of its actions something changes."""
@@ -88,19 +84,17 @@ class Walker:
     def _by_verb(self, commands: Sequence[Command]) -> Command:
         verbs = defaultdict(list)
         for command in commands:
-            verbs[command.verb].append(command)
+            verbs[command.text.partition(" ")[0]].append(command)
         return self.rng.choice(verbs[self.rng.choice(sorted(verbs))])
 
     def _attempt(self, state: GameState, possible: set[str]) -> Command | None:
         """A command about things of the game that is not possible now, if one is found."""
         near = reachable(state)
         there = {item["name"] for item in state["objects"]}
-        templates = sorted(set(self.templates.values()) - {"look", "inventory"})
-        verbs = defaultdict(list)
-        for template in templates:
-            verbs[template.partition(" ")[0]].append(template)
+        texts = sorted(set(self.templates.values()) - {"look", "inventory"})
+        templates = [Command(text) for text in texts]
         for _ in range(20):
-            template = self.rng.choice(verbs[self.rng.choice(sorted(verbs))])
+            template = self._by_verb(templates).text
             scope = near if self.rng.random() < NEAR else there
             names = {}
             for kind in re.findall(r"{(\w)}", template):
