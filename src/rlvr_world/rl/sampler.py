@@ -147,8 +147,7 @@ class Sampler:
         self, model: SequenceModel, filling: Filling, legal_tokens: Tensor, end_token: int | None
     ) -> None:
         sequence, read = filling.sequence, filling.columns[0]
-        static = self.compiled or sequence.ids.is_cuda
-        hidden, cache = model.sampling_cache(*filling.prompts, static=static)
+        hidden, cache = model.sampling_cache(*filling.prompts, static=self.static(sequence.ids))
         step = decode_step(model, cache, self.compiled)
         logits = model.logits(hidden).repeat_interleave(filling.group_size, dim=0)
         for index, column in enumerate(filling.columns):
@@ -171,6 +170,10 @@ class Sampler:
             probs = (log_probs / self.temperature).softmax(-1)
             tokens = draw(truncate(probs, self.top_k, self.top_p), uniforms)
         return tokens, log_probs.gather(1, tokens[:, None]).squeeze(1)
+
+    def static(self, ids: Tensor) -> bool:
+        """Whether the step from token to token runs at fixed shapes and addresses."""
+        return self.compiled or ids.is_cuda
 
 
 def predicted_columns(template: TokenSequence) -> list[int]:
