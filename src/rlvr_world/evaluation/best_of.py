@@ -27,11 +27,9 @@ from rlvr_world.types import Batch
 class BestOf(Measurement):
     """What ``best_of`` measures, as it is written to ``best_of.json``.
 
-    Args:
-        best: By row and metric (the index), the mean over transitions of the best score among
-            numbers of samples (the columns); a metric that applies to no transition is left out.
-        samples: Number of samples drawn for each transition.
-        examples: Number of transitions.
+    ``best`` has, by row and metric (the index), the mean over ``examples`` transitions of the best
+    score among numbers of samples (the columns), of ``samples`` drawn for each; a metric that
+    applies to no transition is left out.
     """
 
     best: pd.DataFrame

@@ -100,13 +100,7 @@ def read_run(folder: Path) -> pd.DataFrame:
     """The scalars of a run, from one event file for each time that it was started or resumed.
 
     Steps that a resumed run did again are taken from the later file, and the clock stands still
-    from the last step that counts to the next file.
-
-    Returns:
-        The columns of ``curves`` but ``run``, counted from the start of the run.
-
-    Raises:
-        FileNotFoundError: The folder holds no run.
+    from the last step that counts to the next file. All counts from the start of the run.
     """
     files, config = sorted(folder.glob("events.out.tfevents.*")), folder / "config.yaml"
     if not files or not config.is_file():

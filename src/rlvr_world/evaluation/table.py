@@ -94,15 +94,8 @@ NAME_WIDTH, CELL_WIDTH = 22, 19  # characters in a terminal, with the space betw
 class Measurement:
     """What every table says: its columns, and what was measured with what.
 
-    Args:
-        labels: Heading of each metric, in the order of the columns.
-        higher_is_better: The good direction of each metric.
-        split: The split that was measured.
-        commit: Commit of the code.
-        device: What it ran on.
-        data: Fingerprint of the data.
-        checkpoints: Checkpoint of each model's row.
-        rewards: Weight of each term of the column ``reward``.
+    ``labels`` are headings by metric, in the order of the columns; ``data`` is a fingerprint,
+    ``checkpoints`` are by row, and ``rewards`` the weights of the terms of the column ``reward``.
     """
 
     labels: dict[str, str]
@@ -127,17 +120,10 @@ class Measurement:
 class Table(Measurement):
     """What ``evaluate`` measures, as it is written to ``table.json``.
 
-    Args:
-        cells: Mean and standard deviation by row and metric, see ``scores.cells``.
-        seeds: Number of sampling seeds of a model's row.
-        samples: Number of transitions.
-        seconds: Duration of each stage of training.
-        samplers: Sampler settings of each model's row.
-        grouping: What ``group_cells`` are about, such as ``game``.
-        group_cells: Some cells by group, row and metric.
-        group_sizes: Number of transitions of each group.
-        too_long: Number of transitions of which the codec cut a prompt, an answer or another part
-            to its limit; empty where it has none.
+    ``cells`` are by row and metric, see ``cells()``; ``group_cells`` by group, row and metric,
+    where ``grouping`` is what groups are, such as ``game``; ``group_sizes`` and ``samples`` count
+    transitions. ``seconds`` are those of the stages of training. ``too_long`` counts the
+    transitions of which the codec cut a prompt, an answer or another part to its limit.
     """
 
     cells: pd.DataFrame

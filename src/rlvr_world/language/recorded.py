@@ -39,13 +39,9 @@ def sound_rows(
 ) -> Iterator[R]:
     """What the rows of a file say; those that cannot be read are counted and reported.
 
-    Args:
-        path: The file.
-        rows: Its rows, one in memory at a time.
-        parse: Reads a row, whose name in messages it gets, or raises ``BadSample``.
-        noun: What a row is called: ``line`` or ``row``.
-        max_skip_share: Stop with a ``ValueError`` if a larger share of rows is broken.
-        counts: Gets the numbers of rows read and of broken ones.
+    ``parse`` gets a row and its name in messages, of which ``noun`` (``line`` or ``row``) is a
+    word, and raises ``BadSample``. ``counts`` gets the numbers of rows read and of broken ones. A
+    larger share of broken rows than ``max_skip_share`` is a ``ValueError``.
     """
     skips = Skips(str(path), 0, max_skip_share)
     for number, row in enumerate(rows, 1):

@@ -29,10 +29,6 @@ def smollm2(output: Path = Path("checkpoints/smollm2")) -> None:
 
     Args:
         output: Folder to write.
-
-    Raises:
-        ModuleNotFoundError: If a package is missing; the text says how to install it.
-        ValueError: If the folder holds anything else, or the weights are broken.
     """
     if (output / "config.json").exists():
         return

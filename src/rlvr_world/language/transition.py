@@ -17,13 +17,10 @@ Form = Literal["difference", "state"]
 class Traits(NamedTuple):
     """What tells a transition from others.
 
-    Args:
-        group: What the manifest counts apart: the mode of a text game, the site of a page.
-        subject: The game, or the page's task.
-        action: The action.
-        before: A text that is the same for the same state.
-        after: A text that is the same for the same next state.
-        shards: The group that has shards of its own; empty if shards hold all groups.
+    ``group`` is what the manifest counts apart: the mode of a text game, the site of a page.
+    ``subject`` is the game, or the page's task. ``before`` and ``after`` are texts that are the
+    same for the same state. ``shards`` names the group that has shards of its own, if not all share
+    them.
     """
 
     group: str

@@ -17,11 +17,8 @@ from torch import Tensor
 def visible_positions(new: int, total: int, padding: Tensor) -> Tensor:
     """Which of ``total`` positions the last ``new`` see, [B, 1, T, S] bool.
 
-    Args:
-        new: T, the number of positions that look.
-        total: S, the number of positions in all.
-        padding: The number of leading positions of each row that hold nothing, [B]. They see
-            themselves, so that every position sees something.
+    ``padding`` [B] is the number of leading positions of each row that hold nothing. They see
+    themselves, so that every position sees something.
     """
     past = torch.ones(new, total, dtype=torch.bool, device=padding.device).tril(total - new)
     itself = past & ~past.tril(-1 + total - new)
@@ -32,13 +29,9 @@ def visible_positions(new: int, total: int, padding: Tensor) -> Tensor:
 def causal_attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
 ) -> Tensor:
-    """Attention of the last T of S positions.
+    """Attention of the last T of S positions: queries [N, H, T, D], keys and values [N, K, S, D].
 
-    Args:
-        query: [N, H, T, D].
-        key: [N, K, S, D].
-        value: [N, K, S, D].
-        mask: Which positions see which, [N, 1, T, S] bool; all that came before if not given.
+    ``mask`` [N, 1, T, S] says which positions see which; all that came before if not given.
     """
     new, total = query.shape[2], key.shape[2]
     gqa = query.shape[1] != key.shape[1]

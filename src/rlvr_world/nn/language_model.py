@@ -20,14 +20,10 @@ RESCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
 @dataclass
 class LanguageModelCache:
-    """A cache of ``transformers`` and what goes with it.
+    """A cache of ``transformers``, ``states``, of some rows, and what goes with it.
 
-    Args:
-        states: Keys and values, in the class that the model itself uses.
-        rows: The number of rows.
-        length: The number of positions remembered.
-        padding: Leading positions of each row that hold nothing, [B].
-        shared: Whether the rows are prompts whose members come later; they stay as they are.
+    ``length`` positions are remembered; ``padding`` [B] is how many of them hold nothing. Rows that
+    are ``shared`` are prompts whose members come later; they stay as they are.
     """
 
     states: Cache

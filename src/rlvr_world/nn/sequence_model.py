@@ -61,15 +61,10 @@ class SequenceModel(nn.Module, ABC):
         padding: Tensor | None = None,
         static: bool = False,
     ) -> tuple[Tensor, Cache]:
-        """Read prompts [B, P] for sampling G members of ``capacity`` new positions each.
+        """Read prompts [B, P] for sampling G members of at most ``capacity`` new positions each.
 
-        Args:
-            ids: The prompts.
-            group_size: G.
-            capacity: The most positions that a member can add.
-            padding: Leading positions of each prompt that hold nothing.
-            static: Every later pass over as many ids runs the same operations at the same shapes
-                and addresses, so that it can be compiled or recorded and replayed.
+        With ``static`` every later pass over as many ids runs the same operations at the same
+        shapes and addresses, so that it can be compiled or recorded and replayed.
 
         Returns:
             The hidden states [B, D] at the last prompt position, and a cache that grows with each

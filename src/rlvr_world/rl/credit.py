@@ -51,11 +51,8 @@ class Credit:
     def returns(self, rewards: Tensor) -> Tensor:
         """The returns that tokens are trained on: of predictions, of frames or of patches.
 
-        Args:
-            rewards: Those of predictions [N], of frames [N, F] or of patches [N, F, h, w].
-
-        Returns:
-            [N, 1], [N, F] or [N, F * h * w], in the order of the tokens.
+        From rewards of predictions [N], frames [N, F] or patches [N, F, h, w]; as [N, 1], [N, F] or
+        [N, F * h * w], in the order of the tokens.
         """
         if self.to == "prediction":
             return self.worth(rewards)[:, None]
@@ -78,14 +75,9 @@ class Credit:
 
 
 def per_token(values: Tensor, target_mask: Tensor) -> Tensor:
-    """Values of equally long parts at the predicted positions of each, 0 elsewhere.
+    """Values [N, P] of P equally long parts at the predicted positions of each, [N, T], else 0.
 
-    Args:
-        values: One value for each of P parts of a prediction, [N, P].
-        target_mask: The predicted positions, [N, T] bool, as many for each part.
-
-    Returns:
-        [N, T]; or [N, 1], as the values came, for a single part.
+    ``target_mask`` [N, T] holds at as many positions for each part. A single part's stay [N, 1].
     """
     if values.shape[1] == 1:
         return values

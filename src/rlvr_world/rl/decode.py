@@ -68,12 +68,10 @@ class RecordedStep:
 
 
 def draw(probs: Tensor, uniforms: Tensor) -> Tensor:
-    """One token per row by inverting the cumulated probabilities.
+    """One token per row by inverting the cumulated ``probs`` [N, V], which need not add up to 1.
 
-    Args:
-        probs: Probabilities [N, V]; they need not add up to 1.
-        uniforms: Random numbers in [0, 1), [N] float64. One for each row is all it takes, and
-            the same number gives the same token in a batch of any size.
+    ``uniforms`` are random numbers in [0, 1), [N] float64. One for each row is all it takes, and
+    the same number gives the same token in a batch of any size.
     """
     mass = probs.double().cumsum(-1)
     threshold = uniforms[:, None] * mass[:, -1:]

@@ -45,10 +45,7 @@ def read_answer(text: str, form: Form) -> Any:
     """Read the answer in a text, strictly: a ``Difference``, or a ``GameState`` in that form.
 
     Where the text says no score, ``score`` is None: its key is missing or null. In a difference
-    ``{}`` says that the score stays the same.
-
-    Raises:
-        BadAnswer: There is no answer, it is not JSON, or it has a wrong shape.
+    ``{}`` says that the score stays the same. Raises ``BadAnswer``.
     """
     answer = final_answer(text)
     try:

@@ -31,9 +31,6 @@ class VLLMSampler:
         sleep: Give the engine's memory back between calls, at the price of handing all weights
             over in each call.
         engine: Further arguments of ``vllm.LLM``, by name.
-
-    Raises:
-        FileNotFoundError: The folder has no ``config.json``.
     """
 
     is_exact = True

@@ -50,10 +50,6 @@ def bytesized32(
         modes: What the transitions cover.
         seed: Where splits and order come from.
         max_skip_share: Stop if a larger share of a file's lines is broken.
-
-    Raises:
-        FileNotFoundError: If the folder has no such files, or only some of the rules.
-        ValueError: If too many lines are broken, or ``root`` holds other data.
     """
     files = find_files(source, split_by)
     settings = {

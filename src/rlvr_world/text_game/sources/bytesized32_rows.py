@@ -64,14 +64,11 @@ def read_rows(path: Path, max_skip_share: float, counts: Counter[str]) -> Iterat
     """The rows of a file, plain or gzipped JSON Lines, see ``sound_rows``."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rb") as lines:
-        yield from sound_rows(path, _whole(lines, path), parse_row, "line", max_skip_share, counts)
-
-
-def _whole(lines: Any, path: Path) -> Iterator[bytes]:
-    try:
-        yield from lines
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
+        try:
+            yield from sound_rows(path, lines, parse_row, "line", max_skip_share, counts)
+        except (EOFError, OSError, zlib.error) as error:
+            problem = f"{path} cannot be read to its end ({error}): fetch it again"
+            raise ValueError(problem) from error
 
 
 def parse_row(line: bytes, where: str) -> Row:
