@@ -68,7 +68,6 @@ class Stages(ABC):
         return self.folder / run / "checkpoints" / f"{which}.ckpt"
 
     def fit_command(self, run: str, configs: Sequence[Path], *options: str) -> list[str]:
-        """The command line that trains a run by its configs, with the overlays laid over them."""
         model = contents(configs[0]).get("model", {})
         is_world_model = "codec" in model.get("init_args", {})
         overlays = [

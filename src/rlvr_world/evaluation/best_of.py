@@ -13,10 +13,10 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from rlvr_world.evaluation.columns import Scorer
 from rlvr_world.evaluation.comparison import Comparison, Split
 from rlvr_world.evaluation.plots import Panel, figure_class, write_panels
 from rlvr_world.evaluation.rows import ModelRow
-from rlvr_world.evaluation.scorer import Scorer
 from rlvr_world.evaluation.table import Measurement
 from rlvr_world.files import write_json, write_text
 from rlvr_world.jobs import progress_bar

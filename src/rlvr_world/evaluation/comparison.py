@@ -12,9 +12,8 @@ from jsonargparse import ArgumentParser
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from rlvr_world.evaluation.columns import SceneMetrics
+from rlvr_world.evaluation.columns import SceneMetrics, Scorer
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, load_models
-from rlvr_world.evaluation.scorer import Scorer
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.modules.stage import code_commit, load_checkpoint
 from rlvr_world.reward import Reward

@@ -15,10 +15,9 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from rlvr_world.evaluation.columns import SetDistance
+from rlvr_world.evaluation.columns import NLL, Scorer, SetDistance
 from rlvr_world.evaluation.comparison import Comparison, Split
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, check_same_template, predictions
-from rlvr_world.evaluation.scorer import NLL, Scorer
 from rlvr_world.evaluation.table import Table, cells, macro_scores, score_frame
 from rlvr_world.files import whole
 from rlvr_world.jobs import progress_bar

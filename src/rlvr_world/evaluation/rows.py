@@ -34,7 +34,6 @@ class ModelRow:
     def predict(
         self, template: TokenSequence, group_size: int, generator: torch.Generator
     ) -> Prediction:
-        """``group_size`` sampled predictions of each transition."""
         legal, end = self.model.legal_tokens(), self.model.codec.end_token
         sequence, _ = self.sampler(self.model.backbone, template, legal, group_size, generator, end)
         return self.model.codec.decode(sequence)

@@ -108,7 +108,6 @@ class Measurement:
     rewards: dict[str, float] = field(default_factory=dict)
 
     def heading(self, metric: str) -> str:
-        """The name of a metric for people, and its good direction."""
         return f"{self.labels[metric]} {'↑' if self.higher_is_better[metric] else '↓'}"
 
     def plain(self) -> dict[str, Any]:
@@ -155,7 +154,6 @@ class Table(Measurement):
         return wide.rename(columns={"group": self.grouping}).to_csv(index=False)
 
     def rendered(self, width: int = 80) -> rich.console.Group:
-        """The table for a terminal of ``width`` characters, in blocks of columns that fit."""
         metrics, fit = list(self.labels), max(1, (width - NAME_WIDTH) // CELL_WIDTH)
         blocks = [metrics[start : start + fit] for start in range(0, len(metrics), fit)]
         title = (

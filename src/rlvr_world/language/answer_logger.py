@@ -83,7 +83,6 @@ class AnswerLogger(Callback):
     def show(
         self, trainer: Trainer, prefix: str, answers: Sequence[str], target: Sequence[Any]
     ) -> None:
-        """Put the first answers into TensorBoard; ``target`` may be that of groups."""
         loggers = [log for log in trainer.loggers if isinstance(log, TensorBoardLogger)]
         if not (loggers and trainer.is_global_zero):
             return

@@ -144,7 +144,6 @@ class TextCodec(Codec):
         return self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
 
     def shortened(self, ids: list[int], part: str, batch: Batch) -> list[int]:
-        """The ids within the limit of their part; what is cut is counted."""
         limit = self.prompt_length if part == "prompt" else self.answer_length
         if len(ids) <= limit:
             return ids

@@ -183,7 +183,6 @@ class TransitionSpool:
     def _write_shards(
         self, name: str, entries: Sequence[Entry], group: str
     ) -> Iterator[TransitionShard]:
-        """Write entries to as few shards as hold them, all about equally large."""
         pieces = -(-len(entries) // SHARD)
         for piece in range(pieces):
             first, end = (len(entries) * n // pieces for n in (piece, piece + 1))
@@ -228,7 +227,6 @@ def counts(entries: Sequence[Entry]) -> TransitionCounts:
 
 
 def _shares(entries: Iterable[Entry], key: Callable[[Entry], str]) -> dict[str, list[int]]:
-    """The numbers of all and of changed entries by key."""
     return {
         name: [len(members), sum(entry.changed for entry in members)]
         for name, members in sorted_groups(entries, key)

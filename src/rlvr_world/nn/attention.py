@@ -91,7 +91,6 @@ class PromptCache:
         self.length = 0
 
     def attends(self, rows: int, new: int) -> list[Attend]:
-        """The attention of each layer in the coming forward pass, over ids [rows, new]."""
         mask = None
         if self.padding is not None:
             padding = self.padding.repeat_interleave(rows // len(self.padding))

@@ -174,7 +174,6 @@ class LanguageModel(SequenceModel):
         return {"source": None, "architecture": self.model.config.to_diff_dict()}
 
     def read(self, ids: Tensor, padding: Tensor | None) -> tuple[Tensor, LanguageModelCache]:
-        """Hidden states of prompts [B, P], and what the model remembers of them."""
         states = DynamicCache(config=self.model.config)
         hidden = self.hidden(ids, 0, padding, states)
         rows, length = ids.shape

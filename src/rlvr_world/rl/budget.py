@@ -15,7 +15,6 @@ class Part(NamedTuple):
     group_size: int
 
     def prompts(self, group_size: int) -> slice:
-        """The prompts of the rows, in a batch of groups of ``group_size``."""
         return slice(self.rows.start // group_size, -(-self.rows.stop // group_size))
 
 

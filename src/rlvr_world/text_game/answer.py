@@ -59,7 +59,6 @@ def read_answer(text: str, form: Form) -> Any:
 
 
 def _shape_problem(value: Any, form: Form) -> str | None:
-    """What is wrong with the shape of an answer, in words, or None."""
     keys = {"modified", "removed"} if form == "difference" else {"objects"}
     if type(value) is not dict or value.keys() - {"score"} != keys:
         return f"the answer must hold exactly the keys {', '.join(sorted(keys))} and score"

@@ -101,7 +101,6 @@ def renumbered(transition: Transition, rng: random.Random) -> Transition:
 
 
 def _said(state: GameState, say: Callable[[str], str]) -> GameState:
-    """The state with names, and contents and properties that are names, said anew."""
     objects: list[GameObject] = [
         item
         | {

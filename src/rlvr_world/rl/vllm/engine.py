@@ -2,8 +2,6 @@
 
 import os
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -107,18 +105,12 @@ def make_llm(arguments: dict[str, Any]) -> Any:
         os.environ.setdefault("LOCAL_RANK", str(rank % max(torch.cuda.device_count(), 1)))
         os.environ.setdefault("WORLD_SIZE", str(distributed.get_world_size()))
         arguments = {"distributed_executor_backend": "external_launcher"} | arguments
-    with unchanged_randomness():
-        return vllm.LLM(**arguments)
-
-
-@contextmanager
-def unchanged_randomness() -> Iterator[None]:
-    """Restore the global random states, which vLLM seeds when an engine is made in-process."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
-        yield
+        llm = vllm.LLM(**arguments)  # seeds the global random states
     random.setstate(python)
     np.random.set_state(numpy)
+    return llm
 
 
 def weight_checksum(model: SequenceModel) -> Tensor:

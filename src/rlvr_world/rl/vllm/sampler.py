@@ -33,11 +33,7 @@ class VLLMSampler:
         engine: Further arguments of ``vllm.LLM``, by name.
     """
 
-    is_exact = True
-    """Whether samples come from the full distribution."""
-
-    needs_correction = True
-    """Whether sampled log-probabilities come from another engine than the policy's own."""
+    is_exact = needs_correction = True
 
     def __init__(
         self,
@@ -148,7 +144,6 @@ class OpenRows:
         self.open = list(range(len(self.ids)))
 
     def prompts(self, end: int) -> list[list[int]]:
-        """What each open row holds before position ``end``, without padding."""
         return [self.ids[row, self.first[row] : end].tolist() for row in self.open]
 
     def write(self, start: int, stop: int, answers: list[tuple[list[int], list[float]]]) -> None:

@@ -101,10 +101,9 @@ def find_files(source: Path, split_by: str) -> dict[str, Path]:
     """The train and the test file of a folder, as far as they are there."""
     files = {}
     for name in ("train", "test"):
-        paths = [source / f"{name}.jsonl", source / f"{name}.jsonl.gz"]
-        found = [path for path in paths if path.exists()]
-        if found:
-            files[name] = found[0]
+        for path in (source / f"{name}.jsonl.gz", source / f"{name}.jsonl"):
+            if path.exists():
+                files[name] = path
     wanted = ("train", "test") if split_by == "file" else tuple(files) or ("train",)
     for name in wanted:
         if name not in files:

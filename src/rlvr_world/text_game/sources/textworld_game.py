@@ -129,7 +129,6 @@ class TextGame:
         return {"objects": objects, "score": {"score": int(won), "gameOver": won, "gameWon": won}}
 
     def _contents(self, facts: list[Any]) -> dict[str, list[str]]:
-        """The names of what each object contains, in the order of their uuids."""
         places = {}
         for fact in facts:
             if fact.name in ("at", "in", "on"):
