@@ -18,6 +18,8 @@ from rlvr_world.files import write_json, write_text
 EXACT = -1
 """The seed of a score that does not depend on one."""
 
+NAME_WIDTH, CELL_WIDTH = 22, 19  # characters in a terminal, with the space between columns
+
 
 def score_frame(row: str, scores: Mapping[str, Tensor], groups: Sequence[str]) -> pd.DataFrame:
     """The scores of one row by ``row``, ``metric``, ``group``, ``seed`` and ``value`` (columns).
@@ -85,9 +87,6 @@ def spread(cells: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     pairs = [(part, metric) for metric in metrics for part in ("mean", "std")]
     wide = wide.reindex(columns=pd.MultiIndex.from_tuples(pairs))
     return wide.set_axis([f"{metric} {part}" for part, metric in pairs], axis="columns")
-
-
-NAME_WIDTH, CELL_WIDTH = 22, 19  # characters in a terminal, with the space between columns
 
 
 @dataclass(kw_only=True)

@@ -24,8 +24,11 @@ from rlvr_world.language.manifest import (
 )
 from rlvr_world.language.transition import TextTransition
 
+E = TypeVar("E")
 R = TypeVar("R")
 
+SPLITS = ("train", "val", "test", "test_verbs", "test_tasks", "test_pages")
+SHARD = 1000  # transitions per shard, at most
 CHECK_EVERY = 1000  # rows between two looks at the share of broken ones
 
 
@@ -63,12 +66,6 @@ def sound_rows(
 def _check(skips: Skips) -> None:
     if skips.too_many:
         raise ValueError(f"{skips} (max_skip_share is {skips.max_share:g})")
-
-
-E = TypeVar("E")
-
-SPLITS = ("train", "val", "test", "test_verbs", "test_tasks", "test_pages")
-SHARD = 1000  # transitions per shard, at most
 
 
 class Entry(NamedTuple):

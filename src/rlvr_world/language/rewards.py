@@ -16,10 +16,6 @@ class AnswerReward(Reward):
     """A number that follows from the judgement of an answer.
 
     Rewards with the same judge share what it finds, so that a set of them judges each answer once.
-
-    Args:
-        judge: Judges a text as the answer to a transition.
-        weight: Factor in the total reward.
     """
 
     def __init__(self, judge: Judge[Any], weight: float = 1.0) -> None:

@@ -27,12 +27,9 @@ class OwnTemperature(WeightsTemperature):
 
     What rewards favour first is often a sharper distribution. For the weights of a model that is a
     long way at the small steps that noisy gradients allow; for one parameter it is short. Between
-    two steps the factor is 1: each step of the optimizer goes into the gains, so that samplers,
-    checkpoints and exports know nothing of it.
-
-    Args:
-        gains: Parameters that all logits are proportional to, such as the gains of the last norm.
-        lr: Learning rate of the logarithm of the factor.
+    two steps the factor is 1: each step of the optimizer goes into the gains, to which all logits
+    are proportional, so that samplers, checkpoints and exports know nothing of it. ``lr`` is the
+    learning rate of its logarithm.
     """
 
     def __init__(self, gains: nn.Parameter, lr: float) -> None:

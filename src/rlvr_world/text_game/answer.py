@@ -21,13 +21,10 @@ PHRASES = tuple(
 
 
 def final_answer(text: str) -> str:
-    """The part of a text that is the answer.
+    """The part of a text that is the answer; ``BadAnswer`` without any phrase, ``` and ``{``.
 
     It is what follows the last of ``PHRASES``, or the whole text without one. If that does not
     begin with ``{``, it is the inside of its last complete ``` or ```json fence, if there is one.
-
-    Raises:
-        BadAnswer: There is no answer: nothing after the phrase, or neither phrase, ``` nor ``{``.
     """
     ends = [at + len(phrase) for phrase in PHRASES if (at := text.rfind(phrase)) >= 0]
     answer = text[max(ends, default=0) :].strip()

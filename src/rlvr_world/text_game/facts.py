@@ -75,12 +75,10 @@ def has(facts: Facts, fact: Fact, value: Any) -> bool:
 
 
 class Judgement(NamedTuple):
-    """What a rule says of an answer.
+    """What a rule says of an answer: ``right``, or why not.
 
-    Args:
-        reason: ``right``, or why not.
-        share: Facts that the answer has right, of those that the judge compares, in [0, 1].
-        task_specific: The reward of Equation 4, in [0, 1.3].
+    ``share`` of the facts that the judge compares are right, in [0, 1]; ``task_specific`` is the
+    reward of Equation 4, in [0, 1.3].
     """
 
     reason: Reason

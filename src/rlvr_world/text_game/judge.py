@@ -76,11 +76,7 @@ RULES: dict[Rule, Callable[[str, Transition, Form], Judgement]] = {
 
 @dataclass(frozen=True)
 class TextGameJudge(Judge[Judgement]):
-    """Judges answers about text games, see ``Judge``.
-
-    Args:
-        form: What answers say.
-    """
+    """Judges answers of a form about text games, see ``Judge``."""
 
     form: Form = "difference"
 

@@ -33,6 +33,12 @@ SHALLOW = 100
 READS = 500_000
 """How often the repair may read a text; damaged answers take up to 8 reads per character."""
 
+Objects = dict[Any, Any]
+"""Objects by uuid; those of an answer may be anything in which "uuid" was found."""
+
+BAD_DATA = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""What an answer of an odd shape raises here, where the original takes any exception as wrong."""
+
 
 class OverBudget(Exception):
     """The repair of an answer was stopped."""
@@ -94,14 +100,6 @@ def repair_tools() -> tuple[Callable[[str], str], Callable[[str], Any]]:
         require(name, "upstream", "The upstream judge") for name in ("json_repair", "dirtyjson")
     )
     return repair.repair_json, read.loads
-
-
-Objects = dict[Any, Any]
-"""Objects by uuid; those of an answer may be anything in which "uuid" was found."""
-
-
-BAD_DATA = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
-"""What an answer of an odd shape raises here, where the original takes any exception as wrong."""
 
 
 def upstream_judgement(text: str, transition: Transition, form: Form) -> Judgement:
@@ -217,8 +215,7 @@ def _differences(first: Objects, second: Objects) -> Iterator[tuple[Any, Any, bo
 def _changed_share(transition: Transition, truth: Objects, objects: Objects) -> float | None:
     """The share of right properties among those that change, or None if none was compared.
 
-    Raises:
-        KeyError: The answer has a property that neither state has.
+    Raises ``KeyError`` if the answer has a property that neither state has.
     """
     changes = transition.once("upstream", lambda: _changes(transition, truth))
     try:

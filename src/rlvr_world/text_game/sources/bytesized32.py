@@ -21,6 +21,7 @@ from rlvr_world.text_game.transition import Mode
 
 EXAMPLE_GAME = "dishwasher"  # whose transitions the prompts of the original show
 RULES = ("objects", "actions", "score")
+TEST_FILE = "the test file"
 
 
 def bytesized32(
@@ -148,9 +149,6 @@ def _texts(path: Path) -> dict[str, str]:
         }
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{path} must hold one text for each game ({error})") from error
-
-
-TEST_FILE = "the test file"
 
 
 def spool_row(
