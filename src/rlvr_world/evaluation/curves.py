@@ -17,9 +17,6 @@ AXES = {"gradient_steps": "gradient steps", "seconds": "seconds of training", "b
 USUAL = ("val/reward", "val/reward/lpips")
 COLUMNS = ["run", "tag", "batches", "gradient_steps", "seconds", "value"]
 
-IGNORED = "hp_metric"
-"""What the logger writes at the start of every file."""
-
 
 def curves(
     runs: dict[str, Path],
@@ -124,7 +121,8 @@ def scalars(file: Path) -> pd.DataFrame:
     """What one event file holds; seconds since its beginning."""
     events = EventAccumulator(str(file), size_guidance={"scalars": 0})
     events.Reload()
-    tags = [tag for tag in events.Tags()["scalars"] if tag != IGNORED]
+    # the logger writes hp_metric at the start of every file
+    tags = [tag for tag in events.Tags()["scalars"] if tag != "hp_metric"]
     start = events.FirstEventTimestamp() if tags else 0.0
     points = [
         (tag, event.step + 1, event.wall_time - start, event.value)

@@ -10,19 +10,16 @@ import pandas as pd
 from rlvr_world.extras import require
 from rlvr_world.files import whole
 
-Line = tuple[Sequence[float], Sequence[float]]
-"""Where points are on the axis, and how high."""
-
 PANEL_INCHES = (3.6, 3.0)
 CELL_INCHES = (0.9, 0.45)
 
 
 class Panel(NamedTuple):
-    """Named lines over one axis; on a logarithmic one each point has a tick."""
+    """Lines by name, as places on an axis and heights; a logarithmic one has a tick at each."""
 
     title: str
     axis: str
-    lines: Mapping[str, Line]
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     logarithmic: bool = False
 
 

@@ -17,9 +17,6 @@ from rlvr_world.rl.losses import (
 )
 from rlvr_world.types import Rollout, TokenSequence
 
-Reduction = Literal["token", "sequence", "constant"]
-Level = Literal["token", "sequence"]
-
 
 @dataclass(frozen=True)
 class GRPO:
@@ -49,8 +46,8 @@ class GRPO:
     kl_weight: float = 1e-3
     entropy_weight: float = 0.0
     normalize_advantages: bool = True
-    reduction: Reduction = "token"
-    level: Level = "token"
+    reduction: Literal["token", "sequence", "constant"] = "token"
+    level: Literal["token", "sequence"] = "token"
     spreadless: Literal["keep", "drop"] = "keep"
     overlong: Literal["keep", "mask"] = "keep"
 

@@ -87,7 +87,9 @@ class TextGame:
         self.game = make_game(seed, size)
         letters = list(TYPES)
         entities = [i for i in self.game.infos.values() if str(i.type) in TYPES]
-        entities.sort(key=lambda info: (letters.index(str(info.type)), _number(info.id)))
+        # an identifier is such as c_10
+        numbers = {info.id: int(info.id.partition("_")[2] or 0) for info in entities}
+        entities.sort(key=lambda info: (letters.index(str(info.type)), numbers[info.id]))
         self.types = {info.id: TYPES[str(info.type)] for info in entities}
         self.uuids = {info.id: uuid for uuid, info in enumerate(entities)}
         self.labels = {
@@ -195,7 +197,3 @@ def make_game(seed: int, size: Size) -> Any:
         world.populate(missing, rng=rngs["objects"])
     grammar = generator.make_grammar(options.grammar, rng=rngs["grammar"])
     return generator.Game(world, grammar, quests)
-
-
-def _number(name: str) -> int:
-    return int(name.partition("_")[2] or 0)
