@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvr_world.demos.stages import Stages
+from rlvr_world.modules.stage import load_checkpoint
 
 METRICS = {name.lower(): f"rlvr_world.video.rewards.frames.{name}"
            for name in ("MAE", "MSE", "PSNR", "SSIM", "LPIPS")}  # fmt: skip
@@ -33,7 +34,7 @@ class Analysis(Stages):
 
     def reinforce(self, name: str, data: Path, mle: Path, *options: str) -> Path:
         """Run RLVR on a data set from a checkpoint; the run's best checkpoint."""
-        start = ("--model.weights", str(mle), "--model.codec.tokenizer", str(mle))
+        start = ("--model.weights", str(mle), "--model.codec.tokenizer", tokenizer_of(mle))
         self.fit(name, [self.rlvr], "--data.root", str(data), *start, *self.length, *options)
         return self.checkpoint(name, "best")
 
@@ -134,6 +135,21 @@ def reward_options(metrics: Mapping[str, Settings], reward: str) -> tuple[str, .
     monitor = {"class_path": "RewardMonitor", "init_args": {"rewards": watched}}
     rewards = ("--model.rewards", json.dumps({reward: metrics[reward]}))
     return (*rewards, "--trainer.callbacks+", json.dumps(monitor))
+
+
+def tokenizer_of(checkpoint: Path) -> str:
+    """The tokenizer that a world model was trained with.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        ValueError: It does not name its tokenizer.
+    """
+    try:
+        return load_checkpoint(checkpoint)["hyper_parameters"]["codec"]["init_args"]["tokenizer"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{checkpoint}: names no tokenizer; give a checkpoint that rlvr-world fit wrote"
+        ) from error
 
 
 class JointAnalysis(Analysis):
