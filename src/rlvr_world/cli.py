@@ -95,7 +95,7 @@ COMMANDS = {
         "demos.analysis:GroupSizeAnalysis", "How much larger groups help"
     ),
     "analyse joint": Entry(
-        "demos.joint_analysis:JointAnalysis", "One model of several data sets, tuned on each"
+        "demos.analysis:JointAnalysis", "One model of several data sets, tuned on each"
     ),
     "analyse curves": Entry("evaluation.curves:curves", "Draw the learning curves of runs"),
     "analyse gains": Entry("evaluation.gains:gains", "Draw what models gain on another one"),

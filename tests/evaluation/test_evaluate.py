@@ -7,9 +7,8 @@ from jsonargparse import auto_cli
 from PIL import Image
 from tiny_video import TinyVideo, export_tokenizer, save_untrained
 
-from rlvr_world.evaluation.evaluate import evaluate
+from rlvr_world.evaluation.evaluate import SamplerSearch, evaluate
 from rlvr_world.evaluation.rows import load_model
-from rlvr_world.evaluation.search import SamplerSearch
 from rlvr_world.modules.saved import load_world_model
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.video.clip_distance import FrechetClipDistance

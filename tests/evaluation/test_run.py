@@ -5,9 +5,9 @@ import torch
 from dials import DialCodec, DialsRight, Transitions
 from torch.utils.data import DataLoader
 
+from rlvr_world.evaluation.columns import Scorer
+from rlvr_world.evaluation.evaluate import Run
 from rlvr_world.evaluation.rows import ModelRow
-from rlvr_world.evaluation.run import Run
-from rlvr_world.evaluation.scorer import Scorer
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.rl.sampler import Sampler

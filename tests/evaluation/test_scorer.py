@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rlvr_world.evaluation.scorer import Scorer
+from rlvr_world.evaluation.columns import Scorer
 from rlvr_world.reward import Reward
 from rlvr_world.video.rewards.frames import MAE, MSE, PSNR
 from rlvr_world.video.scenes.pusht_block import PushTBlock

@@ -7,7 +7,7 @@ import pytest
 import torch
 from text_states import LAMP, NOTHING, TABLE
 
-from rlvr_world.evaluation.scores import cells, macro_scores, nested, score_frame, spread
+from rlvr_world.evaluation.table import cells, macro_scores, nested, score_frame, spread
 from rlvr_world.text_game.accuracy import TextGameAccuracy
 
 NAN = math.nan

@@ -13,8 +13,12 @@ from text_states import LAMP, NOTHING, TABLE, canonical, edited, thing, values
 
 from rlvr_world.text_game.judge import TextGameJudge
 from rlvr_world.text_game.transition import Transition
-from rlvr_world.text_game.upstream_answer import lenient_answer, read_leniently, repair_tools
-from rlvr_world.text_game.upstream_judge import upstream_judgement
+from rlvr_world.text_game.upstream import (
+    lenient_answer,
+    read_leniently,
+    repair_tools,
+    upstream_judgement,
+)
 
 pytest.importorskip("json_repair", reason="needs the extra upstream")
 pytest.importorskip("dirtyjson", reason="needs the extra upstream")

@@ -72,13 +72,11 @@ class Demo(Stages):
         return shared if shared.exists() and not own.exists() else own
 
     def arguments(self, name: str) -> dict[str, Any]:
-        """The arguments of the class that a config of the preset names."""
         if not self.config(name).exists():
             raise FileNotFoundError(f"{self.config(name)}: no such config; correct --preset")
         return contents(self.config(name))["init_args"]
 
     def beside_data(self, ending: str) -> Path:
-        """A folder named like that of the data set, with an ending."""
         return self.data.with_name(f"{self.data.name}_{ending}")
 
     def make(self, name: str, *args: str, result: Path | None = None) -> None:
@@ -87,7 +85,6 @@ class Demo(Stages):
             self.run(" ".join(args[:2]), name, *args)
 
     def record(self) -> None:
-        """Make the data set, unless it is whole."""
         folder = ("-c", str(self.config("recording")), "--root", str(self.data))
         args = ("data", self.source, *folder, *self.recording)
         if self.checking:

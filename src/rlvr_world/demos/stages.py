@@ -47,7 +47,6 @@ class Stages(ABC):
         """Go from nothing to the tables."""
 
     def run(self, title: str, name: str, *args: str) -> None:
-        """Run one command and note the seconds that it takes under ``name``."""
         self.console.rule(f"[bold]{title}")
         start = time.perf_counter()
         self.command(args)
@@ -55,11 +54,7 @@ class Stages(ABC):
         self.console.print(f"{title}: {self.seconds[name]:.0f} s")
 
     def settings(self, *args: str) -> dict[str, Any]:
-        """All settings of a command, defaults included; nothing is run.
-
-        Raises:
-            SystemExit: An option or a config is wrong.
-        """
+        """All settings of a command, defaults included; nothing is run."""
         text = io.StringIO()
         try:
             with redirect_stdout(text):
@@ -70,11 +65,9 @@ class Stages(ABC):
         return yaml.safe_load(text.getvalue())
 
     def checkpoint(self, run: str, which: str = "last") -> Path:
-        """A checkpoint of a run, ``last`` or ``best``."""
         return self.folder / run / "checkpoints" / f"{which}.ckpt"
 
     def fit_command(self, run: str, configs: Sequence[Path], *options: str) -> list[str]:
-        """The command line that trains a run by its configs, with the overlays laid over them."""
         model = contents(configs[0]).get("model", {})
         is_world_model = "codec" in model.get("init_args", {})
         overlays = [
@@ -106,7 +99,6 @@ class Stages(ABC):
         return callbacks["Timer"]["time_elapsed"]["train"]
 
     def evaluate(self, config: Path, data: Path, output: Path, *options: str) -> None:
-        """Write the table of a config of ``evaluate`` for the shards in ``data``."""
         folders = ("--data.root", str(data), "--output", str(output))
         args = ("evaluate", "-c", str(config), *folders, "--seconds", json.dumps(self.seconds))
         self.run(f"Evaluation on {data}", "evaluation", *args, *options)

@@ -1,24 +1,79 @@
 """The command ``best-of``: what the best of several samples reaches (test-time scaling)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import rich.box
+import rich.table
 import torch
 from rich.console import Console
 from torch import Tensor
 
-from rlvr_world.evaluation.best_of_table import BestOf
-from rlvr_world.evaluation.comparison import Comparison
-from rlvr_world.evaluation.examples import Split
-from rlvr_world.evaluation.plots import figure_class
+from rlvr_world.evaluation.columns import Scorer
+from rlvr_world.evaluation.comparison import Comparison, Split
+from rlvr_world.evaluation.plots import Panel, figure_class, write_panels
 from rlvr_world.evaluation.rows import ModelRow
-from rlvr_world.evaluation.scorer import Scorer
+from rlvr_world.evaluation.table import Measurement
+from rlvr_world.files import write_json, write_text
 from rlvr_world.jobs import progress_bar
 from rlvr_world.types import Batch
+
+
+@dataclass(kw_only=True)
+class BestOf(Measurement):
+    """What ``best_of`` measures, as it is written to ``best_of.json``.
+
+    ``best`` has, by row and metric (the index), the mean over ``examples`` transitions of the best
+    score among numbers of samples (the columns), of ``samples`` drawn for each; a metric that
+    applies to no transition is left out.
+    """
+
+    best: pd.DataFrame
+    samples: int
+    examples: int
+
+    @property
+    def sizes(self) -> list[int]:
+        return self.best.columns.tolist()
+
+    def save(self, folder: Path) -> None:
+        rows = {
+            row: {metric: best.tolist() for (_, metric), best in lines.iterrows()}
+            for row, lines in self.best.groupby("row", sort=False)
+        }
+        write_json(folder / "best_of.json", self.plain() | {"sizes": self.sizes, "rows": rows})
+        lines = pd.concat(dict(self.by_metric()), names=["metric"])
+        write_text(folder / "best_of.csv", lines.add_prefix("best of ").to_csv())
+        panels = []
+        for metric, by_row in self.by_metric():
+            best = {row: (self.sizes, values) for row, *values in by_row.itertuples()}
+            panels.append(Panel(self.heading(metric), "best of so many samples", best, True))
+        write_panels(folder / "best_of.png", panels)
+
+    def by_metric(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        metrics = self.best.index.get_level_values("metric")
+        for metric in self.labels:
+            if metric in metrics:
+                yield metric, self.best.xs(metric, level="metric")
+
+    def rendered(self) -> rich.table.Table:
+        title = (
+            f"The best of so many, from {self.samples} samples of each of {self.examples} "
+            f"transitions of the {self.split} split"
+        )
+        table = rich.table.Table("", "", title=title, box=rich.box.SIMPLE_HEAD)
+        for size in self.sizes:
+            table.add_column(str(size), justify="right")
+        for metric, lines in self.by_metric():
+            heading = self.heading(metric)
+            for row, *best in lines.itertuples():
+                table.add_row(heading, row, *(f"{value:.4g}" for value in best))
+                heading = ""
+        return table
 
 
 def expected_best(scores: Tensor, size: int, higher_is_better: bool) -> Tensor:
@@ -28,13 +83,7 @@ def expected_best(scores: Tensor, size: int, higher_is_better: bool) -> Tensor:
     the first ones: with scores sorted from worst to best, the i-th is the best of a choice in
     C(i - 1, size - 1) of C(N, size) cases.
 
-    Args:
-        scores: Scores [..., N].
-        size: Samples that one may choose from, 1 to N.
-        higher_is_better: Whether the best is the largest.
-
-    Returns:
-        [...] float64; NaN where a score is.
+    ``scores`` are [..., N], ``size`` is from 1 to N. Returns [...] float64; NaN where a score is.
     """
     count = scores.shape[-1]
     if not 1 <= size <= count:
@@ -82,11 +131,7 @@ class Draws:
     def means(
         self, scores: Sequence[Mapping[str, Tensor]], higher_is_better: Mapping[str, bool]
     ) -> pd.DataFrame:
-        """The mean over transitions of the best score, from the scores of all batches.
-
-        Returns:
-            A line for each metric that applies to a transition, a column for each of ``sizes``.
-        """
+        """The mean over transitions of the best score, by metric that applies (index) and size."""
         means = {}
         for name in scores[0]:
             joined = torch.cat([batch[name] for batch in scores])  # [transitions, samples]
@@ -111,13 +156,10 @@ def best_of(
         split: The split to score.
         draws: How many samples and transitions.
         **comparison: See ``Comparison``.
-
-    Returns:
-        The table.
     """
     figure_class()
     compared, console = Comparison(tune=None, **comparison), Console()
-    scorer, batches = compared.scorer, list(compared.examples.batches(split, draws.limit))
+    scorer, batches = compared.scorer, list(compared.batches(split, draws.limit))
     rows = {}
     with torch.no_grad(), progress_bar(console) as progress:
         for name, row in compared.rows.items():

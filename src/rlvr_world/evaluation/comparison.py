@@ -1,24 +1,26 @@
-"""What the tables of one kind and another share: models, columns, data and a device."""
+"""What the tables of one kind and another share: models, columns, transitions and a device."""
 
 import os
 import platform
 from argparse import ArgumentError
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jsonargparse import ArgumentParser
 from lightning import LightningDataModule
+from torch.utils.data import DataLoader
 
-from rlvr_world.evaluation.columns import SceneMetrics
-from rlvr_world.evaluation.examples import Examples, Split
+from rlvr_world.evaluation.columns import SceneMetrics, Scorer
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, load_models
-from rlvr_world.evaluation.scorer import Scorer
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.modules.stage import code_commit, load_checkpoint
 from rlvr_world.reward import Reward
 from rlvr_world.rl.sampler import Sampler
+from rlvr_world.types import Batch
+
+Split = Literal["test", "val"]
 
 
 class Comparison:
@@ -53,7 +55,8 @@ class Comparison:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
-        self.data, self.examples = data, Examples(data, self.device)
+        data.prepare_data()
+        self.data = data
         loaded = load_models(models, self.device)
         self.rows = {
             name: ModelRow(model, samplers.get(name, Sampler()), models[name])
@@ -66,8 +69,33 @@ class Comparison:
             )
         self.scorer = Scorer(metrics, terms, scene)
 
+    def loader(self, split: Split) -> DataLoader:
+        self.data.setup("test" if split == "test" else "validate")
+        return self.data.test_dataloader() if split == "test" else self.data.val_dataloader()
+
+    def batches(self, split: Split, limit: int | None = None) -> Iterator[Batch]:
+        """The batches of a split, of all its transitions or of the first ``limit``."""
+        count = 0
+        for batch in self.loader(split):
+            if limit is not None:
+                batch = {name: values[: limit - count] for name, values in batch.items()}
+            count += len(batch["key"])
+            yield self.data.transfer_batch_to_device(batch, self.device, 0)
+            if count == limit:
+                return
+        if not count:
+            raise ValueError(
+                f"data: the {split} split is empty; make its shards, or shorten its sequences"
+            )
+
+    def count(self, split: Split) -> int | None:
+        """The number of batches; None if the loader does not know its length."""
+        try:
+            return len(self.loader(split))
+        except TypeError:
+            return None
+
     def provenance(self, split: Split) -> dict[str, Any]:
-        """The fields of a ``Measurement``."""
         return {
             "labels": self.scorer.labels,
             "higher_is_better": self.scorer.higher_is_better,
@@ -97,11 +125,7 @@ def check_names(
 
 
 def rewards_of(checkpoints: Iterable[Path]) -> dict[str, Reward]:
-    """The rewards of the first RLVR checkpoint that names some, else of any; empty without one.
-
-    Raises:
-        ValueError: What the checkpoint names are no rewards.
-    """
+    """The rewards of the first RLVR checkpoint that names some, else of any; empty without one."""
     chosen: tuple[Path, Any] | None = None
     for path in checkpoints:
         checkpoint = load_checkpoint(path)

@@ -17,9 +17,6 @@ AXES = {"gradient_steps": "gradient steps", "seconds": "seconds of training", "b
 USUAL = ("val/reward", "val/reward/lpips")
 COLUMNS = ["run", "tag", "batches", "gradient_steps", "seconds", "value"]
 
-IGNORED = "hp_metric"
-"""What the logger writes at the start of every file."""
-
 
 def curves(
     runs: dict[str, Path],
@@ -100,13 +97,7 @@ def read_run(folder: Path) -> pd.DataFrame:
     """The scalars of a run, from one event file for each time that it was started or resumed.
 
     Steps that a resumed run did again are taken from the later file, and the clock stands still
-    from the last step that counts to the next file.
-
-    Returns:
-        The columns of ``curves`` but ``run``, counted from the start of the run.
-
-    Raises:
-        FileNotFoundError: The folder holds no run.
+    from the last step that counts to the next file. All counts from the start of the run.
     """
     files, config = sorted(folder.glob("events.out.tfevents.*")), folder / "config.yaml"
     if not files or not config.is_file():
@@ -130,7 +121,8 @@ def scalars(file: Path) -> pd.DataFrame:
     """What one event file holds; seconds since its beginning."""
     events = EventAccumulator(str(file), size_guidance={"scalars": 0})
     events.Reload()
-    tags = [tag for tag in events.Tags()["scalars"] if tag != IGNORED]
+    # the logger writes hp_metric at the start of every file
+    tags = [tag for tag in events.Tags()["scalars"] if tag != "hp_metric"]
     start = events.FirstEventTimestamp() if tags else 0.0
     points = [
         (tag, event.step + 1, event.wall_time - start, event.value)

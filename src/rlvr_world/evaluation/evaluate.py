@@ -1,21 +1,181 @@
 """The command ``evaluate``: one table and one picture for baselines and checkpoints."""
 
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
 
-from rlvr_world.evaluation.columns import SetDistance
-from rlvr_world.evaluation.comparison import Comparison
-from rlvr_world.evaluation.examples import Split
-from rlvr_world.evaluation.run import Run
-from rlvr_world.evaluation.search import SamplerSearch
-from rlvr_world.evaluation.table import Table
+from rlvr_world.evaluation.columns import NLL, Scorer, SetDistance
+from rlvr_world.evaluation.comparison import Comparison, Split
+from rlvr_world.evaluation.rows import BASELINES, ModelRow, check_same_template, predictions
+from rlvr_world.evaluation.table import Table, cells, macro_scores, score_frame
 from rlvr_world.files import whole
 from rlvr_world.jobs import progress_bar
+from rlvr_world.rl.sampler import Sampler
+from rlvr_world.types import Batch
+
+
+@dataclass
+class SamplerSearch:
+    """A grid of sampler settings, searched for the highest training reward.
+
+    Args:
+        temperatures: Temperatures to try; 0 takes the most likely token and needs no top-k.
+        top_ks: Values of top-k to try; null draws from all tokens.
+        limit: Number of validation transitions that each setting is tried on, the first ones.
+    """
+
+    temperatures: list[float] = field(default_factory=lambda: [0.0, 0.3, 0.5, 0.7, 0.85, 1.0])
+    top_ks: list[int | None] = field(default_factory=lambda: [None, 2, 5, 20])
+    limit: int = 128
+
+    def __post_init__(self) -> None:
+        if not (self.temperatures and self.top_ks and self.limit > 0):
+            raise ValueError(
+                "search: temperatures and top_ks must not be empty, limit must be at least 1"
+            )
+
+    @property
+    def samplers(self) -> list[Sampler]:
+        warm = [(t, k) for t in self.temperatures if t > 0 for k in self.top_ks]
+        greedy = [(0.0, None)] if 0 in self.temperatures else []
+        return [Sampler(temperature, top_k) for temperature, top_k in greedy + warm]
+
+    def best(self, row: ModelRow, compared: Comparison, progress: Progress) -> Sampler:
+        """The sampler of the grid with the highest mean reward of one prediction per transition."""
+        scorer, batches = compared.scorer, list(compared.batches("val", self.limit))
+        tracked = progress.track(self.samplers, description="tuning the sampler")
+        return max(tracked, key=lambda s: mean_reward(replace(row, sampler=s), batches, scorer))
+
+
+def mean_reward(row: ModelRow, batches: list[Batch], scorer: Scorer) -> float:
+    """The mean training reward over transitions of one sampled prediction each."""
+    rewards, codec = [], row.model.codec
+    for seed, batch in enumerate(batches):
+        prediction = row.predict(codec.template(batch), 1, row.generator(seed))
+        rewards.append(scorer.reward(prediction, codec.target(batch), batch))
+    return torch.cat(rewards).mean().item()
+
+
+class Run:
+    """The scores of every row, and a picture of transitions evenly spaced over the first batch."""
+
+    def __init__(
+        self,
+        rows: Mapping[str, ModelRow],
+        scorer: Scorer,
+        seeds: int,
+        pictured: int,
+        distance: SetDistance | None = None,
+    ) -> None:
+        self.rows, self.scorer, self.seeds = rows, scorer, seeds
+        self.pictured, self.distance = pictured, distance
+        self.picture: NDArray[np.uint8] | None = None
+        self.frames: list[pd.DataFrame] = []
+        self.true_features: list[Tensor] = []
+        self.features: dict[str, list[Tensor]] = defaultdict(list)
+        self.too_long: Counter[str] = Counter()
+        self.group_sizes: Counter[str] = Counter()
+        self.batches = self.samples = 0
+
+    def score_all(
+        self, compared: Comparison, split: Split, progress: Progress, limit: int | None = None
+    ) -> None:
+        batches: Iterable[Batch] = compared.batches(split, limit)
+        count = compared.count(split)
+        if limit is not None:
+            batches = list(batches)
+            count = len(batches)
+        total = count and count * (len(BASELINES) + len(self.rows))
+        task = progress.add_task(f"scoring the {split} split", total=total)
+        for batch in batches:
+            for _ in self.score(batch):
+                progress.advance(task)
+
+    def score(self, batch: Batch) -> Iterator[str]:
+        """Score a batch; yields the name of each row when it is done."""
+        codec = next(iter(self.rows.values())).model.codec
+        target, scene = codec.target(batch), self.scorer.scene
+        groups = ["all"] * len(batch["key"]) if scene is None else scene.groups(batch)
+        if self.batches == 0:
+            check_same_template(self.rows, batch)
+        if self.distance is not None:
+            self.true_features.append(self.distance.features(target).cpu())
+        drawn, notes = {}, {}
+        for name, prediction, nll in predictions(self.rows, batch, self.seeds, self.batches):
+            seeds = 1 if name in BASELINES else self.seeds
+            scores = self.scorer.scores(prediction, target, batch)
+            if self.batches == 0:
+                drawn[name] = prediction[::seeds]
+                notes[name] = self.notes(scores, seeds)
+            if name not in BASELINES:
+                scores = {metric: v.unflatten(0, (-1, seeds)) for metric, v in scores.items()}
+            scores |= {} if nll is None else {NLL: nll.cpu()}
+            self.frames.append(score_frame(name, scores, groups))
+            if self.distance is not None:
+                features = self.distance.features(prediction).cpu()
+                self.features[name].append(features.unflatten(0, (-1, seeds)))
+            yield name
+        if self.batches == 0 and self.pictured:
+            count = len(batch["key"])
+            rows = np.linspace(0, count - 1, min(self.pictured, count)).astype(int).tolist()
+            self.picture = codec.picture(batch, target, drawn, rows, notes)
+        self.too_long.update(codec.too_long(batch))
+        self.group_sizes.update(groups)
+        self.batches += 1
+        self.samples += len(batch["key"])
+
+    def notes(self, scores: Mapping[str, Tensor], seeds: int) -> list[str]:
+        scene = self.scorer.scene
+        if scene is None:
+            return []
+        columns = {name: scores[name][::seeds].tolist() for name in scene.labels if name in scores}
+        rows = zip(*columns.values(), strict=True)
+        return [scene.note(dict(zip(columns, row, strict=True))) for row in rows]
+
+    def table(self, provenance: Mapping[str, Any], seconds: dict[str, float]) -> Table:
+        scores, scene, distance = pd.concat(self.frames), self.scorer.scene, self.distance
+        single = macro_scores(scores, scene.macro if scene else {})
+        about = dict(provenance)
+        if distance is not None:
+            about["labels"] = about["labels"] | {distance.name: distance.label}
+            about["higher_is_better"] = about["higher_is_better"] | {distance.name: False}
+        table = Table(
+            **about,
+            cells=cells(pd.concat([single, *self.set_scores()])),
+            seeds=self.seeds,
+            samples=self.samples,
+            seconds=seconds,
+            samplers={name: row.settings for name, row in self.rows.items()},
+            too_long=dict(self.too_long),
+        )
+        if scene is not None and scene.grouping is not None:
+            of_scene = scores[scores["metric"].isin(list(scene.labels))]
+            of_scene = of_scene.sort_values("group", kind="stable")
+            table.grouping, table.group_cells = scene.grouping, cells(of_scene, by=["group"])
+            table.group_sizes = dict(sorted(self.group_sizes.items()))
+        return table
+
+    def set_scores(self) -> list[pd.DataFrame]:
+        if self.distance is None:
+            return []
+        true, frames = torch.cat(self.true_features), []
+        for name, parts in self.features.items():
+            by_seed = torch.cat(parts).unbind(dim=1)
+            values = torch.stack([self.distance.distance(part, true) for part in by_seed])
+            scores = {self.distance.name: values if name in BASELINES else values[None]}
+            frames.append(score_frame(name, scores, ["all"]))
+        return frames
 
 
 def evaluate(
@@ -49,23 +209,20 @@ def evaluate(
         pictured: Number of transitions in the picture.
         seconds: Durations of the stages of training, to be written into the table.
         **comparison: See ``Comparison``.
-
-    Returns:
-        The table.
     """
     for setting, number in {"seeds": seeds, "limit": limit}.items():
         if number is not None and number < 1:
             raise ValueError(f"{setting} must be at least 1, got {number}")
     compared, console = Comparison(tune=tune, **comparison), Console()
-    scorer, examples, rows = compared.scorer, compared.examples, {}
+    rows = {}
     with torch.no_grad(), progress_bar(console) as progress:
         for name, row in compared.rows.items():
             rows[name] = row
             for tuned in (new for new, base in (tune or {}).items() if base == name):
-                rows[tuned] = replace(row, sampler=search.best(row, examples, scorer, progress))
+                rows[tuned] = replace(row, sampler=search.best(row, compared, progress))
         compared.rows = rows
-        run = Run(rows, scorer, seeds, pictured, distance)
-        run.score_all(examples, split, progress, limit)
+        run = Run(rows, compared.scorer, seeds, pictured, distance)
+        run.score_all(compared, split, progress, limit)
         table = run.table(compared.provenance(split), seconds or {})
     table.save(output)
     if run.picture is not None:

@@ -49,12 +49,7 @@ def gains(
 def gain_table(
     path: Path, base: str, metrics: Sequence[str] | None
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The gains of one table by row and metric, and the heading of each metric.
-
-    Raises:
-        FileNotFoundError: There is no such table.
-        ValueError: It lacks the base or a metric of it.
-    """
+    """The gains of one table by row and metric, and the heading of each metric."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such table; write it with rlvr-world evaluate")
     table = json.loads(path.read_text())

@@ -10,28 +10,21 @@ import pandas as pd
 from rlvr_world.extras import require
 from rlvr_world.files import whole
 
-Line = tuple[Sequence[float], Sequence[float]]
-"""Where points are on the axis, and how high."""
-
 PANEL_INCHES = (3.6, 3.0)
 CELL_INCHES = (0.9, 0.45)
 
 
 class Panel(NamedTuple):
-    """Named lines over one axis; on a logarithmic one each point has a tick."""
+    """Lines by name, as places on an axis and heights; a logarithmic one has a tick at each."""
 
     title: str
     axis: str
-    lines: Mapping[str, Line]
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     logarithmic: bool = False
 
 
 def figure_class() -> type[Any]:
-    """The class of figures, which needs no display.
-
-    Raises:
-        ModuleNotFoundError: ``matplotlib`` is not installed.
-    """
+    """The class of figures, which needs no display."""
     return require("matplotlib.figure", "plots", "A plot").Figure
 
 
@@ -55,12 +48,7 @@ def write_panels(path: Path, panels: Sequence[Panel]) -> None:
 
 
 def write_heat_maps(path: Path, maps: Mapping[str, pd.DataFrame]) -> None:
-    """Write a PNG with one heat map below another.
-
-    Args:
-        path: The file.
-        maps: Values by title, good above zero and bad below; NaN where there is none.
-    """
+    """Write a PNG of heat maps, one below another: values by title, NaN where there is none."""
     wide, high = CELL_INCHES
     width = 2 + wide * max(len(values.columns) for values in maps.values())
     height = sum(1.2 + high * len(values) for values in maps.values())

@@ -26,17 +26,14 @@ class ModelRow:
 
     @property
     def settings(self) -> dict[str, float | int | None]:
-        """The settings of the sampler as plain data."""
         return {name: getattr(self.sampler, name) for name in ("temperature", "top_k", "top_p")}
 
     def generator(self, seed: int) -> torch.Generator:
-        """A source of random numbers on the model's device."""
         return torch.Generator(self.model.device).manual_seed(seed)
 
     def predict(
         self, template: TokenSequence, group_size: int, generator: torch.Generator
     ) -> Prediction:
-        """``group_size`` sampled predictions of each transition."""
         legal, end = self.model.legal_tokens(), self.model.codec.end_token
         sequence, _ = self.sampler(self.model.backbone, template, legal, group_size, generator, end)
         return self.model.codec.decode(sequence)
@@ -48,12 +45,7 @@ class ModelRow:
 
 
 def load_models(paths: Mapping[str, Path], device: torch.device) -> dict[str, WorldModel]:
-    """The world models in checkpoints of any stage, which must share one token code.
-
-    Raises:
-        FileNotFoundError: A file is missing.
-        ValueError: A file is no checkpoint of a world model, or of another tokenizer.
-    """
+    """The world models in checkpoints of any stage, which must share one token code."""
     for row, path in paths.items():
         if not Path(path).is_file():
             raise FileNotFoundError(

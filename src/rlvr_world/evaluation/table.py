@@ -1,34 +1,100 @@
-"""A table of metrics: rows are models and baselines, cells are means over a split."""
+"""Tables of metrics: rows are models and baselines, cells are means of scores over a split."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import rich.box
 import rich.console
 import rich.table
+from torch import Tensor
 
-from rlvr_world.evaluation.scores import nested, spread
 from rlvr_world.files import write_json, write_text
 
+EXACT = -1
+"""The seed of a score that does not depend on one."""
+
 NAME_WIDTH, CELL_WIDTH = 22, 19  # characters in a terminal, with the space between columns
+
+
+def score_frame(row: str, scores: Mapping[str, Tensor], groups: Sequence[str]) -> pd.DataFrame:
+    """The scores of one row by ``row``, ``metric``, ``group``, ``seed`` and ``value`` (columns).
+
+    ``scores`` has each metric of N transitions and all seeds, [N, seeds], or [N] where no seed
+    matters, NaN where it does not apply; ``groups`` the group of each transition.
+    """
+    frames = []
+    for metric, values in scores.items():
+        seeds = np.arange(values.shape[1]) if values.ndim > 1 else np.array([EXACT])
+        columns = {
+            "row": row,
+            "metric": metric,
+            "group": np.repeat(np.asarray(groups, object), len(seeds)),
+            "seed": np.tile(seeds, len(values)),
+            "value": values.double().flatten().numpy(),
+        }
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def macro_scores(scores: pd.DataFrame, macro: Mapping[str, str]) -> pd.DataFrame:
+    """Scores and, for each new metric, the means of another one over groups, which count alike."""
+    frames = [scores]
+    for name, metric in macro.items():
+        of_metric = scores[scores["metric"] == metric]
+        means = of_metric.groupby(["row", "group", "seed"], sort=False)["value"].mean()
+        frames.append(means.reset_index().assign(metric=name))
+    return pd.concat(frames, ignore_index=True)
+
+
+def cells(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """The cells of a table, from what ``score_frame`` returns: means over transitions.
+
+    For each of ``by`` (such as ``group``), row and metric (the index), the mean over transitions of
+    each seed, then their ``mean`` and standard deviation ``std`` (n - 1) over seeds: 0 where no
+    seed matters, NaN with a single one. A metric that applies to no transition is left out.
+    """
+    keys = [*by, "row", "metric"]
+    seeds = scores.groupby([*keys, "seed"], sort=False)["value"].mean().reset_index("seed")
+    found = seeds.groupby(keys, sort=False).agg(
+        mean=("value", "mean"), std=("value", "std"), seed=("seed", "max")
+    )
+    found["std"] = found["std"].mask(found.pop("seed") == EXACT, 0.0)
+    return found.dropna(subset="mean")
+
+
+def nested(cells: pd.DataFrame) -> dict[str, Any]:
+    """Cells as plain data, ``[mean, std]`` by each level of their index; None for NaN."""
+    if cells.index.nlevels > 1:
+        outer = cells.index.get_level_values(0).unique()
+        return {str(key): nested(cells.loc[key]) for key in outer}
+    return {
+        str(metric): [None if math.isnan(value) else value for value in values]
+        for metric, values in zip(cells.index, cells.to_numpy().tolist(), strict=True)
+    }
+
+
+def spread(cells: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Cells with their metrics side by side, under ``<metric> mean`` and ``<metric> std``.
+
+    A cell that does not exist is NaN.
+    """
+    wide = cells.unstack("metric", sort=False)
+    pairs = [(part, metric) for metric in metrics for part in ("mean", "std")]
+    wide = wide.reindex(columns=pd.MultiIndex.from_tuples(pairs))
+    return wide.set_axis([f"{metric} {part}" for part, metric in pairs], axis="columns")
 
 
 @dataclass(kw_only=True)
 class Measurement:
     """What every table says: its columns, and what was measured with what.
 
-    Args:
-        labels: Heading of each metric, in the order of the columns.
-        higher_is_better: The good direction of each metric.
-        split: The split that was measured.
-        commit: Commit of the code.
-        device: What it ran on.
-        data: Fingerprint of the data.
-        checkpoints: Checkpoint of each model's row.
-        rewards: Weight of each term of the column ``reward``.
+    ``labels`` are headings by metric, in the order of the columns; ``data`` is a fingerprint,
+    ``checkpoints`` are by row, and ``rewards`` the weights of the terms of the column ``reward``.
     """
 
     labels: dict[str, str]
@@ -41,11 +107,9 @@ class Measurement:
     rewards: dict[str, float] = field(default_factory=dict)
 
     def heading(self, metric: str) -> str:
-        """The name of a metric for people, and its good direction."""
         return f"{self.labels[metric]} {'↑' if self.higher_is_better[metric] else '↓'}"
 
     def plain(self) -> dict[str, Any]:
-        """The fields that are plain data."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: v for name, v in values.items() if not isinstance(v, pd.DataFrame)}
 
@@ -54,17 +118,10 @@ class Measurement:
 class Table(Measurement):
     """What ``evaluate`` measures, as it is written to ``table.json``.
 
-    Args:
-        cells: Mean and standard deviation by row and metric, see ``scores.cells``.
-        seeds: Number of sampling seeds of a model's row.
-        samples: Number of transitions.
-        seconds: Duration of each stage of training.
-        samplers: Sampler settings of each model's row.
-        grouping: What ``group_cells`` are about, such as ``game``.
-        group_cells: Some cells by group, row and metric.
-        group_sizes: Number of transitions of each group.
-        too_long: Number of transitions of which the codec cut a prompt, an answer or another part
-            to its limit; empty where it has none.
+    ``cells`` are by row and metric, see ``cells()``; ``group_cells`` by group, row and metric,
+    where ``grouping`` is what groups are, such as ``game``; ``group_sizes`` and ``samples`` count
+    transitions. ``seconds`` are those of the stages of training. ``too_long`` counts the
+    transitions of which the codec cut a prompt, an answer or another part to its limit.
     """
 
     cells: pd.DataFrame
@@ -78,7 +135,6 @@ class Table(Measurement):
     too_long: dict[str, int] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
-        """Write ``table.json``, ``table.csv`` and, with groups, ``by_<group>.csv``."""
         plain = self.plain()
         name, sizes = plain.pop("grouping"), plain.pop("group_sizes")
         plain.pop("group_cells", None)
@@ -91,14 +147,12 @@ class Table(Measurement):
         write_text(folder / "table.csv", spread(self.cells, list(self.labels)).to_csv())
 
     def group_csv(self, cells: pd.DataFrame) -> str:
-        """A line for each group and row, with the metrics that groups have."""
         known = cells.index.unique("metric")
         wide = spread(cells, [metric for metric in self.labels if metric in known]).reset_index()
         wide.insert(1, "samples", wide["group"].map(self.group_sizes))
         return wide.rename(columns={"group": self.grouping}).to_csv(index=False)
 
     def rendered(self, width: int = 80) -> rich.console.Group:
-        """The table for a terminal of ``width`` characters, in blocks of columns that fit."""
         metrics, fit = list(self.labels), max(1, (width - NAME_WIDTH) // CELL_WIDTH)
         blocks = [metrics[start : start + fit] for start in range(0, len(metrics), fit)]
         title = (
@@ -110,7 +164,6 @@ class Table(Measurement):
         return rich.console.Group(title, *map(self.block, blocks), *cut)
 
     def block(self, metrics: list[str]) -> rich.table.Table:
-        """Some columns of the table for a terminal."""
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
         table.add_column("", min_width=NAME_WIDTH - 4, no_wrap=True)
         for metric in metrics:

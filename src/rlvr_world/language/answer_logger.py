@@ -44,7 +44,6 @@ class AnswerLogger(Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Log the reasons of a rollout, where training samples any, and show the first answers."""
         if "rollout" not in outputs:
             return
         sequence = outputs["rollout"].sequence
@@ -54,7 +53,6 @@ class AnswerLogger(Callback):
             self.show(trainer, "train", answers, target)
 
     def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Begin to count."""
         self.counts.clear()
 
     def on_validation_batch_end(
@@ -66,20 +64,17 @@ class AnswerLogger(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count the reasons of a batch, and show the answers of the first one."""
         answers, target = outputs["prediction"], outputs["target"]
         self.counts.update(self.reward.reasons(answers, target))
         if not (batch_idx or dataloader_idx or trainer.sanity_checking):
             self.show(trainer, "val", answers, target)
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Log the share of each reason."""
         self.log_shares(module, "val", self.counts, sync_dist=True)
 
     def log_shares(
         self, module: LightningModule, prefix: str, counts: Counter[Reason], **options: Any
     ) -> None:
-        """Log the share of each reason."""
         total = max(sum(counts.values()), 1)
         for reason in get_args(Reason):
             name = f"{prefix}/share/{reason.replace(' ', '_')}"
@@ -88,7 +83,6 @@ class AnswerLogger(Callback):
     def show(
         self, trainer: Trainer, prefix: str, answers: Sequence[str], target: Sequence[Any]
     ) -> None:
-        """Put the first answers into TensorBoard; ``target`` may be that of groups."""
         loggers = [log for log in trainer.loggers if isinstance(log, TensorBoardLogger)]
         if not (loggers and trainer.is_global_zero):
             return

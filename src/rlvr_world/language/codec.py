@@ -98,7 +98,6 @@ class TextCodec(Codec):
         return self.sequence(prompts, blank, torch.ones_like(blank, dtype=torch.bool))
 
     def decode(self, sequence: TokenSequence) -> list[str]:
-        """The answers as text."""
         return self.texts(sequence.ids, sequence.target_mask)
 
     def texts(self, ids: Tensor, mask: Tensor) -> list[str]:
@@ -111,11 +110,9 @@ class TextCodec(Codec):
         return self.tokenizer.batch_decode(chosen, clean_up_tokenization_spaces=False)
 
     def target(self, batch: Batch) -> list[Any]:
-        """The transitions, which hold the true next states."""
         return batch["transition"]
 
     def export(self, backbone: Any, folder: Path) -> None:
-        """Write the sequence model and the tokenizer."""
         super().export(backbone, folder)
         self.tokenizer.save_pretrained(folder)
 
@@ -123,11 +120,9 @@ class TextCodec(Codec):
         return self.legal
 
     def prompts(self, batch: Batch) -> list[list[int]]:
-        """The tokens of the prompts of a batch, each within the limit."""
         return [self.shortened(ids, "prompt", batch) for ids in self.whole_prompts(batch)]
 
     def whole_prompts(self, batch: Batch) -> list[list[int]]:
-        """The tokens of the prompts of a batch."""
         texts = self.prompt_texts(batch)
         if not self.chat:
             return self.tokens(texts)
@@ -136,11 +131,9 @@ class TextCodec(Codec):
         return self.tokens(template(chats, tokenize=False, add_generation_prompt=True))
 
     def whole_answers(self, batch: Batch) -> list[list[int]]:
-        """The tokens of the true answers of a batch, their end tokens included."""
         return [[*ids, self.end_token] for ids in self.tokens(self.answer_texts(batch))]
 
     def too_long(self, batch: Batch) -> dict[str, int]:
-        """How many prompts and answers of a batch are cut."""
         prompts, answers = self.whole_prompts(batch), self.whole_answers(batch)
         return {
             "prompt": sum(len(ids) > self.prompt_length for ids in prompts),
@@ -148,11 +141,9 @@ class TextCodec(Codec):
         }
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of texts, without special ones."""
         return self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
 
     def shortened(self, ids: list[int], part: str, batch: Batch) -> list[int]:
-        """The ids within the limit of their part; what is cut is counted."""
         limit = self.prompt_length if part == "prompt" else self.answer_length
         if len(ids) <= limit:
             return ids
@@ -178,11 +169,7 @@ class TextCodec(Codec):
 
 
 def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
-    """The tokenizer in a folder or in the checkpoint of a world model, or by its name on the hub.
-
-    Raises:
-        FileNotFoundError: There is none.
-    """
+    """The tokenizer in a folder or in a world model's checkpoint, or by its name on the hub."""
     if Path(path).is_file():
         return packed_tokenizer(Path(path))
     try:
@@ -195,11 +182,7 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
 
 
 def packed_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer that a codec packed into a checkpoint.
-
-    Raises:
-        FileNotFoundError: The file holds none.
-    """
+    """The tokenizer that a codec packed into a checkpoint."""
     try:
         files = torch.load(checkpoint, map_location="cpu", weights_only=True)["codec"]["tokenizer"]
     except (KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:

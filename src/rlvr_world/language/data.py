@@ -22,29 +22,18 @@ Retelling = Callable[[Any, random.Random], Any]
 
 @dataclass(frozen=True)
 class TransitionReader(ExampleReader):
-    """Reads one transition of each sample.
-
-    Args:
-        kind: What the transitions are.
-        retell: What becomes of each of them in training.
-    """
+    """Reads one transition of each sample, of which training makes what ``retell`` says."""
 
     kind: type[TextTransition]
     retell: Retelling | None = None
 
     def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
-        """The sample's transition, retold."""
         (example,) = self.spread(sample)
         if self.retell is not None:
             example["transition"] = self.retell(example["transition"], rng)
         return [example]
 
     def spread(self, sample: RawSample) -> list[Example]:
-        """The sample's transition.
-
-        Raises:
-            BadSample: There is none, or it is of another kind.
-        """
         where = f"{sample['__url__']}: {sample['__key__']}"
         if "json" not in sample:
             raise BadSample(f"{where} has no json")
@@ -57,11 +46,9 @@ class TransitionReader(ExampleReader):
         return [{"key": sample["__key__"], "transition": transition}]
 
     def count(self, length: int) -> int:
-        """Always one."""
         return 1
 
     def collate(self, examples: list[Example]) -> Batch:
-        """Lists of keys and of transitions."""
         return {name: [example[name] for example in examples] for name in ("key", "transition")}
 
 
@@ -111,23 +98,18 @@ class TransitionDataModule(ShardDataModule, ABC):
         """What becomes of each transition in training."""
 
     def reader(self, split: str) -> TransitionReader:
-        """Reads transitions."""
         return TransitionReader(self.kind)
 
     def steps(self, split: str) -> Iterable[Any]:
-        """Each transition of a split once."""
         return (step for batch in self.once(split) for step in batch["transition"])
 
     def shards(self, split: str) -> list[ShardFile]:
-        """The shards of a split that are wanted."""
         return self._files(self._shards(split))
 
     def lengths(self, split: str) -> dict[int, int]:
-        """A transition is one time step."""
         return {1: sum(shard.transitions for shard in self._shards(split))}
 
     def training_stream(self, **stream: Any) -> MixedStream:
-        """Mixes transitions in which something changes with the others."""
         stream["reader"] = replace(stream["reader"], retell=self.retelling())
         found = self._shards("train")
         changed = [shard for shard in found if shard.changed]
@@ -148,11 +130,9 @@ class TransitionDataModule(ShardDataModule, ABC):
         )
 
     def test_dataloader(self) -> ShardLoader:
-        """Each transition of the test split once."""
         return self.once(self.test_split)
 
     def predict_dataloader(self) -> ShardLoader:
-        """The same as for testing."""
         return self.once(self.test_split)
 
     def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:

@@ -64,7 +64,6 @@ class Judge(ABC, Generic[J]):
         """Do the work on the truth, which counts for no answer."""
 
     def __call__(self, text: str, transition: Any) -> J:
-        """What the answer in a text is worth as the next state of a transition."""
         return transition.once((self, text), lambda: self._within_limits(text, transition))
 
     def _within_limits(self, text: str, transition: Any) -> J:

@@ -32,7 +32,6 @@ class TransitionShard:
 
     @property
     def samples(self) -> int:
-        """Each transition is a sample."""
         return self.transitions
 
 
@@ -61,7 +60,6 @@ class TransitionSplit:
 
     @classmethod
     def parse(cls, fields: dict[str, Any]) -> Self:
-        """The split whose JSON was read."""
         fields = _renamed(fields)
         return cls(
             [TransitionShard(**_renamed(shard)) for shard in fields["shards"]],
@@ -81,17 +79,12 @@ class TransitionManifest(ShardManifest):
 
     @classmethod
     def parse(cls, fields: dict[str, Any]) -> Self:
-        """The manifest whose JSON was read."""
         splits = {name: TransitionSplit.parse(split) for name, split in fields["splits"].items()}
         return cls(**fields | {"splits": splits})
 
     @classmethod
     def finished(cls, root: Path, source: str, settings: Mapping[str, Any]) -> Self | None:
-        """The manifest of a folder that was made with the same settings; None if it is empty.
-
-        Raises:
-            ValueError: If the folder holds anything else.
-        """
+        """The manifest of a folder that was made with the same settings; None if it is empty."""
         if not root.exists() or not any(root.iterdir()):
             return None
         if not (root / "manifest.json").exists():

@@ -1,10 +1,11 @@
-"""Transitions in words, of text games or of web pages, on their way into a folder of shards."""
+"""Transitions in words, of text games or of web pages, from their source to shards."""
 
 import hashlib
 import json
 import random
 import statistics
-from collections import defaultdict
+import warnings
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
@@ -13,7 +14,7 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from rlvr_world.data.manifest import fingerprint
-from rlvr_world.data.samples import write_shard
+from rlvr_world.data.samples import BadSample, Read, Skips, write_shard
 from rlvr_world.files import sha256, whole, write_text
 from rlvr_world.language.manifest import (
     TransitionCounts,
@@ -24,9 +25,47 @@ from rlvr_world.language.manifest import (
 from rlvr_world.language.transition import TextTransition
 
 E = TypeVar("E")
+R = TypeVar("R")
 
 SPLITS = ("train", "val", "test", "test_verbs", "test_tasks", "test_pages")
 SHARD = 1000  # transitions per shard, at most
+CHECK_EVERY = 1000  # rows between two looks at the share of broken ones
+
+
+def sound_rows(
+    path: Path,
+    rows: Iterable[Any],
+    parse: Callable[[Any, str], R],
+    noun: str,
+    max_skip_share: float,
+    counts: Counter[str],
+) -> Iterator[R]:
+    """What the rows of a file say; those that cannot be read are counted and reported.
+
+    ``parse`` gets a row and its name in messages, of which ``noun`` (``line`` or ``row``) is a
+    word, and raises ``BadSample``. ``counts`` gets the numbers of rows read and of broken ones. A
+    larger share of broken rows than ``max_skip_share`` is a ``ValueError``.
+    """
+    skips = Skips(str(path), 0, max_skip_share)
+    for number, row in enumerate(rows, 1):
+        try:
+            parsed = parse(row, f"{path} {noun} {number}")
+            skips.add(Read(1))
+            yield parsed
+        except BadSample as error:
+            skips.add(Read(1, str(error)))
+        if number % CHECK_EVERY == 0:
+            _check(skips)
+    _check(skips)
+    if skips.skipped:
+        warnings.warn(str(skips), stacklevel=2)
+    counts[f"{path.name.split('.')[0]}_{noun}s"] += skips.read
+    counts[f"broken_{noun}s"] += skips.skipped
+
+
+def _check(skips: Skips) -> None:
+    if skips.too_many:
+        raise ValueError(f"{skips} (max_skip_share is {skips.max_share:g})")
 
 
 class Entry(NamedTuple):
@@ -57,10 +96,6 @@ class TransitionSpool:
 
     Two are the same if group, subject, action and state are. ``duplicates`` counts those that came
     again, ``conflicts`` those of them that had another next state; the first one is kept.
-
-    Args:
-        folder: Where the shards go.
-        file: Empty and open for writing and reading bytes.
     """
 
     def __init__(self, folder: Path, file: BinaryIO) -> None:
@@ -71,7 +106,6 @@ class TransitionSpool:
         self.duplicates = self.conflicts = 0
 
     def add(self, transition: TextTransition, unit: str, scope: str = "") -> None:
-        """Keep a transition unless it came before within the scope."""
         group, subject, action, before, after, shards = transition.traits()
         key, end = digest(scope, group, subject, action, before), digest(after)
         if key in self.ends:
@@ -88,7 +122,6 @@ class TransitionSpool:
         self.file.write(line)
 
     def read(self, entry: Entry) -> dict[str, Any]:
-        """The document of a transition."""
         self.file.seek(entry.start)
         return json.loads(self.file.read(entry.size))
 
@@ -105,14 +138,8 @@ class TransitionSpool:
     ) -> TransitionManifest:
         """Write the shards of all splits, each in a random order, and the manifest.
 
-        Args:
-            split_of: The split of an entry.
-            seed: Where the order comes from.
-            source: What made the data.
-            settings: What it was made with.
-            rows: What became of the source's rows; duplicates and conflicts are added.
-            versions: Versions of the programs that made it.
-            documents: Further JSON files by name; they count in the fingerprint.
+        ``rows`` says what became of the source's rows; duplicates and conflicts are added.
+        ``documents`` are further JSON files by name, which count in the fingerprint.
         """
         splits = {
             split: self._write_split(split, members, seed)
@@ -153,7 +180,6 @@ class TransitionSpool:
     def _write_shards(
         self, name: str, entries: Sequence[Entry], group: str
     ) -> Iterator[TransitionShard]:
-        """Write entries to as few shards as hold them, all about equally large."""
         pieces = -(-len(entries) // SHARD)
         for piece in range(pieces):
             first, end = (len(entries) * n // pieces for n in (piece, piece + 1))
@@ -198,7 +224,6 @@ def counts(entries: Sequence[Entry]) -> TransitionCounts:
 
 
 def _shares(entries: Iterable[Entry], key: Callable[[Entry], str]) -> dict[str, list[int]]:
-    """The numbers of all and of changed entries by key."""
     return {
         name: [len(members), sum(entry.changed for entry in members)]
         for name, members in sorted_groups(entries, key)

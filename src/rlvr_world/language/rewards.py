@@ -16,10 +16,6 @@ class AnswerReward(Reward):
     """A number that follows from the judgement of an answer.
 
     Rewards with the same judge share what it finds, so that a set of them judges each answer once.
-
-    Args:
-        judge: Judges a text as the answer to a transition.
-        weight: Factor in the total reward.
     """
 
     def __init__(self, judge: Judge[Any], weight: float = 1.0) -> None:
@@ -28,7 +24,6 @@ class AnswerReward(Reward):
 
     @property
     def label(self) -> str:
-        """The metric, and the rule unless it is the strict one."""
         name = type(self).__name__
         return name if self.judge.rule == "strict" else f"{name} ({self.judge.rule})"
 
@@ -41,7 +36,6 @@ class AnswerReward(Reward):
         """The state, the action and the right answer of a transition, for people."""
 
     def judgements(self, prediction: Sequence[str], target: Sequence[Any]) -> list[Any]:
-        """What the judge says of each answer to its transition."""
         return [self.judge(text, step) for text, step in zip(prediction, target, strict=True)]
 
     def reasons(self, prediction: Sequence[str], target: Sequence[Any]) -> list[Reason]:
@@ -52,6 +46,5 @@ class AnswerReward(Reward):
     def score(
         self, prediction: Sequence[str], target: Sequence[Any], given: Batch | None = None
     ) -> Tensor:
-        """The score of each of B answers, [B] float32, on the metric's device."""
         values = [self.value(judgement) for judgement in self.judgements(prediction, target)]
         return torch.tensor(values, dtype=torch.float32, device=self.total.device)

@@ -29,10 +29,6 @@ def smollm2(output: Path = Path("checkpoints/smollm2")) -> None:
 
     Args:
         output: Folder to write.
-
-    Raises:
-        ModuleNotFoundError: If a package is missing; the text says how to install it.
-        ValueError: If the folder holds anything else, or the weights are broken.
     """
     if (output / "config.json").exists():
         return
@@ -46,12 +42,7 @@ def smollm2(output: Path = Path("checkpoints/smollm2")) -> None:
 
 
 def find_weights() -> Path:
-    """The GGUF file of the installed package, which is not imported.
-
-    Raises:
-        ModuleNotFoundError: If the package is not installed, holds no such file, or ``gguf`` is
-            missing.
-    """
+    """The GGUF file of the installed package, which is not imported."""
     spec = find_spec(PACKAGE)
     folders = (spec and spec.submodule_search_locations) or ()
     files = [file for folder in folders for file in sorted(Path(folder).glob("*.gguf"))]
@@ -66,11 +57,7 @@ def find_weights() -> Path:
 
 
 def read(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model, in bfloat16, and the tokenizer in a GGUF file.
-
-    Raises:
-        ValueError: If the file is broken.
-    """
+    """The model, in bfloat16, and the tokenizer in a GGUF file."""
     folder, name = file.parent, file.name
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.bfloat16)

@@ -17,13 +17,10 @@ Form = Literal["difference", "state"]
 class Traits(NamedTuple):
     """What tells a transition from others.
 
-    Args:
-        group: What the manifest counts apart: the mode of a text game, the site of a page.
-        subject: The game, or the page's task.
-        action: The action.
-        before: A text that is the same for the same state.
-        after: A text that is the same for the same next state.
-        shards: The group that has shards of its own; empty if shards hold all groups.
+    ``group`` is what the manifest counts apart: the mode of a text game, the site of a page.
+    ``subject`` is the game, or the page's task. ``before`` and ``after`` are texts that are the
+    same for the same state. ``shards`` names the group that has shards of its own, if not all share
+    them.
     """
 
     group: str
@@ -58,14 +55,9 @@ class TextTransition(ABC):
 
     @classmethod
     def from_json(cls, document: Any, where: str = "transition") -> Self:
-        """Check a JSON document and take it as a transition; other keys are ignored.
+        """Check a JSON document, called ``where`` in messages, and take it as a transition.
 
-        Args:
-            document: The parsed document; its values are kept and must not be changed afterwards.
-            where: The document's name in messages, such as a file and a line.
-
-        Raises:
-            ValueError: Something is missing, too much or of a wrong type.
+        Other keys are ignored. Its values are kept and must not be changed afterwards.
         """
         if not isinstance(document, Mapping):
             got = type(document).__name__
@@ -83,7 +75,6 @@ class TextTransition(ABC):
         return transition
 
     def to_json(self) -> dict[str, Any]:
-        """The document that ``from_json`` reads."""
         return {key: getattr(self, key) for key in self.keys}
 
     def once(self, key: Any, work: Callable[[], T]) -> T:

@@ -1,18 +1,24 @@
-"""Causal attention: H query heads, K key-value heads, T new positions of S in all, D dimensions."""
+"""Causal attention, and the keys and values of a prompt that the members of a group share.
+
+H query heads, K key-value heads (H is R times K), T new positions of S in all, D head dimensions, P
+prompt positions, B prompts, G members of a group, N = B * G rows.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange, repeat
 from torch import Tensor
 
 
 def visible_positions(new: int, total: int, padding: Tensor) -> Tensor:
     """Which of ``total`` positions the last ``new`` see, [B, 1, T, S] bool.
 
-    Args:
-        new: T, the number of positions that look.
-        total: S, the number of positions in all.
-        padding: The number of leading positions of each row that hold nothing, [B]. They see
-            themselves, so that every position sees something.
+    ``padding`` [B] is the number of leading positions of each row that hold nothing. They see
+    themselves, so that every position sees something.
     """
     past = torch.ones(new, total, dtype=torch.bool, device=padding.device).tril(total - new)
     itself = past & ~past.tril(-1 + total - new)
@@ -23,13 +29,9 @@ def visible_positions(new: int, total: int, padding: Tensor) -> Tensor:
 def causal_attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
 ) -> Tensor:
-    """Attention of the last T of S positions.
+    """Attention of the last T of S positions: queries [N, H, T, D], keys and values [N, K, S, D].
 
-    Args:
-        query: [N, H, T, D].
-        key: [N, K, S, D].
-        value: [N, K, S, D].
-        mask: Which positions see which, [N, 1, T, S] bool; all that came before if not given.
+    ``mask`` [N, 1, T, S] says which positions see which; all that came before if not given.
     """
     new, total = query.shape[2], key.shape[2]
     gqa = query.shape[1] != key.shape[1]
@@ -55,3 +57,145 @@ def plain_attention(
         future = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, float("-inf"))
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
     return (scores + future).softmax(dim=-1) @ value
+
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Attention of queries [N, H, T, D] to keys and values [N, K, T, D] and to what came before."""
+
+
+class PromptLayer:
+    """One layer's view of a shared prompt."""
+
+    def fill(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attention within the prompt [B, ...], whose keys and values are remembered."""
+        self.key, self.value = key, value  # [B, K, P, D]
+        return causal_attention(query, key, value, mask)
+
+    def read(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attention of members [N, ...] to their prompt and to their own positions."""
+        group = len(query) // len(self.key)
+        keys = torch.cat([self.key.repeat_interleave(group, 0), key], dim=2)
+        values = torch.cat([self.value.repeat_interleave(group, 0), value], dim=2)
+        return causal_attention(query, keys, values, mask)
+
+
+class PromptCache:
+    """Prompts, differentiable: the first forward pass fills them in, later ones read them.
+
+    ``padding`` [B] is the number of leading positions of each prompt that hold nothing.
+    """
+
+    def __init__(self, depth: int, padding: Tensor | None = None) -> None:
+        self.layers = [PromptLayer() for _ in range(depth)]
+        self.padding = padding
+        self.length = 0
+
+    def attends(self, rows: int, new: int) -> list[Attend]:
+        mask = None
+        if self.padding is not None:
+            padding = self.padding.repeat_interleave(rows // len(self.padding))
+            mask = visible_positions(new, self.length + new, padding)
+        steps = [layer.read if self.length else layer.fill for layer in self.layers]
+        return [partial(step, mask=mask) for step in steps]
+
+    def advance(self, length: int) -> None:
+        self.length = self.length or length
+
+
+class View(NamedTuple):
+    """What all layers share in one forward pass over T new positions of each member.
+
+    ``places`` [T] is where these go in the buffers, of which the first ``end`` are looked at;
+    ``future`` [T, S] holds where a new position must not look, and ``hidden_prompt`` [B * K, 1, P]
+    where the prompt holds nothing.
+    """
+
+    places: Tensor
+    end: int
+    future: Tensor | None
+    hidden_prompt: Tensor | None
+
+
+class SamplingLayer:
+    """One layer's shared prompt, and a buffer for what each member has added."""
+
+    def __init__(self, prompt: PromptLayer, group: int, capacity: int) -> None:
+        self.group, self.kv_heads = group, prompt.key.shape[1]
+        self.prompt_key = prompt.key.flatten(0, 1)  # [B * K, P, D]
+        self.prompt_value = prompt.value.flatten(0, 1)
+        rows, _, dim = self.prompt_key.shape
+        self.key = prompt.key.new_zeros(rows, group, capacity, dim)
+        self.value = torch.zeros_like(self.key)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, view: View) -> Tensor:
+        """Attend to the prompt, one matrix product for a whole group, and to the own positions."""
+        new, prompt_length = query.shape[2], self.prompt_key.shape[1]
+        own_key, own_value = self.remember(key, value, view)  # [B * K * G, S, D]
+        query = rearrange(
+            query * query.shape[-1] ** -0.5,
+            "(b g) (k r) t d -> (b k) (g r t) d",
+            g=self.group,
+            k=self.kv_heads,
+        )
+        to_prompt = torch.bmm(query, self.prompt_key.transpose(1, 2))
+        if view.hidden_prompt is not None:
+            to_prompt = to_prompt.masked_fill(view.hidden_prompt, float("-inf"))
+        own_query = query.reshape(len(own_key), -1, query.shape[-1])
+        to_own = torch.bmm(own_query, own_key.transpose(1, 2))
+        if view.future is not None:
+            future = view.future.repeat(to_own.shape[1] // new, 1)  # [R * T, S]
+            to_own = to_own.masked_fill(future, float("-inf"))
+        scores = torch.cat([to_prompt.view(*to_own.shape[:2], -1), to_own], dim=-1)
+        weights = scores.softmax(dim=-1)
+        from_prompt = torch.bmm(
+            weights.view(*query.shape[:2], -1)[..., :prompt_length], self.prompt_value
+        )
+        mixed = torch.baddbmm(
+            from_prompt.view_as(own_query), weights[..., prompt_length:], own_value
+        )
+        return rearrange(
+            mixed, "(b k g) (r t) d -> (b g) (k r) t d", g=self.group, k=self.kv_heads, t=new
+        )
+
+    def remember(self, key: Tensor, value: Tensor, view: View) -> tuple[Tensor, Tensor]:
+        """Add keys and values [N, K, T, D] to each member's own, which are returned."""
+        for buffer, new in ((self.key, key), (self.value, value)):
+            new = rearrange(new, "(b g) k t d -> (b k) g t d", g=self.group)
+            buffer.index_copy_(2, view.places, new.to(buffer.dtype))
+        return self.key[:, :, : view.end].flatten(0, 1), self.value[:, :, : view.end].flatten(0, 1)
+
+
+class SamplingCache:
+    """Shared prompts plus the positions, ``capacity`` at most, that each member has added so far.
+
+    ``static`` keeps all shapes and addresses the same from pass to pass.
+    """
+
+    def __init__(
+        self, prompt: PromptCache, group_size: int, capacity: int, static: bool = False
+    ) -> None:
+        self.layers = [SamplingLayer(p, group_size, capacity) for p in prompt.layers]
+        self.prompt_length, self.capacity = prompt.length, capacity
+        self.device = prompt.layers[0].key.device
+        self.hidden_prompt: Tensor | None = None
+        if prompt.padding is not None:
+            positions = torch.arange(prompt.length, device=self.device)
+            hidden = positions < prompt.padding[:, None]  # [B, P]
+            self.hidden_prompt = repeat(hidden, "b p -> (b k) 1 p", k=self.layers[0].kv_heads)
+        self.static = static
+        self.length: int | Tensor = prompt.length
+        if static:
+            self.length = torch.tensor(prompt.length, device=self.device)
+
+    def attends(self, rows: int, new: int) -> list[Attend]:
+        start = self.length - self.prompt_length
+        places = torch.arange(new, device=self.device) + start
+        end = self.capacity if isinstance(start, Tensor) else start + new
+        future = None
+        if new > 1 or self.static:
+            future = torch.arange(end, device=self.device) > places[:, None]
+        view = View(places, end, future, self.hidden_prompt)
+        return [partial(layer.attend, view=view) for layer in self.layers]
+
+    def advance(self, length: int) -> None:
+        self.length += length

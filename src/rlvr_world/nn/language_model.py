@@ -20,14 +20,10 @@ RESCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
 @dataclass
 class LanguageModelCache:
-    """A cache of ``transformers`` and what goes with it.
+    """A cache of ``transformers``, ``states``, of some rows, and what goes with it.
 
-    Args:
-        states: Keys and values, in the class that the model itself uses.
-        rows: The number of rows.
-        length: The number of positions remembered.
-        padding: Leading positions of each row that hold nothing, [B].
-        shared: Whether the rows are prompts whose members come later; they stay as they are.
+    ``length`` positions are remembered; ``padding`` [B] is how many of them hold nothing. Rows that
+    are ``shared`` are prompts whose members come later; they stay as they are.
     """
 
     states: Cache
@@ -41,9 +37,7 @@ class LanguageModelCache:
         states = copy.copy(self.states)
         states.layers = [copy.copy(layer) for layer in self.states.layers]
         states.batch_repeat_interleave(group_size)
-        padding = self.padding
-        if padding is not None:
-            padding = padding.repeat_interleave(group_size)
+        padding = None if self.padding is None else self.padding.repeat_interleave(group_size)
         rows = self.rows * group_size
         return LanguageModelCache(states, rows, self.length, padding, shared=False)
 
@@ -56,7 +50,6 @@ class PromptIds:
     padding: Tensor | None
 
     def followed_by(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Whole sequences of members [N, T], and their padding."""
         group = len(ids) // len(self.ids)
         padding = None if self.padding is None else self.padding.repeat_interleave(group)
         return torch.cat([self.ids.repeat_interleave(group, 0), ids], dim=1), padding
@@ -181,7 +174,6 @@ class LanguageModel(SequenceModel):
         return {"source": None, "architecture": self.model.config.to_diff_dict()}
 
     def read(self, ids: Tensor, padding: Tensor | None) -> tuple[Tensor, LanguageModelCache]:
-        """Hidden states of prompts [B, P], and what the model remembers of them."""
         states = DynamicCache(config=self.model.config)
         hidden = self.hidden(ids, 0, padding, states)
         rows, length = ids.shape
@@ -189,11 +181,7 @@ class LanguageModel(SequenceModel):
 
 
 def pretrained(source: Path | str, dtype: torch.dtype) -> PreTrainedModel:
-    """The model in a folder, or by its name on the hub, ready to be trained.
-
-    Raises:
-        FileNotFoundError: There is no such model.
-    """
+    """The model in a folder, or by its name on the hub, ready to be trained."""
     try:
         return AutoModelForCausalLM.from_pretrained(source, dtype=dtype).train()
     except OSError as error:
@@ -216,11 +204,7 @@ def check(model: PreTrainedModel, vocab_size: int) -> None:
 
 
 def add_lora(model: PreTrainedModel, settings: dict[str, Any]) -> None:
-    """Put low-rank differences, in float32, beside the weights of a model, which are frozen.
-
-    Raises:
-        ModuleNotFoundError: ``peft`` is not installed.
-    """
+    """Put low-rank differences, in float32, beside the weights of a model, which are frozen."""
     peft = require("peft", "text", "LoRA")
     peft.inject_adapter_in_model(peft.LoraConfig(**settings), model)
     for name, parameter in model.named_parameters():

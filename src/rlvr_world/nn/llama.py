@@ -35,12 +35,7 @@ def llama_config(model: Transformer) -> dict[str, Any]:
 
 
 def from_llama_config(config: Mapping[str, Any]) -> Transformer:
-    """The model that settings of ``transformers.LlamaConfig`` describe, with fresh weights.
-
-    Raises:
-        KeyError: A setting is missing.
-        ValueError: The model would need something that ours does not have.
-    """
+    """The model that settings of ``LlamaConfig`` describe, with fresh weights."""
     for name, value in ONLY.items():
         if config.get(name, value) != value:
             raise ValueError(f"{name} is {config[name]!r}, but only {value!r} is supported")
@@ -70,11 +65,7 @@ def to_llama(model: Transformer) -> LlamaForCausalLM:
 
 @torch.no_grad()
 def from_llama(llama: LlamaForCausalLM) -> Transformer:
-    """Our model with a copy of the weights of ``llama``.
-
-    Raises:
-        ValueError: The model uses something that ours does not have.
-    """
+    """Our model with a copy of the weights of ``llama``."""
     model = from_llama_config(llama.config.to_dict() | {"tie_word_embeddings": False})
     weights = llama.state_dict()
     for name, tensor in model.to_transformers_state():

@@ -26,11 +26,7 @@ class SequenceModel(nn.Module, ABC):
 
     @property
     def gains(self) -> nn.Parameter:
-        """Parameters that all logits are proportional to.
-
-        Raises:
-            ValueError: This kind of model has none.
-        """
+        """Parameters that all logits are proportional to; raises ``ValueError`` if it has none."""
         raise ValueError(
             f"{type(self).__name__} has no gains that scale its logits: leave out temperature_lr"
         )
@@ -65,15 +61,10 @@ class SequenceModel(nn.Module, ABC):
         padding: Tensor | None = None,
         static: bool = False,
     ) -> tuple[Tensor, Cache]:
-        """Read prompts [B, P] for sampling G members of ``capacity`` new positions each.
+        """Read prompts [B, P] for sampling G members of at most ``capacity`` new positions each.
 
-        Args:
-            ids: The prompts.
-            group_size: G.
-            capacity: The most positions that a member can add.
-            padding: Leading positions of each prompt that hold nothing.
-            static: Every later pass over as many ids runs the same operations at the same shapes
-                and addresses, so that it can be compiled or recorded and replayed.
+        With ``static`` every later pass over as many ids runs the same operations at the same
+        shapes and addresses, so that it can be compiled or recorded and replayed.
 
         Returns:
             The hidden states [B, D] at the last prompt position, and a cache that grows with each
@@ -91,25 +82,18 @@ class SequenceModel(nn.Module, ABC):
         """The same model as ``transformers`` holds it, whole, with a copy of the weights.
 
         Raises:
-            ValueError: This kind of model has no counterpart in ``transformers``.
+            ValueError: This kind of model has no counterpart there; so do the methods below.
         """
         raise ValueError(f"{type(self).__name__} has no counterpart in transformers")
 
     def export(self, folder: Path) -> None:
-        """Write the weights as safetensors, with the config, as ``transformers`` reads them.
-
-        Raises:
-            ValueError: This kind of model has no counterpart in ``transformers``.
-        """
+        """Write the weights as safetensors, with the config, as ``transformers`` reads them."""
         self.to_transformers().save_pretrained(folder)
 
     def to_transformers_state(self) -> Iterator[tuple[str, Tensor]]:
         """Names and whole tensors of the weights, as ``transformers`` would save them.
 
         Other engines take a model over by these names. Weights of a layer follow one another.
-
-        Raises:
-            ValueError: This kind of model has no counterpart in ``transformers``.
         """
         raise ValueError(f"{type(self).__name__} has no counterpart in transformers")
 

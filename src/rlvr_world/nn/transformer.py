@@ -10,8 +10,13 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from rlvr_world.nn.attention import causal_attention, visible_positions
-from rlvr_world.nn.kv_cache import Attend, PromptCache, SamplingCache
+from rlvr_world.nn.attention import (
+    Attend,
+    PromptCache,
+    SamplingCache,
+    causal_attention,
+    visible_positions,
+)
 from rlvr_world.nn.sequence_model import SequenceModel
 
 if TYPE_CHECKING:
@@ -125,7 +130,6 @@ class Transformer(SequenceModel):
 
     @property
     def layers(self) -> list[Block]:
-        """The blocks, first to last."""
         return [cast(Block, block) for block in self.blocks]
 
     @property
@@ -139,9 +143,12 @@ class Transformer(SequenceModel):
         padding: Tensor | None = None,
     ) -> Tensor:
         rotation = self.rotation(0 if cache is None else cache.length, ids.shape[1], ids.device)
-        attends = (
-            self.attends(ids.shape[1], padding) if cache is None else cache.attends(*ids.shape)
-        )
+        if cache is None:
+            length = ids.shape[1]
+            mask = None if padding is None else visible_positions(length, length, padding)
+            attends: list[Attend] = [partial(causal_attention, mask=mask)] * len(self.blocks)
+        else:
+            attends = cache.attends(*ids.shape)
         x = self.embedding(ids)
         for block, attend in zip(self.blocks, attends, strict=True):
             if self.checkpointing and torch.is_grad_enabled():
@@ -151,11 +158,6 @@ class Transformer(SequenceModel):
         if cache is not None:
             cache.advance(ids.shape[1])
         return self.norm(x)
-
-    def attends(self, length: int, padding: Tensor | None) -> list[Attend]:
-        """The attention of each layer within whole sequences."""
-        mask = None if padding is None else visible_positions(length, length, padding)
-        return [partial(causal_attention, mask=mask)] * len(self.blocks)
 
     def logits(self, hidden: Tensor) -> Tensor:
         return self.head(hidden)

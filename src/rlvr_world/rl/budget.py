@@ -15,25 +15,17 @@ class Part(NamedTuple):
     group_size: int
 
     def prompts(self, group_size: int) -> slice:
-        """The prompts of the rows, in a batch of groups of ``group_size``."""
         return slice(self.rows.start // group_size, -(-self.rows.stop // group_size))
 
 
 def split_groups(
     prompts: int, group_size: int, prompt_tokens: int, own_tokens: int, budget: int | None
 ) -> Iterator[Part]:
-    """Parts of a batch of groups that hold at most ``budget`` tokens each.
+    """Parts of a batch of groups that hold at most ``budget`` tokens each, or one part of all.
 
     A group shares its prompt, so it holds ``prompt_tokens + G * own_tokens`` tokens. Groups stay
     whole where one fits into the budget; otherwise a part is as many members of one group as do,
     and at least one.
-
-    Args:
-        prompts: B, the number of groups.
-        group_size: G, the number of members of each.
-        prompt_tokens: Tokens that the members of a group share.
-        own_tokens: Tokens of each member alone.
-        budget: Tokens of a part; None for one part that holds all.
     """
     rows = prompts * group_size
     whole = prompt_tokens + group_size * own_tokens
@@ -60,11 +52,7 @@ def sequence_parts(sequence: TokenSequence, group_size: int, budget: int | None)
 def minibatches(
     rollout: Rollout, group_size: int, count: int, generator: torch.Generator
 ) -> Iterator[Rollout]:
-    """A rollout in ``count`` random parts of whole groups.
-
-    Raises:
-        ValueError: The number of groups is no multiple of ``count``.
-    """
+    """A rollout in ``count`` random parts of whole groups."""
     rows = torch.arange(len(rollout.rewards), device=generator.device).view(-1, group_size)
     if len(rows) % count:
         raise ValueError(f"num_minibatches {count} must divide the {len(rows)} prompts of a batch")

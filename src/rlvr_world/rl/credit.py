@@ -33,14 +33,7 @@ class Credit:
             raise ValueError(f"discount must be above 0 and at most 1, got {self.discount}")
 
     def detail(self, patch_grid: tuple[int, int] | None) -> Detail:
-        """What rewards have to score.
-
-        Args:
-            patch_grid: The grid of tokens in a frame, see ``Codec.patch_grid``.
-
-        Raises:
-            ValueError: Credit goes to patches, and there is no grid.
-        """
+        """What rewards have to score; ``patch_grid`` is that of the codec."""
         if self.to == "patch":
             if patch_grid is None:
                 raise ValueError("credit: `to: patch` is for codecs whose tokens lie in a grid")
@@ -58,11 +51,8 @@ class Credit:
     def returns(self, rewards: Tensor) -> Tensor:
         """The returns that tokens are trained on: of predictions, of frames or of patches.
 
-        Args:
-            rewards: Those of predictions [N], of frames [N, F] or of patches [N, F, h, w].
-
-        Returns:
-            [N, 1], [N, F] or [N, F * h * w], in the order of the tokens.
+        From rewards of predictions [N], frames [N, F] or patches [N, F, h, w]; as [N, 1], [N, F] or
+        [N, F * h * w], in the order of the tokens.
         """
         if self.to == "prediction":
             return self.worth(rewards)[:, None]
@@ -85,14 +75,9 @@ class Credit:
 
 
 def per_token(values: Tensor, target_mask: Tensor) -> Tensor:
-    """Values of equally long parts at the predicted positions of each, 0 elsewhere.
+    """Values [N, P] of P equally long parts at the predicted positions of each, [N, T], else 0.
 
-    Args:
-        values: One value for each of P parts of a prediction, [N, P].
-        target_mask: The predicted positions, [N, T] bool, as many for each part.
-
-    Returns:
-        [N, T]; or [N, 1], as the values came, for a single part.
+    ``target_mask`` [N, T] holds at as many positions for each part. A single part's stay [N, 1].
     """
     if values.shape[1] == 1:
         return values

@@ -17,22 +17,18 @@ WARM_UPS = 2
 def decode_step(model: SequenceModel, cache: Cache, compiled: bool) -> DecodeStep:
     """The step of a model with a cache, compiled if asked for, recorded where there is a GPU.
 
-    Args:
-        model: The model.
-        cache: Its sampling cache; it must be static to be compiled or recorded.
-        compiled: Whether ``torch.compile`` fuses the step. The first call then takes a while.
-
-    Raises:
-        ValueError: It cannot be compiled.
+    The cache must be static to be compiled or recorded. The first call of a compiled step takes a
+    while.
     """
-    if compiled and not isinstance(cache.length, Tensor):
+    static = isinstance(cache.length, Tensor)
+    if compiled and not static:
         raise ValueError(
             f"sampler: compiled needs a static cache, which {type(model).__name__} does not have; "
             "leave it false"
         )
     forward = torch.compile(next_logits, dynamic=False) if compiled else next_logits
     step = partial(forward, model, cache)
-    return RecordedStep(step, cache) if records(cache) else step
+    return RecordedStep(step, cache) if static and cache.length.is_cuda else step
 
 
 def next_logits(model: SequenceModel, cache: Cache, ids: Tensor) -> Tensor:
@@ -40,18 +36,8 @@ def next_logits(model: SequenceModel, cache: Cache, ids: Tensor) -> Tensor:
     return model.logits(model(ids, cache)[:, -1])
 
 
-def records(cache: Cache) -> bool:
-    """Whether steps with this cache are recorded as a CUDA graph."""
-    return isinstance(cache.length, Tensor) and cache.length.is_cuda
-
-
 class RecordedStep:
-    """A step that a CUDA graph replays, so that it costs one launch.
-
-    Args:
-        step: The step to record at its first call.
-        cache: The cache it advances, whose position is put back after the trial runs.
-    """
+    """A step with a cache that a CUDA graph replays, so that it costs one launch."""
 
     def __init__(self, step: DecodeStep, cache: Cache) -> None:
         self.step = step
@@ -82,12 +68,10 @@ class RecordedStep:
 
 
 def draw(probs: Tensor, uniforms: Tensor) -> Tensor:
-    """One token per row by inverting the cumulated probabilities.
+    """One token per row by inverting the cumulated ``probs`` [N, V], which need not add up to 1.
 
-    Args:
-        probs: Probabilities [N, V]; they need not add up to 1.
-        uniforms: Random numbers in [0, 1), [N] float64. One for each row is all it takes, and
-            the same number gives the same token in a batch of any size.
+    ``uniforms`` are random numbers in [0, 1), [N] float64. One for each row is all it takes, and
+    the same number gives the same token in a batch of any size.
     """
     mass = probs.double().cumsum(-1)
     threshold = uniforms[:, None] * mass[:, -1:]

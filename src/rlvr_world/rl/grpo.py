@@ -17,9 +17,6 @@ from rlvr_world.rl.losses import (
 )
 from rlvr_world.types import Rollout, TokenSequence
 
-Reduction = Literal["token", "sequence", "constant"]
-Level = Literal["token", "sequence"]
-
 
 @dataclass(frozen=True)
 class GRPO:
@@ -49,18 +46,13 @@ class GRPO:
     kl_weight: float = 1e-3
     entropy_weight: float = 0.0
     normalize_advantages: bool = True
-    reduction: Reduction = "token"
-    level: Level = "token"
+    reduction: Literal["token", "sequence", "constant"] = "token"
+    level: Literal["token", "sequence"] = "token"
     spreadless: Literal["keep", "drop"] = "keep"
     overlong: Literal["keep", "mask"] = "keep"
 
     def advantages(self, returns: Tensor, group_size: int) -> Tensor:
-        """Advantages of each of P parts of predictions within their groups, [B * G, P].
-
-        Args:
-            returns: Returns of the parts, [B * G, P], members of a group being neighbours.
-            group_size: G.
-        """
+        """Advantages of P parts of predictions within their groups from returns, [B * G, P]."""
         groups = returns.unflatten(0, (-1, group_size))  # [B, G, P]
         return group_relative(groups, self.normalize_advantages).flatten(0, 1)
 
@@ -78,9 +70,7 @@ class GRPO:
     def loss(self, logits: Tensor, rollout: Rollout) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of some predictions, and what else to log of them.
 
-        Args:
-            logits: Logits [K, V] of the K predicted tokens under the policy that learns.
-            rollout: The predictions.
+        ``logits`` [K, V] are those of the K predicted tokens under the policy that learns.
         """
         log_probs, entropy = token_log_probs(logits, rollout.sequence), None
         if self.entropy_weight:
@@ -90,13 +80,7 @@ class GRPO:
     def surrogate(
         self, log_probs: Tensor, rollout: Rollout, entropy: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """As ``loss``, from log-probabilities.
-
-        Args:
-            log_probs: Log-probabilities under the policy that learns, [N, T].
-            rollout: The predictions.
-            entropy: Entropies of that policy, [N, T]; needed with an ``entropy_weight`` only.
-        """
+        """As ``loss``, from log-probabilities and, if they have a weight, entropies, [N, T]."""
         mask = rollout.trained
         log_ratio = log_probs - rollout.log_probs
         if self.level == "sequence":
@@ -117,10 +101,7 @@ class GRPO:
         return self.reduced(per_token, mask, own), terms
 
     def reduced(self, per_token: Tensor, mask: Tensor, own: int) -> Tensor:
-        """The mean of losses [N, T] where ``mask`` holds, as ``reduction`` says.
-
-        ``own`` is the number of positions behind the prompt.
-        """
+        """The mean of losses [N, T] where ``mask`` holds; ``own`` positions follow the prompt."""
         if self.reduction == "token":
             return masked_mean(per_token, mask)
         if self.reduction == "sequence":
@@ -140,15 +121,9 @@ def ended(sequence: TokenSequence, end_token: int) -> Tensor:
 
 
 def group_relative(rewards: Tensor, normalize: bool = True, eps: float = 1e-6) -> Tensor:
-    """GRPO's advantages: rewards [B, G, ...] minus their group mean, over the group's std.
+    """GRPO's advantages: rewards [B, G, ...] minus their group's mean, over its (unbiased) std.
 
-    A group without spread has advantages of zero.
-
-    Args:
-        rewards: Rewards of the G members of B groups.
-        normalize: Divide by the (unbiased) standard deviation of the group; False gives the form
-            of Dr. GRPO.
-        eps: Added to the standard deviation.
+    A group without spread has advantages of zero. Without ``normalize``, Dr. GRPO's form.
     """
     centred = rewards - rewards.mean(dim=1, keepdim=True)
     if not normalize:

@@ -26,9 +26,7 @@ def row_mean(values: Tensor, mask: Tensor) -> Tensor:
 def token_log_probs(logits: Tensor, sequence: TokenSequence) -> Tensor:
     """The log-probability of each predicted token, [N, T], 0 at given positions.
 
-    Args:
-        logits: Logits [K, V] of the K predicted tokens, row after row.
-        sequence: The filled sequences.
+    ``logits`` [K, V] are those of the K predicted tokens, row after row.
     """
     chosen = -F.cross_entropy(logits, sequence.ids[sequence.target_mask], reduction="none")
     return at_targets(chosen, sequence)
@@ -37,11 +35,8 @@ def token_log_probs(logits: Tensor, sequence: TokenSequence) -> Tensor:
 def token_entropy(logits: Tensor, sequence: TokenSequence) -> Tensor:
     """The entropy in nats of what each predicted token was drawn from, [N, T], 0 at given ones.
 
-    Computed a second time in the backward pass instead of being kept.
-
-    Args:
-        logits: Logits [K, V] of the K predicted tokens, row after row; -inf where not legal.
-        sequence: The filled sequences.
+    Computed a second time in the backward pass instead of being kept. ``logits`` are as for
+    ``token_log_probs``, -inf where not legal.
     """
     parts = logits.split(ENTROPY_TOKENS)
     values = [
@@ -70,12 +65,8 @@ def clipped_surrogate(
 ) -> Tensor:
     """PPO's loss of each token (to minimise), pessimistic outside the trust region.
 
-    Args:
-        log_probs: Log-probabilities under the policy that learns.
-        old_log_probs: Log-probabilities under the policy that sampled.
-        advantages: Advantage of each sequence, [N, 1], or of each token.
-        clip_low: The ratio counts no further below 1 than this.
-        clip_high: The ratio counts no further above 1 than this.
+    The old policy is the one that sampled. ``advantages`` are those of each sequence, [N, 1], or
+    token. The ratio counts no further from 1 than ``clip_low`` below and ``clip_high`` above.
     """
     ratio = (log_probs - old_log_probs).exp()
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
@@ -105,25 +96,14 @@ def kl_k3(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:
 def importance_weights(
     log_probs: Tensor, sampled_log_probs: Tensor, mask: Tensor, limit: float = 2.0
 ) -> Tensor:
-    """Truncated importance weight of each token: min(policy / sampling engine, limit).
+    """Truncated importance weight of each token: min(policy / sampling engine, limit), [N, T].
 
     An inference engine gives the same weights slightly other probabilities than the network that
     learns, so what it samples is off-policy. The weight multiplies the surrogate loss of each
-    token; no gradient flows through it. Source: Yao, Liu et al., "Your Efficient RL Framework
-    Secretly Brings You Off-Policy RL Training" (2025, fengyao.notion.site/off-policy-rl);
-    truncation goes back to Ionides, "Truncated Importance Sampling" (2008).
-
-    Args:
-        log_probs: Log-probabilities [N, T] under the policy, with the weights that sampled.
-        sampled_log_probs: Log-probabilities [N, T] that the engine reported.
-        mask: Predicted positions, [N, T] bool.
-        limit: Largest weight, at least 1.
-
-    Returns:
-        Weights [N, T] in [0, limit]; 1 where ``mask`` does not hold.
-
-    Raises:
-        ValueError: The limit is below 1.
+    token; no gradient flows through it. It is 1 where ``mask``, the predicted positions, does not
+    hold. Source: Yao, Liu et al., "Your Efficient RL Framework Secretly Brings You Off-Policy RL
+    Training" (2025, fengyao.notion.site/off-policy-rl); truncation goes back to Ionides,
+    "Truncated Importance Sampling" (2008).
     """
     if limit < 1:
         raise ValueError(f"the limit of importance weights must be at least 1, got {limit}")

@@ -38,7 +38,6 @@ class RejectionSampler(Sampler):
 
     @property
     def is_exact(self) -> bool:
-        """Never: predictions that repeat themselves are thrown away."""
         return False
 
     @torch.no_grad()
@@ -51,11 +50,6 @@ class RejectionSampler(Sampler):
         generator: torch.Generator | None = None,
         end_token: int | None = None,
     ) -> tuple[TokenSequence, Tensor]:
-        """Sample as ``Sampler`` does, then draw again the rows that repeat a frame.
-
-        Raises:
-            ValueError: The template has fewer than two frames to predict, or of different length.
-        """
         options = (legal_tokens, group_size, generator, end_token)
         sequence, log_probs = super().__call__(model, template, *options)
         for _ in range(self.retries):

@@ -18,12 +18,8 @@ LOOK_FOR_END_EVERY = 8
 class Filling:
     """Rows that are being filled, as views of the whole batch.
 
-    Args:
-        sequence: Sequences [N, T], written in place.
-        log_probs: Log-probabilities of the drawn tokens, [N, T], written in place.
-        uniforms: A random number for each predicted position, [N, C].
-        columns: The C predicted positions.
-        group_size: Neighbouring rows that share a prompt.
+    ``sequence`` and ``log_probs``, [N, T], are written in place. ``uniforms`` [N, C] has a random
+    number for each of the C predicted ``columns``. ``group_size`` neighbouring rows share a prompt.
     """
 
     sequence: TokenSequence
@@ -34,7 +30,6 @@ class Filling:
 
     @property
     def prompts(self) -> tuple[Tensor, int, int, Tensor | None]:
-        """The prompts, the group size, the positions that follow, and the padding."""
         length = self.columns[0]
         first = self.sequence.select(slice(None, None, self.group_size))
         capacity = self.sequence.ids.shape[1] - length
@@ -121,9 +116,9 @@ class Sampler:
             model: The model to sample from.
             template: Sequences [B, T] with blank predicted positions.
             legal_tokens: Which tokens may be drawn, [V] bool.
-            group_size: G, the number of fillings for each template.
+            group_size: G.
             generator: Source of randomness, on the model's device.
-            end_token: The token that ends a row; None if all positions are always filled.
+            end_token: None if all positions are always filled.
 
         Returns:
             The filled sequences [B * G, T], members of a group being neighbours, and the
@@ -147,7 +142,6 @@ class Sampler:
     def fill(
         self, model: SequenceModel, filling: Filling, legal_tokens: Tensor, end_token: int | None
     ) -> None:
-        """Draw the predicted positions of some rows, in place."""
         sequence, read = filling.sequence, filling.columns[0]
         hidden, cache = model.sampling_cache(*filling.prompts, static=self.static(sequence.ids))
         step = decode_step(model, cache, self.compiled)

@@ -1,27 +1,23 @@
 """The temperature of a policy: what all weights make it, or a parameter with a rate of its own."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 
-class Steps(Protocol):
-    """An optimizer, or what Lightning wraps around it."""
-
-    def step(self) -> Any:
-        """Take a step."""
-
-
 class WeightsTemperature:
-    """The temperature changes only as all weights do."""
+    """The temperature changes only as all weights do.
+
+    ``step`` takes a step of an optimizer, or of what Lightning wraps around it, and returns what to
+    log of the temperature.
+    """
 
     def add_to(self, optimizer: Optimizer) -> None:
         """Add the parameter of the temperature to an optimizer: there is none."""
 
-    def step(self, optimizer: Steps) -> dict[str, Tensor]:
-        """Step the optimizer; what to log of the temperature: nothing."""
+    def step(self, optimizer: Any) -> dict[str, Tensor]:
         optimizer.step()
         return {}
 
@@ -31,12 +27,9 @@ class OwnTemperature(WeightsTemperature):
 
     What rewards favour first is often a sharper distribution. For the weights of a model that is a
     long way at the small steps that noisy gradients allow; for one parameter it is short. Between
-    two steps the factor is 1: each step of the optimizer goes into the gains, so that samplers,
-    checkpoints and exports know nothing of it.
-
-    Args:
-        gains: Parameters that all logits are proportional to, such as the gains of the last norm.
-        lr: Learning rate of the logarithm of the factor.
+    two steps the factor is 1: each step of the optimizer goes into the gains, to which all logits
+    are proportional, so that samplers, checkpoints and exports know nothing of it. ``lr`` is the
+    learning rate of its logarithm.
     """
 
     def __init__(self, gains: nn.Parameter, lr: float) -> None:
@@ -45,11 +38,10 @@ class OwnTemperature(WeightsTemperature):
         self.log = nn.Parameter(torch.zeros((), device=gains.device))
 
     def add_to(self, optimizer: Optimizer) -> None:
-        """Add the factor's logarithm to an optimizer, without weight decay."""
         optimizer.add_param_group({"params": [self.log], "lr": self.lr, "weight_decay": 0.0})
 
     @torch.no_grad()
-    def step(self, optimizer: Steps) -> dict[str, Tensor]:
+    def step(self, optimizer: Any) -> dict[str, Tensor]:
         """Step the optimizer and move the factor into the gains; the factor, to be logged."""
         assert self.gains.grad is not None
         self.log.grad = (self.gains.grad * self.gains).sum()  # the gains' gradient along the gains

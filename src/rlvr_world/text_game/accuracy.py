@@ -44,11 +44,9 @@ class TextGameAccuracy(SceneMetrics):
         self.judge = TextGameJudge(judge, form=form)
 
     def groups(self, batch: Batch) -> list[str]:
-        """The names of the games."""
         return [transition.game for transition in batch["transition"]]
 
     def score(self, prediction: Sequence[str], batch: Batch) -> dict[str, Tensor]:
-        """The metrics [B * G] of answers to B transitions; NaN where one does not apply."""
         transitions = batch["transition"]
         group = len(prediction) // len(transitions)
         targets = [transition for transition in transitions for _ in range(group)]

@@ -21,13 +21,10 @@ PHRASES = tuple(
 
 
 def final_answer(text: str) -> str:
-    """The part of a text that is the answer.
+    """The part of a text that is the answer; ``BadAnswer`` without any phrase, ``` and ``{``.
 
     It is what follows the last of ``PHRASES``, or the whole text without one. If that does not
     begin with ``{``, it is the inside of its last complete ``` or ```json fence, if there is one.
-
-    Raises:
-        BadAnswer: There is no answer: nothing after the phrase, or neither phrase, ``` nor ``{``.
     """
     ends = [at + len(phrase) for phrase in PHRASES if (at := text.rfind(phrase)) >= 0]
     answer = text[max(ends, default=0) :].strip()
@@ -45,10 +42,7 @@ def read_answer(text: str, form: Form) -> Any:
     """Read the answer in a text, strictly: a ``Difference``, or a ``GameState`` in that form.
 
     Where the text says no score, ``score`` is None: its key is missing or null. In a difference
-    ``{}`` says that the score stays the same.
-
-    Raises:
-        BadAnswer: There is no answer, it is not JSON, or it has a wrong shape.
+    ``{}`` says that the score stays the same. Raises ``BadAnswer``.
     """
     answer = final_answer(text)
     try:
@@ -62,7 +56,6 @@ def read_answer(text: str, form: Form) -> Any:
 
 
 def _shape_problem(value: Any, form: Form) -> str | None:
-    """What is wrong with the shape of an answer, in words, or None."""
     keys = {"modified", "removed"} if form == "difference" else {"objects"}
     if type(value) is not dict or value.keys() - {"score"} != keys:
         return f"the answer must hold exactly the keys {', '.join(sorted(keys))} and score"
@@ -77,7 +70,6 @@ def _shape_problem(value: Any, form: Form) -> str | None:
 
 
 def _removed_problem(value: dict[str, Any]) -> str | None:
-    """What is wrong with the list of removed uuids, in words, or None."""
     removed = value["removed"]
     if type(removed) is not list or not all(type(uuid) is int for uuid in removed):
         return "removed must be a list of uuids"
@@ -88,7 +80,6 @@ def _removed_problem(value: dict[str, Any]) -> str | None:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, unless a key stands in it twice."""
     value = dict(pairs)
     if len(value) < len(pairs):
         raise ValueError("a key stands twice in an object")

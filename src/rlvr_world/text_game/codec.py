@@ -44,7 +44,6 @@ class TextGameCodec(TextCodec):
         return [answer_text(t, self.style, self.form) for t in batch["transition"]]
 
     def decode(self, sequence: TokenSequence) -> list[str]:
-        """The answers as text, with objects named in full."""
         answers = super().decode(sequence)
         if self.style == "long":
             return answers
@@ -52,5 +51,4 @@ class TextGameCodec(TextCodec):
         return list(map(resolved, answers, prompts))
 
     def copy_last(self, batch: Batch) -> list[str]:
-        """Answers that nothing changes."""
         return [unchanged_text(transition, self.form) for transition in batch["transition"]]

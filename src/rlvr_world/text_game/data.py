@@ -24,16 +24,11 @@ SYNTAX = r'(?:[\]})",{]+[A-Za-z]+":[\[{]*(?:"(?![A-Za-z]+":)#?)?)+'
 
 @dataclass(frozen=True)
 class GameReader(TransitionReader):
-    """Reads one transition of each sample.
-
-    Args:
-        rules: The rules in words of each game that has any.
-    """
+    """Reads one transition of each sample, with the rules in words of its game, if it has any."""
 
     rules: Rules = field(default_factory=dict)
 
     def collate(self, examples: list[Example]) -> Batch:
-        """Lists of keys, of transitions and of their games' rules."""
         batch = super().collate(examples)
         rules = [self.rules.get(transition.game) for transition in batch["transition"]]
         return batch | {"rules": rules}
@@ -75,7 +70,6 @@ class TextDataModule(TransitionDataModule):
         self.renumber_objects = renumber_objects
 
     def reader(self, split: str) -> GameReader:
-        """Reads transitions, and knows the rules of the games."""
         return GameReader(self.kind, rules=load_rules(self.root))
 
     def texts(self, batch: Batch, style: Style, form: Form) -> Iterator[str]:
@@ -91,12 +85,7 @@ class TextDataModule(TransitionDataModule):
 
 
 def load_rules(root: str | Path) -> Rules:
-    """The rules in words of the games of a folder, from ``rules.json``.
-
-    Raises:
-        FileNotFoundError: If the file is missing.
-        ValueError: If it does not hold texts under ``objects``, ``actions`` and ``score`` by game.
-    """
+    """The rules in words of the games of a folder, from ``rules.json``."""
     path = Path(root) / "rules.json"
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: make the data again, or write {{}} to it")

@@ -75,12 +75,10 @@ def has(facts: Facts, fact: Fact, value: Any) -> bool:
 
 
 class Judgement(NamedTuple):
-    """What a rule says of an answer.
+    """What a rule says of an answer: ``right``, or why not.
 
-    Args:
-        reason: ``right``, or why not.
-        share: Facts that the answer has right, of those that the judge compares, in [0, 1].
-        task_specific: The reward of Equation 4, in [0, 1.3].
+    ``share`` of the facts that the judge compares are right, in [0, 1]; ``task_specific`` is the
+    reward of Equation 4, in [0, 1.3].
     """
 
     reason: Reason
@@ -91,11 +89,8 @@ class Judgement(NamedTuple):
 def equation_4(objects: float, score: float, right: bool, changed: float | None) -> float:
     """The task-specific reward of the paper (Wu et al., 2025), in [0, 1.3].
 
-    Args:
-        objects: Share of right facts about objects.
-        score: Share of right facts about the score.
-        right: Whether the answer is right.
-        changed: Share of right facts among those that change, or None if nothing does.
+    All but ``right`` are shares of right facts: about objects, about the score, and among those
+    that change, None if nothing does.
     """
     base = objects * 0.09 + score * 0.01 + 0.2 * right
     return base if changed is None else base + changed

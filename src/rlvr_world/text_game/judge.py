@@ -14,8 +14,7 @@ from rlvr_world.language.transition import Form
 from rlvr_world.text_game.answer import read_answer
 from rlvr_world.text_game.facts import Facts, Judgement, equation_4, has, state_facts
 from rlvr_world.text_game.transition import Transition, apply
-from rlvr_world.text_game.upstream_answer import repair_tools
-from rlvr_world.text_game.upstream_judge import upstream_judgement
+from rlvr_world.text_game.upstream import repair_tools, upstream_judgement
 
 
 def strict_judgement(text: str, transition: Transition, form: Form) -> Judgement:
@@ -53,9 +52,6 @@ def _answer_facts(text: str, transition: Transition, form: Form) -> Facts:
     """The facts of the state that an answer says.
 
     The removal of an object that was not there is one more fact, which no state holds.
-
-    Raises:
-        BadAnswer: The text says no state, or a score where there is none, or no score.
     """
     answer = read_answer(text, form)
     scored, score = transition.target["score"] is not None, answer["score"]
@@ -80,11 +76,7 @@ RULES: dict[Rule, Callable[[str, Transition, Form], Judgement]] = {
 
 @dataclass(frozen=True)
 class TextGameJudge(Judge[Judgement]):
-    """Judges answers about text games, see ``Judge``.
-
-    Args:
-        form: What answers say.
-    """
+    """Judges answers of a form about text games, see ``Judge``."""
 
     form: Form = "difference"
 

@@ -83,20 +83,21 @@ EXAMPLES = [
 def prompt_text(
     transition: Transition, rules: Mapping[str, str] | None, style: Style, form: Form
 ) -> str:
-    """What the model reads.
+    """What the model reads, whatever the step's target is.
 
-    Args:
-        transition: The step to predict; its target is not looked at.
-        rules: The rules of the game in words, under ``objects``, ``actions`` and ``score``. The
-            compact style leaves them out.
-        style: Which parts there are.
-        form: What the answer says.
+    ``rules`` are those of the game in words, under ``objects``, ``actions`` and ``score``; the
+    compact style leaves them out.
     """
     if style == "compact":
         known = references(transition.state)
         state = referred_state(transition.state, known)
         return f"{compact_json(state)}\n> {referred_text(transition.action, known)}\n"
-    parts = [TASKS[transition.mode], form_text(transition, form), *example_texts(transition, form)]
+    wanted = (SILENT_FORMS if transition.target["score"] is None else FORMS)[form]
+    kept = "Names, types and properties stay as they are unless the game changes them."
+    parts = [TASKS[transition.mode], f"{wanted} {kept}"]
+    for example in EXAMPLES if transition.mode == "full" else ():
+        answer = answer_text(example, "long", form)
+        parts.append(f"An example.\n{state_text(example)}\n{answer}")
     parts.append("The game to simulate:")
     if transition.task:
         parts.append(f"Its task: {transition.task}")
@@ -130,21 +131,6 @@ def unchanged_text(transition: Transition, form: Form) -> str:
     if form == "state":
         return compact_json(transition.state)
     return compact_json({"modified": [], "removed": [], "score": {}})
-
-
-def form_text(transition: Transition, form: Form) -> str:
-    """What an answer must look like."""
-    text = (SILENT_FORMS if transition.target["score"] is None else FORMS)[form]
-    return f"{text} Names, types and properties stay as they are unless the game changes them."
-
-
-def example_texts(transition: Transition, form: Form) -> list[str]:
-    """Two worked examples, where the step is of their kind."""
-    return [
-        f"An example.\n{state_text(example)}\n{answer_text(example, 'long', form)}"
-        for example in EXAMPLES
-        if transition.mode == "full"
-    ]
 
 
 def state_text(transition: Transition) -> str:

@@ -10,10 +10,6 @@ from rlvr_world.text_game.game_state import GameObject, GameState
 from rlvr_world.text_game.references import identity
 from rlvr_world.text_game.transition import Transition
 
-Say = Callable[[str], str]
-"""Says a name anew; other texts stay."""
-
-
 NUMBER = re.compile(r" \(ID: (\d+)\)")
 
 
@@ -41,12 +37,8 @@ def renamed(transition: Transition, words: Sequence[str], rng: random.Random) ->
     """The same step with each word of the objects' names replaced by another one.
 
     A word becomes the same other word wherever it stands, so that a ``red key`` still has the word
-    of its ``red box``. Uuids, types and properties stay, but for properties that are names.
-
-    Args:
-        transition: The step.
-        words: The words to draw from; at least as many as the names have.
-        rng: Where the choice comes from.
+    of its ``red box``. Uuids, types and properties stay, but for properties that are names. There
+    must be at least as many ``words`` as the names have.
     """
     own = sorted(name_words(transition.state) | name_words(transition.target))
     other = dict(zip(own, rng.sample(words, len(own)), strict=True))
@@ -68,7 +60,6 @@ def _words(name: str) -> str:
 
 
 def _new_name(item: GameObject, other: Mapping[str, str]) -> str:
-    """The object's name with other words; one that is its type stays."""
     words = _words(item["name"])
     if words == item["type"]:
         return item["name"]
@@ -80,10 +71,6 @@ def renumbered(transition: Transition, rng: random.Random) -> Transition:
 
     Objects and contents are listed by their new uuids. Numbers in names follow, also in the action,
     in the task and in properties that are names; objects that the step adds keep their uuids.
-
-    Args:
-        transition: The step; its uuids are whole numbers that stand nowhere but in names.
-        rng: Where the choice comes from.
     """
     by_type: dict[str, list[int]] = defaultdict(list)
     for item in transition.state["objects"]:
@@ -113,13 +100,11 @@ def renumbered(transition: Transition, rng: random.Random) -> Transition:
     )
 
 
-def _said(state: GameState, say: Say) -> GameState:
-    """The state with names, and contents and properties that are names, said anew."""
+def _said(state: GameState, say: Callable[[str], str]) -> GameState:
     objects: list[GameObject] = [
-        {
+        item
+        | {
             "name": say(item["name"]),
-            "uuid": item["uuid"],
-            "type": item["type"],
             "properties": {
                 key: say(value) if isinstance(value, str) else value
                 for key, value in item["properties"].items()

@@ -14,9 +14,6 @@ from rlvr_world.text_game.transition import Transition
 class TextGameReward(AnswerReward):
     """A number that follows from the judgement of an answer.
 
-    Rewards with the same arguments share what they find, so that a set of them judges each answer
-    once.
-
     Args:
         judge: ``strict`` judges the whole next state, ``upstream`` as the original does.
         form: Whether answers say the difference or the whole next state.
@@ -34,7 +31,6 @@ class TextGameReward(AnswerReward):
         super().__init__(TextGameJudge(judge, form=form, **limits), weight)
 
     def shown(self, transition: Transition) -> tuple[str, str, str]:
-        """The state, the action and what changes, as JSON."""
         return json.dumps(transition.state), transition.action, json.dumps(transition.difference)
 
 

@@ -35,14 +35,8 @@ class Difference(TypedDict):
 class Transition(TextTransition):
     """One step of a text game.
 
-    Args:
-        game: Name of the game.
-        mode: What the step covers.
-        action: The action, empty in the mode ``tick``.
-        state: The state before the step.
-        target: The true state after it.
-        uuid_base: The first uuid that is free for new objects.
-        task: The game's task in words.
+    ``action`` is empty in the mode ``tick``; ``uuid_base`` is the first uuid that is free for new
+    objects; ``task`` is the game's task in words.
     """
 
     keys: ClassVar[Mapping[str, type]] = {
@@ -60,16 +54,13 @@ class Transition(TextTransition):
 
     @property
     def changed(self) -> bool:
-        """Whether the target differs from the state in anything."""
         return bool(self.changed_facts)
 
     def traits(self) -> Traits:
-        """Mode, game, action and states; neither objects nor contents have an order."""
         before, after = canonical(self.state), canonical(self.target)
         return Traits(self.mode, self.game, self.action, before, after, shards=self.mode)
 
     def problem(self, document: Mapping[str, Any]) -> str | None:
-        """What is wrong with the mode, the states or ``changed``, in words, or None."""
         if self.mode not in get_args(Mode):
             return f"mode must be one of {', '.join(get_args(Mode))}, got {self.mode}"
         for side in ("state", "target"):
@@ -88,22 +79,18 @@ class Transition(TextTransition):
 
     @cached_property
     def difference(self) -> Difference:
-        """The right answer as a difference."""
         return diff(self.state, self.target)
 
     @cached_property
     def state_facts(self) -> Facts:
-        """The facts of the state."""
         return state_facts(self.state)
 
     @cached_property
     def target_facts(self) -> Facts:
-        """The facts of the target."""
         return state_facts(self.target)
 
     @cached_property
     def changed_facts(self) -> Facts:
-        """The facts in which the target differs from the state."""
         return changed_facts(self.state_facts, self.target_facts)
 
 

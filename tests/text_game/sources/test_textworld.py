@@ -37,7 +37,7 @@ def recorded(tmp_path_factory):
 
 
 class World:
-    """The rules of ``textworld_rules.ACTION_RULES`` written down a second time, over the JSON."""
+    """The rules of ``textworld_game.ACTION_RULES`` written down a second time, over the JSON."""
 
     def __init__(self, state):
         self.objects = {o["name"]: json.loads(json.dumps(o)) for o in state["objects"]}

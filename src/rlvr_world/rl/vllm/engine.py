@@ -2,8 +2,6 @@
 
 import os
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -22,10 +20,7 @@ class VLLMEngine:
 
     Weights go through ``reload_weights``, vLLM's documented call for new weights in place (its
     guide "Layerwise (Re)loading"); the prefix cache, which the old weights filled, is then dropped.
-
-    Args:
-        arguments: Arguments of ``vllm.LLM``.
-        sleep: Give the memory of weights and cache back between uses (vLLM's sleep mode, level 2).
+    With ``sleep`` it gives the memory of both back between uses (vLLM's sleep mode, level 2).
     """
 
     def __init__(self, arguments: dict[str, Any], sleep: bool = False) -> None:
@@ -40,7 +35,6 @@ class VLLMEngine:
         return vars(self) | {"llm": None, "asleep": False, "checksum": None}
 
     def load(self, model: SequenceModel) -> None:
-        """Make or wake the engine and give it the weights of ``model``."""
         if self.llm is None:
             self.llm = make_llm(self.arguments)
         if self.asleep:
@@ -68,24 +62,20 @@ class VLLMEngine:
     ) -> list[tuple[list[int], list[float]]]:
         """Tokens and their log-probabilities, for each sample of each prompt in turn.
 
-        Args:
-            prompts: Token ids.
-            seeds: One for each prompt; vLLM gives the samples of a prompt seeds of their own.
-            settings: Further arguments of ``vllm.SamplingParams``.
+        They are drawn from the full distribution, whatever end-of-sequence tokens the model's
+        config names. vLLM gives the samples of a prompt seeds of their own.
+        ``settings`` are further arguments of ``vllm.SamplingParams``.
         """
-        params = [self.sampling_params(seed, settings) for seed in seeds]
+        fixed = {"temperature": 1.0, "logprobs": 0, "ignore_eos": True, "detokenize": False}
+        params = [import_vllm().SamplingParams(seed=seed, **fixed, **settings) for seed in seeds]
         requests = [{"prompt_token_ids": prompt} for prompt in prompts]
         outputs = self.llm.generate(requests, params, use_tqdm=False) if requests else []
-        return [
-            (tokens := list(sample.token_ids), read_log_probs(tokens, sample.logprobs))
-            for output in outputs
-            for sample in output.outputs
-        ]
-
-    def sampling_params(self, seed: int, settings: dict[str, Any]) -> Any:
-        """The full distribution, whatever end-of-sequence tokens the model's config names."""
-        fixed = {"temperature": 1.0, "logprobs": 0, "ignore_eos": True, "detokenize": False}
-        return import_vllm().SamplingParams(seed=seed, **fixed, **settings)
+        drawn = []
+        for sample in (sample for output in outputs for sample in output.outputs):
+            pairs = zip(sample.token_ids, sample.logprobs, strict=True)
+            log_probs = [by_token[token].logprob for token, by_token in pairs]
+            drawn.append((list(sample.token_ids), log_probs))
+        return drawn
 
     def rest(self) -> None:
         """Sleep, where asked for; the weights are handed over anew after that."""
@@ -95,11 +85,7 @@ class VLLMEngine:
 
 
 def import_vllm() -> ModuleType:
-    """The module ``vllm``.
-
-    Raises:
-        ModuleNotFoundError: It is not installed.
-    """
+    """The module ``vllm``."""
     return require("vllm", "vllm", "VLLMSampler")
 
 
@@ -119,18 +105,12 @@ def make_llm(arguments: dict[str, Any]) -> Any:
         os.environ.setdefault("LOCAL_RANK", str(rank % max(torch.cuda.device_count(), 1)))
         os.environ.setdefault("WORLD_SIZE", str(distributed.get_world_size()))
         arguments = {"distributed_executor_backend": "external_launcher"} | arguments
-    with unchanged_randomness():
-        return vllm.LLM(**arguments)
-
-
-@contextmanager
-def unchanged_randomness() -> Iterator[None]:
-    """Restore the global random states, which vLLM seeds when an engine is made in-process."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
-        yield
+        llm = vllm.LLM(**arguments)  # seeds the global random states
     random.setstate(python)
     np.random.set_state(numpy)
+    return llm
 
 
 def weight_checksum(model: SequenceModel) -> Tensor:
@@ -141,8 +121,3 @@ def weight_checksum(model: SequenceModel) -> Tensor:
     parameters = [parameter.detach().contiguous() for parameter in model.parameters()]
     sums = [part.view(BITS[part.itemsize]).sum(dtype=torch.int64) for part in parameters]
     return torch.stack(sums).cpu()
-
-
-def read_log_probs(tokens: list[int], log_probs: Any) -> list[float]:
-    """The log-probability of each token, from a mapping of token to ``Logprob`` per position."""
-    return [at[token].logprob for token, at in zip(tokens, log_probs, strict=True)]

@@ -9,7 +9,6 @@ from torch import Tensor
 from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.rl.sampler import predicted_runs
 from rlvr_world.rl.vllm.engine import VLLMEngine
-from rlvr_world.rl.vllm.rounds import OpenRows
 from rlvr_world.types import TokenSequence
 
 
@@ -32,16 +31,9 @@ class VLLMSampler:
         sleep: Give the engine's memory back between calls, at the price of handing all weights
             over in each call.
         engine: Further arguments of ``vllm.LLM``, by name.
-
-    Raises:
-        FileNotFoundError: The folder has no ``config.json``.
     """
 
-    is_exact = True
-    """Whether samples come from the full distribution."""
-
-    needs_correction = True
-    """Whether sampled log-probabilities come from another engine than the policy's own."""
+    is_exact = needs_correction = True
 
     def __init__(
         self,
@@ -87,26 +79,10 @@ class VLLMSampler:
         generator: torch.Generator | None = None,
         end_token: int | None = None,
     ) -> tuple[TokenSequence, Tensor]:
-        """Sample ``group_size`` fillings of each template, as ``Sampler`` does.
+        """Sample as ``Sampler`` does, with log-probabilities under the engine.
 
         Each run of predicted positions is one request to the engine, whose prefix cache holds what
         earlier runs have read.
-
-        Args:
-            model: The model to sample from.
-            template: Sequences [B, T] with blank predicted positions.
-            legal_tokens: Which tokens may be drawn, [V] bool.
-            group_size: G, the number of fillings for each template.
-            generator: Source of the engine's seeds.
-            end_token: A row that draws it is finished and filled up with it.
-
-        Returns:
-            The filled sequences [B * G, T], members of a group being neighbours, and the
-            log-probabilities of the drawn tokens under the engine, [B * G, T], 0 elsewhere.
-
-        Raises:
-            ModuleNotFoundError: vLLM is not installed.
-            ValueError: Its model does not fit this one or the sequences.
         """
         runs = predicted_runs(template)
         self.engine.load(model)
@@ -114,17 +90,18 @@ class VLLMSampler:
         rows = OpenRows(template.repeat(group_size), end_token)
         vocab_size = self.engine.llm.model_config.get_vocab_size()
         settings = token_settings(legal_tokens, vocab_size, end_token)
+        device = "cpu" if generator is None else generator.device
         for start, stop in runs:
             copies = group_size if start == runs[0][0] else 1
             prompts = rows.prompts(start)[::copies]
-            seeds = draw_seeds(len(prompts), generator)
+            # vLLM counts up from each seed, so none is near the largest
+            seeds = torch.randint(2**62, (len(prompts),), generator=generator, device=device)
             settings |= {"n": copies, "max_tokens": stop - start}
-            rows.write(start, stop, self.engine.generate(prompts, seeds, **settings))
+            rows.write(start, stop, self.engine.generate(prompts, seeds.tolist(), **settings))
         self.engine.rest()
         return rows.filled(), rows.log_probs.to(template.ids.device)
 
     def check(self, template: TokenSequence, legal_tokens: Tensor, end: int) -> None:
-        """Raise where the engine cannot hold these sequences or has another vocabulary."""
         config = self.engine.llm.model_config
         if config.get_vocab_size() < len(legal_tokens):
             raise ValueError(
@@ -148,7 +125,44 @@ def token_settings(legal_tokens: Tensor, vocab_size: int, end_token: int | None)
     return {"allowed_token_ids": legal, "stop_token_ids": stops}
 
 
-def draw_seeds(count: int, generator: torch.Generator | None) -> list[int]:
-    """Seeds far enough from the largest that vLLM can count up from each."""
-    device = "cpu" if generator is None else generator.device
-    return torch.randint(2**62, (count,), generator=generator, device=device).tolist()
+class OpenRows:
+    """Sequences [N, T] on the CPU while their predicted positions are being filled.
+
+    A row that draws ``end_token`` is filled up with it and takes part in no further round.
+    """
+
+    def __init__(self, sequence: TokenSequence, end_token: int | None) -> None:
+        self.sequence = sequence
+        self.ids = sequence.ids.to("cpu", copy=True)
+        self.target_mask = sequence.target_mask.to("cpu", copy=True)
+        self.log_probs = torch.zeros(self.ids.shape)
+        padding = sequence.padding
+        self.first = [0] * len(self.ids) if padding is None else padding.tolist()
+        if max(self.first) >= sequence.prompt_length:
+            raise ValueError("a template needs a given position and a predicted one after it")
+        self.end_token = end_token
+        self.open = list(range(len(self.ids)))
+
+    def prompts(self, end: int) -> list[list[int]]:
+        return [self.ids[row, self.first[row] : end].tolist() for row in self.open]
+
+    def write(self, start: int, stop: int, answers: list[tuple[list[int], list[float]]]) -> None:
+        still_open = []
+        for row, (tokens, log_probs) in zip(self.open, answers, strict=True):
+            end = start + len(tokens)
+            self.ids[row, start:end] = torch.tensor(tokens)
+            self.log_probs[row, start:end] = torch.tensor(log_probs)
+            if tokens[-1] == self.end_token:
+                self.ids[row, end:] = self.end_token
+                self.target_mask[row, end:] = False
+            elif end == stop:
+                still_open.append(row)
+            else:
+                raise RuntimeError(f"vLLM stopped after {end - start} of {stop - start} tokens")
+        self.open = still_open
+
+    def filled(self) -> TokenSequence:
+        device = self.sequence.ids.device
+        return self.sequence._replace(
+            ids=self.ids.to(device), target_mask=self.target_mask.to(device)
+        )

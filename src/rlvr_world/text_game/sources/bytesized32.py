@@ -7,20 +7,21 @@ score before and after.
 
 import json
 import random
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from rlvr_world.files import sha256
 from rlvr_world.language.manifest import TransitionManifest
-from rlvr_world.language.recorded import TransitionSpool, recording
-from rlvr_world.text_game.sources.bytesized32_rows import read_rows
-from rlvr_world.text_game.sources.bytesized32_splits import LeakCount, assign, spool_row
+from rlvr_world.language.recorded import Entry, TransitionSpool, digest, recording
+from rlvr_world.text_game.game_state import canonical
+from rlvr_world.text_game.sources.bytesized32_rows import Row, read_rows
 from rlvr_world.text_game.transition import Mode
 
 EXAMPLE_GAME = "dishwasher"  # whose transitions the prompts of the original show
 RULES = ("objects", "actions", "score")
+TEST_FILE = "the test file"
 
 
 def bytesized32(
@@ -50,10 +51,6 @@ def bytesized32(
         modes: What the transitions cover.
         seed: Where splits and order come from.
         max_skip_share: Stop if a larger share of a file's lines is broken.
-
-    Raises:
-        FileNotFoundError: If the folder has no such files, or only some of the rules.
-        ValueError: If too many lines are broken, or ``root`` holds other data.
     """
     files = find_files(source, split_by)
     settings = {
@@ -105,10 +102,9 @@ def find_files(source: Path, split_by: str) -> dict[str, Path]:
     """The train and the test file of a folder, as far as they are there."""
     files = {}
     for name in ("train", "test"):
-        paths = [source / f"{name}.jsonl", source / f"{name}.jsonl.gz"]
-        found = [path for path in paths if path.exists()]
-        if found:
-            files[name] = found[0]
+        for path in (source / f"{name}.jsonl.gz", source / f"{name}.jsonl"):
+            if path.exists():
+                files[name] = path
     wanted = ("train", "test") if split_by == "file" else tuple(files) or ("train",)
     for name in wanted:
         if name not in files:
@@ -131,12 +127,7 @@ def shares(split_by: str, val_share: float, test_share: float) -> dict[str, floa
 
 
 def read_rules(source: Path) -> dict[str, dict[str, str]]:
-    """The rules in words by game; empty if the folder has none of the three files.
-
-    Raises:
-        FileNotFoundError: If it has some of them.
-        ValueError: If one does not hold a text for each game.
-    """
+    """The rules in words by game; empty if the folder has none of the three files."""
     paths = {kind: source / f"{kind.removesuffix('s')}_rules.json" for kind in RULES}
     missing = [path for path in paths.values() if not path.exists()]
     if len(missing) == len(paths):
@@ -158,3 +149,71 @@ def _texts(path: Path) -> dict[str, str]:
         }
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{path} must hold one text for each game ({error})") from error
+
+
+def spool_row(
+    spool: TransitionSpool, row: Row, modes: Iterable[Mode], file: str, split_by: str
+) -> None:
+    """Add a row's transitions."""
+    as_it_is = split_by == "file" and file == "test"
+    for mode in modes:
+        transition = row.transition(mode)
+        unit = TEST_FILE if as_it_is else transition.game
+        if not as_it_is and split_by != "game":
+            unit += " " + digest(canonical(transition.state | {"score": None})).hex()
+        spool.add(transition, unit, scope=TEST_FILE if as_it_is else "")
+
+
+def assign(
+    entries: Iterable[Entry], shares: Mapping[str, float], rng: random.Random
+) -> dict[str, str]:
+    """The split of each unit, so that every game has each split's share of states.
+
+    States in which an action is chosen are shared out before those that only lie between an action
+    and its tick.
+    """
+    ranks: dict[str, tuple[int, str]] = {}
+    for entry in entries:
+        rank = (int(entry.group in ("tick", "score")), entry.subject)
+        ranks[entry.unit] = min(rank, ranks.get(entry.unit, rank))
+    groups = defaultdict(list)
+    for unit, rank in sorted(ranks.items()):
+        groups[rank].append(unit)
+    order = sorted(groups)
+    rng.shuffle(order)
+    split_of: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for group in sorted(order, key=lambda rank: rank[0]):
+        units = groups[group]
+        rng.shuffle(units)
+        for unit in units:
+            total = len(split_of) + 1
+            split = max(shares, key=lambda name: shares[name] * total - counts[name])
+            split_of[unit] = split
+            counts[split] += 1
+    return split_of | ({TEST_FILE: "test"} if TEST_FILE in ranks else {})
+
+
+class LeakCount:
+    """Counts what the test file has in common with the train file."""
+
+    def __init__(self) -> None:
+        self.changed: dict[str, dict[bytes, bool]] = {"train": {}, "test": {}}
+        self.states: dict[str, set[bytes]] = {"train": set(), "test": set()}
+
+    def add(self, file: str, row: Row) -> None:
+        transition = row.transition("full")
+        state = digest(transition.game, canonical(transition.state))
+        self.states[file].add(state)
+        self.changed[file][digest(state.hex(), transition.action)] = transition.changed
+
+    def summary(self) -> dict[str, int]:
+        test, train = self.changed["test"], self.changed["train"]
+        return {
+            "test_transitions": len(test),
+            "test_transitions_in_train": len(test.keys() & train.keys()),
+            "test_changed": sum(test.values()),
+            "test_changed_in_train": sum(test[key] for key in test.keys() & train.keys()),
+            "test_states": len(self.states["test"]),
+            "test_states_in_train": len(self.states["test"] & self.states["train"]),
+        }

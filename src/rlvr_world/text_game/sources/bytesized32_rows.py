@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvr_world.data.samples import BadSample
-from rlvr_world.language.published import sound_rows
+from rlvr_world.language.recorded import sound_rows
 from rlvr_world.text_game.game_state import GameState, state_problem
 from rlvr_world.text_game.transition import WITHOUT_SCORE, Mode, Transition
 
@@ -28,13 +28,8 @@ FROM_TO = {
 class Row:
     """One action in one state of a game, with the states that it and the tick lead to.
 
-    Args:
-        game: Name of the game.
-        action: The action.
-        task: The game's task in words.
-        states: The ``current_state``, ``action_state`` and ``tick_state``; the first with the
-            score before, the last with the score after.
-        uuid_bases: The first free uuid in each of them.
+    ``states`` and ``uuid_bases``, the first free uuids, are by ``current_state``, ``action_state``
+    and ``tick_state``; the first state has the score before, the last one the score after.
     """
 
     game: str
@@ -66,34 +61,18 @@ class Row:
 
 
 def read_rows(path: Path, max_skip_share: float, counts: Counter[str]) -> Iterator[Row]:
-    """The rows of a file, plain or gzipped JSON Lines, see ``sound_rows``.
-
-    Raises:
-        ValueError: More lines are broken, or the file ends in the middle.
-    """
+    """The rows of a file, plain or gzipped JSON Lines, see ``sound_rows``."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rb") as lines:
-        yield from sound_rows(path, _whole(lines, path), parse_row, "line", max_skip_share, counts)
-
-
-def _whole(lines: Any, path: Path) -> Iterator[bytes]:
-    """The lines of a file that may be compressed."""
-    try:
-        yield from lines
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
+        try:
+            yield from sound_rows(path, lines, parse_row, "line", max_skip_share, counts)
+        except (EOFError, OSError, zlib.error) as error:
+            problem = f"{path} cannot be read to its end ({error}): fetch it again"
+            raise ValueError(problem) from error
 
 
 def parse_row(line: bytes, where: str) -> Row:
-    """The row in one line.
-
-    Args:
-        line: JSON.
-        where: The line's name in messages.
-
-    Raises:
-        BadSample: If something is missing or of a wrong type.
-    """
+    """The row in one line of JSON; ``where`` is the line's name in messages."""
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -116,7 +95,6 @@ def parse_row(line: bytes, where: str) -> Row:
 
 
 def _take(fields: Any, where: str, kind: type, *keys: str) -> Any:
-    """The value under nested keys, which must be of a type."""
     for key in keys:
         if not isinstance(fields, dict) or key not in fields:
             raise BadSample(f"{where}: {'.'.join(keys)} is missing")

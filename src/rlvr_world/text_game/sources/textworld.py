@@ -101,12 +101,7 @@ class TextWorldRecorder:
         }
 
     def record(self) -> TransitionManifest:
-        """Record all games, write the manifest and return it.
-
-        Raises:
-            ModuleNotFoundError: If TextWorld is not installed.
-            ValueError: If the folder holds other data.
-        """
+        """Record all games, write the manifest and return it."""
         import_textworld()
         manifest = TransitionManifest.finished(self.root, "textworld", self.settings)
         if manifest is not None:
@@ -133,19 +128,16 @@ class TextWorldRecorder:
             )
 
     def _jobs(self) -> list[tuple[str, int]]:
-        """The split and the number of every game."""
         counts = self.settings["games"]
         return [(split, number) for split in counts for number in range(counts[split])]
 
     def _played(self) -> Iterator[Play]:
-        """All games in order, whichever process played them."""
         jobs = [(*job, self.settings) for job in self._jobs()]
         plays = in_processes(play_game, jobs, self.processes, in_order=True)
         with progress_bar() as progress:
             yield from progress.track(plays, len(jobs), description="playing")
 
     def _spool(self, spool: TransitionSpool, split: str, play: Play, counts: Counter[str]) -> None:
-        """Add what happened in a game to the splits that it belongs to."""
         for transition in play.transitions:
             counts["actions"] += 1
             if transition.action.partition(" ")[0] not in self.settings["held_out_verbs"]:
@@ -162,13 +154,7 @@ def game_name(split: str, number: int) -> str:
 
 
 def play_game(split: str, number: int, settings: dict[str, Any]) -> Play:
-    """Make and play one game; one whose goal is reached at the start is made anew.
-
-    Args:
-        split: The split of the game.
-        number: Its number among the games of the split.
-        settings: Those of the recorder.
-    """
+    """Make and play one game; one whose goal is reached at the start is made anew."""
     for attempt in range(100):
         seeds = np.random.SeedSequence([settings["seed"], SPLITS.index(split), number, attempt])
         seed = int(seeds.generate_state(1)[0])

@@ -11,7 +11,47 @@ from typing import Any
 
 from rlvr_world.extras import require
 from rlvr_world.text_game.game_state import GameObject, GameState
-from rlvr_world.text_game.sources.textworld_rules import ACTION_RULES, GOALS, OBJECT_RULES
+
+OBJECT_RULES = """\
+player: the one who acts. It contains what the player carries, and is itself contained in a room.
+room: contains the player, containers, supporters and things that lie in it. Its properties north, \
+east, south and west name the room on that side; northDoor and so on name the door in between, if \
+there is one.
+door: stands between two rooms and belongs to both. isOpen and isLocked; a locked one is not open.
+container: cannot be carried. isOpen and isLocked; a locked one is not open.
+supporter: cannot be carried; things lie on it. It has no properties.
+key: can be carried. opens names the door or container that it fits, or is null.
+food: can be carried and eaten. It has no properties.
+thing: can be carried. It has no properties."""
+
+ACTION_RULES = """\
+The player reaches what it carries, what the room that it is in contains, and the doors of that \
+room. An action that is not possible changes nothing, and neither do look, inventory and examine.
+go DIRECTION: moves the player into the room on that side, if a door in between is open.
+open X: X is a door or container in reach that is neither open nor locked; it is open then.
+close X: X is an open door or container in reach; it is not open then.
+unlock X with K: X is a locked door or container in reach, K a carried key that opens it; X is \
+not locked then, and still not open.
+lock X with K: X is neither open nor locked and in reach, K a carried key that opens it; X is \
+locked then.
+take X: X lies in the room itself; the player carries it then.
+take X from Y: X is in an open container Y or on a supporter Y in reach; the player carries it then.
+drop X: X is carried; it lies in the room then.
+insert X into Y: X is carried, Y an open container in reach; X is in it then.
+put X on Y: X is carried, Y a supporter in reach; X is on it then.
+eat X: X is a carried food; it is removed from the game."""
+
+GOALS = {
+    "open": "{} is open",
+    "closed": "{} is neither open nor locked",
+    "locked": "{} is locked",
+    "eaten": "{} is eaten",
+    "at": "{} lies in {}",
+    "on": "{} is on {}",
+    "in": "{} is in {}",
+    "carried": "the player carries {}",
+}
+
 
 TYPES = {
     "P": "player", "r": "room", "d": "door", "c": "container", "s": "supporter", "k": "key",
@@ -36,27 +76,20 @@ class Size:
 
 
 def import_textworld(module: str = "textworld") -> Any:
-    """A module of TextWorld.
-
-    Raises:
-        ModuleNotFoundError: If it is not installed; the text says how to install it.
-    """
+    """A module of TextWorld."""
     return require(module, "textworld", "Text games of TextWorld")
 
 
 class TextGame:
-    """A game that can be won by reaching one goal.
-
-    Args:
-        seed: Where its map, objects, goal and names come from.
-        size: How large it is.
-    """
+    """A game that can be won by reaching one goal."""
 
     def __init__(self, seed: int, size: Size) -> None:
         self.game = make_game(seed, size)
         letters = list(TYPES)
         entities = [i for i in self.game.infos.values() if str(i.type) in TYPES]
-        entities.sort(key=lambda info: (letters.index(str(info.type)), _number(info.id)))
+        # an identifier is such as c_10
+        numbers = {info.id: int(info.id.partition("_")[2] or 0) for info in entities}
+        entities.sort(key=lambda info: (letters.index(str(info.type)), numbers[info.id]))
         self.types = {info.id: TYPES[str(info.type)] for info in entities}
         self.uuids = {info.id: uuid for uuid, info in enumerate(entities)}
         self.labels = {
@@ -68,22 +101,18 @@ class TextGame:
 
     @property
     def task(self) -> str:
-        """The goal in words."""
         return f"Your task is to make sure that {self._goal_words()}."
 
     @property
     def rules(self) -> dict[str, str]:
-        """The rules in words."""
         goal = self._goal_words()
         score = f"The score is 0 until {goal}. Then it is 1, and the game is over and won."
         return {"objects": OBJECT_RULES, "actions": ACTION_RULES, "score": score}
 
     def won(self, facts: Iterable[Any]) -> bool:
-        """Whether the goal is among the facts."""
         return set(self.goal) <= set(facts)
 
     def state(self, facts: Iterable[Any]) -> GameState:
-        """The objects and the score of a state that TextWorld gives as facts."""
         facts = sorted(facts, key=str)
         eaten = {fact.arguments[0].name for fact in facts if fact.name == "eaten"}
         properties, contents = self._properties(facts), self._contents(facts)
@@ -102,7 +131,6 @@ class TextGame:
         return {"objects": objects, "score": {"score": int(won), "gameOver": won, "gameWon": won}}
 
     def _contents(self, facts: list[Any]) -> dict[str, list[str]]:
-        """The names of what each object contains, in the order of their uuids."""
         places = {}
         for fact in facts:
             if fact.name in ("at", "in", "on"):
@@ -115,7 +143,6 @@ class TextGame:
         return contents
 
     def _properties(self, facts: list[Any]) -> dict[str, dict[str, Any]]:
-        """The properties of each object."""
         properties: dict[str, dict[str, Any]] = {
             name: {"opens": None} if kind == "key" else {} for name, kind in self.types.items()
         }
@@ -139,7 +166,6 @@ class TextGame:
         return properties
 
     def _goal_words(self) -> str:
-        """When the game is won."""
         words = []
         for fact in self.goal:
             names = [argument.name for argument in fact.arguments]
@@ -171,8 +197,3 @@ def make_game(seed: int, size: Size) -> Any:
         world.populate(missing, rng=rngs["objects"])
     grammar = generator.make_grammar(options.grammar, rng=rngs["grammar"])
     return generator.Game(world, grammar, quests)
-
-
-def _number(name: str) -> int:
-    """The number in an identifier such as ``c_10``."""
-    return int(name.partition("_")[2] or 0)

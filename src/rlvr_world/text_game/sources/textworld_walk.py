@@ -25,20 +25,9 @@ class Command(NamedTuple):
     text: str
     action: Any = None
 
-    @property
-    def verb(self) -> str:
-        """The first word."""
-        return self.text.partition(" ")[0]
-
 
 class Walker:
-    """Plays a game for ever.
-
-    Args:
-        game: The game.
-        rng: Where all choices come from.
-        changed_share: Share of the actions in which something changes.
-    """
+    """Plays a game for ever; in a share of its actions something changes."""
 
     def __init__(self, game: TextGame, rng: random.Random, changed_share: float) -> None:
         self.game = game
@@ -49,12 +38,7 @@ class Walker:
         self.new_progress = import_textworld("textworld.generator.game").GameProgression
 
     def transitions(self, name: str, count: int) -> Iterator[Transition]:
-        """What happens in a number of actions.
-
-        Args:
-            name: How transitions name the game.
-            count: The number of actions.
-        """
+        """What happens in ``count`` actions; ``name`` is how transitions name the game."""
         progress, steps = self.new_progress(self.game.game), 0
         before = self.game.state(progress.state.facts)
         for _ in range(count):
@@ -79,7 +63,9 @@ class Walker:
 
     def choose(self, progress: Any, state: GameState) -> Command:
         """An action: one that changes something, one that does not, or an impossible one."""
-        possible = sorted((self._command(a) for a in progress.valid_actions), key=_by_text)
+        possible = sorted(
+            (self._command(a) for a in progress.valid_actions), key=lambda c: f"{c.text} {c.action}"
+        )
         effective = [c for c in possible if set(c.action.added) or set(c.action.removed)]
         if effective and self.rng.random() < self.changed_share:
             policy = progress.winning_policy if self.rng.random() < FOLLOW else None
@@ -91,28 +77,24 @@ class Walker:
         return self._by_verb(idle)
 
     def _command(self, action: Any) -> Command:
-        """The text of a possible action."""
         found = self.rules[action.name].match(action)
         names = {str(k.name): self.game.labels.get(v.name, "") for k, v in found.items()}
         return Command(self.templates[action.name].format(**names), action)
 
     def _by_verb(self, commands: Sequence[Command]) -> Command:
-        """A random command of a random verb."""
         verbs = defaultdict(list)
         for command in commands:
-            verbs[command.verb].append(command)
+            verbs[command.text.partition(" ")[0]].append(command)
         return self.rng.choice(verbs[self.rng.choice(sorted(verbs))])
 
     def _attempt(self, state: GameState, possible: set[str]) -> Command | None:
         """A command about things of the game that is not possible now, if one is found."""
         near = reachable(state)
         there = {item["name"] for item in state["objects"]}
-        templates = sorted(set(self.templates.values()) - {"look", "inventory"})
-        verbs = defaultdict(list)
-        for template in templates:
-            verbs[template.partition(" ")[0]].append(template)
+        texts = sorted(set(self.templates.values()) - {"look", "inventory"})
+        templates = [Command(text) for text in texts]
         for _ in range(20):
-            template = self.rng.choice(verbs[self.rng.choice(sorted(verbs))])
+            template = self._by_verb(templates).text
             scope = near if self.rng.random() < NEAR else there
             names = {}
             for kind in re.findall(r"{(\w)}", template):
@@ -139,7 +121,3 @@ def reachable(state: GameState) -> set[str]:
         found.add(name)
         open_ones += inside[name]
     return found | {door for side, door in room["properties"].items() if side.endswith("Door")}
-
-
-def _by_text(command: Command) -> str:
-    return f"{command.text} {command.action}"

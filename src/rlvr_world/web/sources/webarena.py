@@ -12,8 +12,7 @@ from pathlib import Path
 
 from rlvr_world.files import sha256
 from rlvr_world.language.manifest import TransitionManifest
-from rlvr_world.language.published import sound_rows
-from rlvr_world.language.recorded import recording
+from rlvr_world.language.recorded import recording, sound_rows
 from rlvr_world.web.sources.webarena_rows import raw_rows, transition
 
 FORMATS = (".parquet", ".jsonl")

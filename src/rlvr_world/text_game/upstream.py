@@ -4,34 +4,102 @@ It is lenient where it should not be and strict where it need not be: broken JSO
 True, False and None are replaced even within names; new objects are dropped, so that no answer is
 right where an object is added; objects that are kept instead of removed, names, types and extra
 properties do not count, but an extra property loses the whole task-specific reward; anything that
-raises an exception scores 0. The comparisons below keep to the original's operators, since what
+raises an exception scores 0. The time that a repair takes grows with the square of the length of
+texts such as ``{"{"{"``, where the original would hang; here it is bounded by the number of times
+that the text is read. The comparisons below keep to the original's operators, since what
 they accept is part of its behaviour: 1 is true, a dictionary of names may stand for a list.
 
 The original knows neither answers that say the whole state nor modes without a score. For those,
 the same comparison is made with the objects said, and the share of right scores is 1.
 """
 
-from collections.abc import Iterable, Iterator, Sized
+import json
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import suppress
-from typing import Any
+from functools import cache
+from typing import Any, Self, SupportsIndex
 
+from rlvr_world.extras import require
 from rlvr_world.language.transition import Form
+from rlvr_world.text_game.answer import PHRASES
 from rlvr_world.text_game.facts import Judgement, equation_4
-from rlvr_world.text_game.game_state import GameState, Score
+from rlvr_world.text_game.game_state import GameState
 from rlvr_world.text_game.transition import Transition
-from rlvr_world.text_game.upstream_answer import (
-    OverBudget,
-    lenient_answer,
-    read_leniently,
-    repair_tools,
-)
+
+LITERALS = {"True": "true", "False": "false", "None": "null"}
+SHALLOW = 100
+"""JSON with fewer brackets is read by the standard library, faster and with the same result."""
+
+READS = 500_000
+"""How often the repair may read a text; damaged answers take up to 8 reads per character."""
 
 Objects = dict[Any, Any]
 """Objects by uuid; those of an answer may be anything in which "uuid" was found."""
 
-
 BAD_DATA = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 """What an answer of an odd shape raises here, where the original takes any exception as wrong."""
+
+
+class OverBudget(Exception):
+    """The repair of an answer was stopped."""
+
+
+class CountedText(str):
+    """A text that raises ``OverBudget`` when it, or what was cut from it, is read too often."""
+
+    left: list[int]
+
+    def __new__(cls, text: str, left: list[int]) -> Self:
+        counted = super().__new__(cls, text)
+        counted.left = left
+        return counted
+
+    def __getitem__(self, key: SupportsIndex | slice) -> str:
+        self.left[0] -= 1
+        if self.left[0] < 0:
+            raise OverBudget
+        part = super().__getitem__(key)
+        return CountedText(part, self.left) if isinstance(key, slice) else part
+
+    def __add__(self, other: str) -> str:
+        return CountedText(super().__add__(other), self.left)
+
+
+def lenient_answer(text: str) -> str:
+    """What follows the last of the first phrase that occurs, else the last long ```json fence.
+
+    A fence with less than 10 characters inside does not count, and the whole text is the answer.
+    """
+    for phrase in PHRASES:
+        if phrase in text:
+            return text.rpartition(phrase)[2].strip()
+    fenced, start = "", text.find("```json")
+    while start >= 0 and (end := text.find("```", start + 7)) >= 0:
+        fenced = text[start + 7 : end].strip()
+        start = text.find("```json", end + 3)
+    return fenced if len(fenced) >= 10 else text
+
+
+def read_leniently(answer: str) -> Any:
+    """The value of an answer; raises whatever the repair or its reader raise, or ``OverBudget``."""
+    repair, read = repair_tools()
+    for word, literal in LITERALS.items():
+        answer = answer.replace(word, literal)
+    if answer.count("{") + answer.count("[") < SHALLOW:
+        try:
+            return json.loads(answer)
+        except ValueError:
+            pass
+    return read(repair(CountedText(answer, [READS])))
+
+
+@cache
+def repair_tools() -> tuple[Callable[[str], str], Callable[[str], Any]]:
+    """The functions that repair JSON and that read it afterwards."""
+    repair, read = (
+        require(name, "upstream", "The upstream judge") for name in ("json_repair", "dirtyjson")
+    )
+    return repair.repair_json, read.loads
 
 
 def upstream_judgement(text: str, transition: Transition, form: Form) -> Judgement:
@@ -64,7 +132,9 @@ def _judgement(said: Any, transition: Transition, form: Form) -> Judgement:
     truth, _ = _index(transition.target["objects"])
     compared = list(_compared(truth, objects))
     share = sum(compared) / len(compared)
-    score_share = _score_share(score, transition.target["score"])
+    scores = (transition.target["score"] or {}).items()
+    right_scores = sum(key in score and score[key] == value for key, value in scores)
+    score_share = right_scores / len(scores) if scores else 1.0
     right = share == 1 and score_share == 1
     try:
         changed = _changed_share(transition, truth, objects)
@@ -87,7 +157,6 @@ def _next_entries(said: Any, state: GameState) -> Iterator[Any]:
 
 
 def _by_uuid(items: Any) -> Objects:
-    """Those of the items that have a uuid, by it."""
     found = {}
     for item in items if isinstance(items, Iterable) else ():
         with suppress(TypeError, KeyError):
@@ -130,13 +199,6 @@ def _compared(truth: Objects, objects: Objects) -> Iterator[bool]:
         yield "contains" in other and sorted(other["contains"]) == sorted(item["contains"])
 
 
-def _score_share(said: Any, truth: Score | None) -> float:
-    """The share of right keys of the score."""
-    if truth is None:
-        return 1.0
-    return sum(key in said and said[key] == value for key, value in truth.items()) / len(truth)
-
-
 def _differences(first: Objects, second: Objects) -> Iterator[tuple[Any, Any, bool]]:
     """For objects in both: uuid, key and whether it differs, of all properties and ``contains``."""
     for uuid in first.keys() & second.keys():
@@ -153,8 +215,7 @@ def _differences(first: Objects, second: Objects) -> Iterator[tuple[Any, Any, bo
 def _changed_share(transition: Transition, truth: Objects, objects: Objects) -> float | None:
     """The share of right properties among those that change, or None if none was compared.
 
-    Raises:
-        KeyError: The answer has a property that neither state has.
+    Raises ``KeyError`` if the answer has a property that neither state has.
     """
     changes = transition.once("upstream", lambda: _changes(transition, truth))
     try:
