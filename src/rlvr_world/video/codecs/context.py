@@ -59,7 +59,6 @@ class ContextVideoCodec(VideoCodec):
 
     @property
     def layout_options(self) -> tuple[str, ...]:
-        """The names of the options of the layout that are on."""
         return ("context", *super().layout_options, *("last_action",) * self.last_action)
 
     def tokens(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -82,7 +81,6 @@ class ContextVideoCodec(VideoCodec):
         return TokenSequence(torch.cat(parts, dim=1), torch.cat(given, dim=1))
 
     def decode(self, sequence: TokenSequence) -> Tensor:
-        """Predicted frames [B, F, 3, H, W] in [0, 1]."""
         places = self.context_grid[0] * self.context_grid[1]
         context = sequence.ids[:, :places].unflatten(1, self.context_grid) - self.num_codes
         frames = self.predicted_tokens(sequence).unflatten(2, self.grid)

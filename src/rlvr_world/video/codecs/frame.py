@@ -60,17 +60,14 @@ class FrameCodec(VideoCodec):
         self.context_frames = context_frames
 
     def tokens(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        frames = self.frame_tokens(batch)
-        return frames.new_zeros(len(frames), 0), frames
-
-    def frame_tokens(self, batch: Batch) -> Tensor:
-        """The tokens of every frame, [B, T, N], read from the batch or made from its frames."""
         if "tokens" in batch:
             self.check_tokenizer(batch)
-            return batch["tokens"]
-        frames = self.pixels(batch)
-        codes = self.tokenizer.on(frames.device).encode(frames.flatten(0, 1))
-        return rearrange(codes, "(b t) h w -> b t (h w)", b=len(frames))
+            tokens = batch["tokens"]
+        else:
+            frames = self.pixels(batch)
+            codes = self.tokenizer.on(frames.device).encode(frames.flatten(0, 1))
+            tokens = rearrange(codes, "(b t) h w -> b t (h w)", b=len(frames))
+        return tokens.new_zeros(len(tokens), 0), tokens
 
     def sequence(self, prefix: Tensor, frames: Tensor, actions: Tensor) -> TokenSequence:
         ids, mask, _ = self.interleave(frames, actions)
@@ -83,7 +80,6 @@ class FrameCodec(VideoCodec):
         return TokenSequence(ids, torch.cat([mask[:, :start], given, mask[:, start:], given], 1))
 
     def decode(self, sequence: TokenSequence) -> Tensor:
-        """Predicted frames [B, F, 3, H, W] in [0, 1]."""
         tokens = self.predicted_tokens(sequence)  # [B, F, N]
         codes = tokens.flatten(0, 1).unflatten(1, self.grid)
         frames = self.tokenizer.on(codes.device).decode(codes)

@@ -40,20 +40,17 @@ class ClipReader(ExampleReader):
         return max(self.length, min(self.segment_length or self.length, frames // self.stride))
 
     def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
-        """Clips that start anywhere."""
         episode = self._episode(sample)
         frames = len(episode["actions"])
         starts = range(frames - self.segment(frames) * self.stride + 1)
         return [self._cut(episode, rng.choice(starts), rng) for _ in range(self.clips_per_episode)]
 
     def spread(self, sample: RawSample) -> list[Example]:
-        """Clips that are spread evenly over the episode."""
         episode = self._episode(sample)
         starts = self.starts(len(episode["actions"]))
         return [self._cut(episode, at, random.Random(f"{episode['key']} {at}")) for at in starts]
 
     def count(self, length: int) -> int:
-        """How many clips ``spread`` makes of an episode of ``length`` frames."""
         return len(self.starts(length))
 
     def starts(self, frames: int) -> list[int]:
@@ -65,7 +62,6 @@ class ClipReader(ExampleReader):
         return np.unique(starts.round().astype(int)).tolist()
 
     def collate(self, examples: list[Example]) -> Batch:
-        """A batch: tensors [B, T, ...] and lists of names."""
         first = examples[0]
         return {
             name: [example[name] for example in examples]

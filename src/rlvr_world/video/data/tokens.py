@@ -97,15 +97,10 @@ def tokenized(
     windows: Windows | None,
     keep_frames: bool,
 ) -> Iterator[Sample]:
-    """The samples of episodes, whose frames become tokens.
+    """The samples of episodes that ``decode_episode`` returned, whose frames become tokens.
 
-    Args:
-        episodes: What ``decode_episode`` returns.
-        model: The tokenizer.
-        fingerprint: Its fingerprint, which each sample names.
-        windows: How an episode is divided for a tokenizer that needs a context frame; an episode
-            stays one sample without.
-        keep_frames: Whether samples hold their frames, too.
+    Without ``windows``, which a tokenizer that needs a context frame asks for, an episode stays one
+    sample.
     """
     for episode in episodes:
         frames = episode["frames"]

@@ -126,7 +126,6 @@ class PerceptualDistance(nn.Module):
 
 
 def _trunk_file(backbone: Backbone) -> Path:
-    """The file with the weights of a trunk: installed, cached, or else fetched."""
     name = f"LPIPS ({backbone.label})"
     if backbone.complete:
         return _installed("stlpips_pytorch", f"weights/vST0.0/{backbone.file}", name)
@@ -146,11 +145,6 @@ def _trunk_file(backbone: Backbone) -> Path:
 
 
 def _installed(package: str, file: str, name: str) -> Path:
-    """A file of a package, which is not imported.
-
-    Raises:
-        FileNotFoundError: The package is not installed.
-    """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(

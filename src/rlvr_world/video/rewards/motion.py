@@ -36,7 +36,6 @@ class PairReward(VideoReward):
         return F.pad(torch.stack(scores, dim=1).flatten(0, 1), (1, 0))
 
     def sample_scores(self, frame_scores: Tensor) -> Tensor:
-        """The mean over the pairs of each sample, [N]."""
         return frame_scores[:, 1:].mean(dim=1)
 
 
@@ -61,16 +60,13 @@ class Repetition(PairReward):
 
     @property
     def label(self) -> str:
-        """``Repetition`` and the pairs that count."""
         return f"Repetition ({self.pairs})"
 
     def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """1 where a frame repeats the one before it, else 0, [B, F - 1]."""
         change = prediction.diff(dim=1).abs().flatten(2).amax(dim=2)
         return (change <= IDENTICAL).float()
 
     def sample_scores(self, frame_scores: Tensor) -> Tensor:
-        """The share of repeating pairs, or whether the last one repeats, [N]."""
         return frame_scores[:, -1] if self.pairs == "last" else super().sample_scores(frame_scores)
 
 
@@ -98,7 +94,6 @@ class Standstill(PairReward):
         self.patch = patch
 
     def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """1 where only the truth moves, else 0, [B, F - 1]."""
         mine, true = (motion(x, self.patch).flatten(2).amax(2) for x in (prediction, target))
         return ((true >= self.moving) & (mine <= self.still)).float()
 
@@ -115,7 +110,6 @@ class FrameDifferenceError(PairReward):
     higher_is_better = False
 
     def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The error of each pair, [B, F - 1], in [0, 2]."""
         return (prediction.diff(dim=1) - target.diff(dim=1)).abs().flatten(2).mean(dim=2)
 
 
@@ -141,7 +135,6 @@ class MotionError(PairReward):
         self.floor = floor
 
     def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The error of each pair, [B, F - 1], in [0, 1)."""
         mine, true = (motion(x, self.patch).flatten(2) for x in (prediction, target))
         both = mine.mean(dim=2) + true.mean(dim=2)
         return (mine - true).abs().mean(dim=2) / (both + self.floor)

@@ -36,11 +36,9 @@ class ProbedDistance(VideoReward):
 
     @property
     def label(self) -> str:
-        """``ProbedDistance`` and the thing."""
         return f"ProbedDistance ({self.part})"
 
     def frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The distance in each frame of B * G samples, [B * G, F]; each target is read once."""
         probe = self.probe.on(prediction.device)
         read, true = (probe.read(frames)[self.part] for frames in (prediction, target))
         members = read.unflatten(0, (-1, group_size(prediction, target)))  # [B, G, F, K]

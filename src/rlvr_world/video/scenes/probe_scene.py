@@ -47,7 +47,6 @@ class ProbeScene(SceneMetrics):
         self.higher_is_better = dict.fromkeys(self.labels, False)
 
     def score(self, prediction: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """The metrics [B * G] of frames [B * G, F, 3, H, W] in [0, 1]."""
         if "states" not in batch:
             raise ValueError("scene: ProbeScene needs the simulator's states; the data has none")
         frames, group = prediction.shape[1], len(prediction) // len(batch["states"])
@@ -69,7 +68,6 @@ class ProbeScene(SceneMetrics):
         return scores
 
     def note(self, scores: Mapping[str, float]) -> str:
-        """The distance of each part."""
         errors = {name: x for name, x in scores.items() if name.endswith("_error")}
         parts = [name for name in errors if not name.startswith("moving_")]
         return ", ".join(f"{p.removesuffix('_error')} {errors[p]:.1f} {self.unit}" for p in parts)

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 ARENA = 512.0
 AGENT_RADIUS = 15.0
-GOAL_POSE = (256.0, 256.0, np.pi / 4)
 BLOCK_PARTS = ((-60.0, 0.0, 60.0, 30.0), (-15.0, 30.0, 15.0, 120.0))  # x0, y0, x1, y1
 BLOCK_CENTRE = (0.0, 45.0)  # centre of gravity in the block's frame
 OUTLINE = 2.0  # the drawn line reaches this far out of the block
@@ -86,7 +85,6 @@ def inside_block(points: ArrayLike, poses: ArrayLike, margin: float = 0.0) -> ND
 
 
 def _inside_parts(x: NDArray[Any], y: NDArray[Any], margin: float) -> NDArray[np.bool_]:
-    """Which points, in the block's frame, lie in one of its two rectangles."""
     bar, stem = (
         (x >= x0 - margin) & (x <= x1 + margin) & (y >= y0 - margin) & (y <= y1 + margin)
         for x0, y0, x1, y1 in BLOCK_PARTS

@@ -52,7 +52,6 @@ class PushTBlock(SceneMetrics):
         self.missing_below = missing_below
 
     def score(self, prediction: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """The metrics [B * G] of frames [B * G, F, 3, H, W] in [0, 1]."""
         if "states" not in batch:
             raise ValueError("scene: PushTBlock needs the simulator's states; the data has none")
         size = self.view.image_size
@@ -85,7 +84,6 @@ class PushTBlock(SceneMetrics):
         return {name: np.where(true_area > 0, values, np.nan) for name, values in scores.items()}
 
     def note(self, scores: Mapping[str, float]) -> str:
-        """Overlap and distance of the block, or that it is missing."""
         if scores["block_missing"] == 1:
             return "block missing"
         return f"IoU {scores['block_iou']:.2f}, {scores['block_error']:.1f} px"

@@ -61,10 +61,10 @@ class StateProbe(nn.Module):
         self.register_buffer("high", torch.tensor(high, dtype=torch.float32), persistent=False)
         places = frame_size[0] * frame_size[1] // DOWNSCALE**2
         self.layers = nn.Sequential(
-            *convolution(3, FEATURES // 2, stride=2),
-            *convolution(FEATURES // 2, FEATURES, stride=2),
-            *convolution(FEATURES, FEATURES, stride=2),
-            *convolution(FEATURES, FEATURES, stride=1),
+            *_convolution(3, FEATURES // 2, stride=2),
+            *_convolution(FEATURES // 2, FEATURES, stride=2),
+            *_convolution(FEATURES, FEATURES, stride=2),
+            *_convolution(FEATURES, FEATURES, stride=1),
             nn.Flatten(),
             nn.Linear(FEATURES * places, hidden),
             nn.SiLU(),
@@ -72,14 +72,7 @@ class StateProbe(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Tensor:
-        """The columns of all parts, in units of the range from -1 to 1, [N, D].
-
-        Args:
-            frames: Pictures [N, 3, H, W] in [0, 1].
-
-        Raises:
-            ValueError: The pictures have another size.
-        """
+        """The columns of all parts of pictures [N, 3, H, W], in units of the range, [N, D]."""
         if list(frames.shape[-2:]) != self.config["frame_size"]:
             height, width = self.config["frame_size"]
             raise ValueError(
@@ -97,7 +90,6 @@ class StateProbe(nn.Module):
         return self.by_part(values.unflatten(0, frames.shape[:-3]))
 
     def truth(self, states: Tensor) -> dict[str, Tensor]:
-        """The same columns of true states [..., S]."""
         return self.by_part(states[..., self.columns])
 
     def target(self, states: Tensor) -> Tensor:
@@ -105,14 +97,12 @@ class StateProbe(nn.Module):
         return 2 * (states[..., self.columns] - self.low) / (self.high - self.low) - 1
 
     def by_part(self, values: Tensor) -> dict[str, Tensor]:
-        """All columns [..., D] by the name of their part."""
         parts = self.config["parts"]
         split = values.split([len(columns) for columns in parts.values()], dim=-1)
         return dict(zip(parts, split, strict=True))
 
 
-def convolution(channels: int, features: int, stride: int) -> tuple[nn.Module, ...]:
-    """A convolution with its normalisation and activation."""
+def _convolution(channels: int, features: int, stride: int) -> tuple[nn.Module, ...]:
     return (
         nn.Conv2d(channels, features, 3, stride=stride, padding=1),
         nn.GroupNorm(8, features),
@@ -126,12 +116,7 @@ def distances(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict
 
 
 def load_state_probe(path: str | Path) -> StateProbe:
-    """The probe in a checkpoint of its stage, on the CPU.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It cannot be read, or is the checkpoint of something else.
-    """
+    """The probe in a checkpoint of its stage, on the CPU."""
     checkpoint = load_checkpoint(path)
     if CHECKPOINT_KEY not in checkpoint:
         raise ValueError(f"{path}: not the checkpoint of a state probe")

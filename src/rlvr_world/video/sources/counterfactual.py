@@ -11,8 +11,7 @@ from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import episodes
 from rlvr_world.video.sources.metaworld import MetaWorldSimulator
 from rlvr_world.video.sources.pusht import PushTSimulator
-from rlvr_world.video.sources.recorder import EpisodeRecorder
-from rlvr_world.video.sources.simulator import Floats, Simulator
+from rlvr_world.video.sources.recorder import EpisodeRecorder, Floats, Simulator
 
 SIMULATORS: dict[str, type[Simulator]] = {"pusht": PushTSimulator, "metaworld": MetaWorldSimulator}
 """By the source that the recording's manifest names."""
@@ -91,7 +90,6 @@ class CounterfactualRecorder(EpisodeRecorder):
         super().__init__(simulator, root or f"{source}_counterfactual", counts, settings, processes)
 
     def sample(self, split: str, index: int) -> Sample:
-        """Record the clip with the given index of a split."""
         clip, (length, given) = self.clips[index], (self.settings[k] for k in ("length", "given"))
         rng = np.random.default_rng([self.settings["seed"], index])
         moves, source = None, None

@@ -46,7 +46,6 @@ class DinoReader(EpisodeReader):
         return Episode(frames[:length], to_array(actions[:length]), to_array(states[:length]), info)
 
     def where(self, index: int) -> str:
-        """The folder, and the number of the episode in it."""
         folder, _, number = self._find(index)
         return f"{folder.name}, episode {number}"
 

@@ -9,8 +9,13 @@ from numpy.typing import NDArray
 
 from rlvr_world.video.scenes.metaworld import object_moves
 from rlvr_world.video.sources.metaworld_scene import open_scene
-from rlvr_world.video.sources.recorder import EpisodeRecorder, Episodes
-from rlvr_world.video.sources.simulator import Floats, Simulator, episode_rng
+from rlvr_world.video.sources.recorder import (
+    EpisodeRecorder,
+    Episodes,
+    Floats,
+    Simulator,
+    episode_rng,
+)
 
 TASKS = ("drawer-open", "drawer-close", "door-open", "button-press", "push", "faucet-open")
 
@@ -68,7 +73,6 @@ class MetaWorldSimulator(Simulator):
         return np.tile(move.astype(np.float32), (len(moves), 1))
 
     def same_task(self, first: int, second: int) -> bool:
-        """Whether two test episodes are of one task."""
         tasks = len(self.settings["tasks"])
         return first % tasks == second % tasks
 

@@ -86,7 +86,6 @@ class Pusher:
         return pose[:2] + rotate(self.aim, pose[2])
 
     def _plan(self, agent: Vector, pose: Vector) -> None:
-        """Choose a point of the block, a direction to push it in, a speed and a duration."""
         self.stride = self.rng.uniform(11, 24)
         self.frames_left = int(self.rng.integers(20, 40))
         self.walking = True
@@ -117,18 +116,15 @@ class Pusher:
         return points[min(last + 1, len(points) - 1)]
 
     def _blocked(self, start: Vector, end: Vector, pose: Vector) -> bool:
-        """Whether the block is in the way of the agent between two points."""
         points = start + np.linspace(0.15, 0.95, 12)[:, None] * (end - start)
         return bool(inside_block(points, pose, AGENT_RADIUS - 3).any())
 
     def _distance(self, agent: Vector, contact: Vector, pose: Vector) -> float:
-        """How far the agent has to walk to the contact."""
         if not self._blocked(agent, contact, pose):
             return float(np.linalg.norm(contact - agent))
         return ORBIT * abs(self._turn(agent, contact, pose)[1]) + 30
 
     def _walk(self, agent: Vector, contact: Vector, pose: Vector) -> Vector:
-        """One step towards the contact, around the block if it is in the way."""
         way = contact - agent
         if not self._blocked(agent, contact, pose):
             return unit(way) * min(WALK, float(np.linalg.norm(way)) + 4)

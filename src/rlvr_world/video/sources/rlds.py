@@ -72,7 +72,6 @@ class RLDSReader(EpisodeReader):
         return Episode(images, actions, states if self.features.states else None, info)
 
     def where(self, index: int) -> str:
-        """The file, and the number of the record in it."""
         number = self._file(index)
         return f"{self.files[number].name}, record {index - self.first[number]}"
 
