@@ -60,14 +60,17 @@ class FrameCodec(VideoCodec):
         self.context_frames = context_frames
 
     def tokens(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        frames = self.frame_tokens(batch)
+        return frames.new_zeros(len(frames), 0), frames
+
+    def frame_tokens(self, batch: Batch) -> Tensor:
+        """The tokens of every frame, [B, T, N], read from the batch or made from its frames."""
         if "tokens" in batch:
             self.check_tokenizer(batch)
-            tokens = batch["tokens"]
-        else:
-            frames = self.pixels(batch)
-            codes = self.tokenizer.on(frames.device).encode(frames.flatten(0, 1))
-            tokens = rearrange(codes, "(b t) h w -> b t (h w)", b=len(frames))
-        return tokens.new_zeros(len(tokens), 0), tokens
+            return batch["tokens"]
+        frames = self.pixels(batch)
+        codes = self.tokenizer.on(frames.device).encode(frames.flatten(0, 1))
+        return rearrange(codes, "(b t) h w -> b t (h w)", b=len(frames))
 
     def sequence(self, prefix: Tensor, frames: Tensor, actions: Tensor) -> TokenSequence:
         ids, mask, _ = self.interleave(frames, actions)

@@ -15,17 +15,7 @@ from rlvr_world.video.data.episodes import Shapes, decode_episode
 
 @dataclass(frozen=True)
 class ClipReader(ExampleReader):
-    """Cuts clips out of episodes.
-
-    Args:
-        shapes: What a time step of each array looks like.
-        length: Frames per clip.
-        stride: A clip takes every ``stride``-th frame.
-        clips_per_episode: Clips to train on, anywhere in the episode.
-        eval_clips_per_episode: Clips to evaluate on, spread evenly over the episode.
-        segment_length: Frames at the stride out of which the frames of a clip are drawn.
-        context_gap: How long before the clip its context frame may lie, in strides.
-    """
+    """Cuts clips out of episodes with arrays of ``shapes``; the rest as in ``VideoDataModule``."""
 
     shapes: Shapes
     length: int

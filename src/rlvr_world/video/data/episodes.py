@@ -23,11 +23,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def jpeg_members(frames: Iterable[Any]) -> dict[str, Any]:
-    """The members of an episode whose frames are JPEG files.
-
-    Args:
-        frames: In order, each uint8 [H, W, 3], or the bytes of a JPEG file, which stay as they are.
-    """
+    """The members of an episode of JPEG frames: uint8 [H, W, 3], or the bytes of files as such."""
     return {_jpeg_extension(index): frame for index, frame in enumerate(frames)}
 
 

@@ -84,14 +84,8 @@ class Manifest(ShardManifest):
     ) -> Self:
         """Read all shards ``{split}-*.tar`` of a folder and describe them.
 
-        Args:
-            root: The folder.
-            source: What made the data.
-            settings: What it was made with.
-            versions: Versions of the programs that made it.
-            share_moving: Measures in how many clips of a split something moves.
-            splits: The splits that there may be.
-            skipped: What of the source could not be used.
+        ``versions`` are those of the programs that made it with the ``settings``; ``splits`` are
+        those that there may be.
         """
         described: dict[str, Split] = {}
         ranges = ActionRanges()

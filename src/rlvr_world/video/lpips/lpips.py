@@ -84,14 +84,10 @@ class PerceptualDistance(nn.Module):
         return self.distance_from_features(*features, grid)
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Features whose summed squared difference is the distance.
+        """Features of images [N, 3, H, W] whose summed squared difference is the distance.
 
-        Args:
-            images: [N, 3, H, W], pixels in [0, 1], sides of at least 32.
-
-        Returns:
-            For each compared layer [N, C, h, w]: unit vectors over C, times the root of the
-            layer's linear weights, over the root of the number of positions.
+        For each compared layer [N, C, h, w]: unit vectors over C, times the root of the layer's
+        linear weights, over the root of the number of positions.
         """
         if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < MIN_SIZE:
             raise ValueError(

@@ -77,11 +77,7 @@ class StageCLI(LightningCLI):
 def write_checkpoint(
     model: Transformer, source: Path, output: Path, stage: Path, tokenizer: Path
 ) -> None:
-    """Write what the MLE stage would have written, had it trained this transformer.
-
-    Raises:
-        ValueError: The config is that of another stage or of another transformer.
-    """
+    """Write what the MLE stage would have written, had it trained this transformer."""
     cli = StageCLI(
         LightningModule,
         LightningDataModule,

@@ -48,7 +48,6 @@ class Repetition(PairReward):
     criterion of the released code (Table 3).
 
     Args:
-        weight: Factor in the total reward.
         pairs: ``all`` neighbours, or only the ``last`` two frames.
     """
 
@@ -77,7 +76,6 @@ class Standstill(PairReward):
     which the truth moves, which is the score of a repeated frame (the row ``copy_last``).
 
     Args:
-        weight: Factor in the total reward.
         moving: The least change, in [0, 1], by which the truth moves.
         still: The most change by which the prediction stands still.
         patch: Side of a patch in pixels.
@@ -102,9 +100,6 @@ class FrameDifferenceError(PairReward):
     """Mean absolute error of the change from frame to frame.
 
     What is wrong with all frames alike, such as the background of the tokenizer, does not count.
-
-    Args:
-        weight: Factor in the total reward.
     """
 
     higher_is_better = False
@@ -121,7 +116,6 @@ class MotionError(PairReward):
     the same motion, 1 where only one of both moves, or where they move in different patches.
 
     Args:
-        weight: Factor in the total reward.
         patch: Side of a patch in pixels; motion may be misplaced within it.
         floor: Mean motion, in [0, 1], below which motion counts less, so that noise in a still
             clip is no error.

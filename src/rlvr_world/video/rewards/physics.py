@@ -20,7 +20,6 @@ class ProbedDistance(VideoReward):
     Args:
         probe: Checkpoint of a trained ``StateProbeRegression``.
         part: The thing, one of the probe's parts.
-        weight: Factor in the total reward.
     """
 
     higher_is_better = False

@@ -93,15 +93,9 @@ def _inside_parts(x: NDArray[Any], y: NDArray[Any], margin: float) -> NDArray[np
 
 
 def block_mask(poses: ArrayLike, view: View, samples: int = 4) -> NDArray[np.float32]:
-    """How much of each picture pixel the drawn block covers, as if nothing hid it.
+    """How much of each pixel of a view the block drawn at poses [..., 3] covers, if nothing hid it.
 
-    Args:
-        poses: Poses [..., 3].
-        view: The window that the picture shows.
-        samples: Points per pixel along each axis.
-
-    Returns:
-        Coverage in [0, 1], [..., image_size, image_size].
+    In [0, 1], [..., image_size, image_size], from ``samples`` points per pixel along each axis.
     """
     poses = np.asarray(poses, np.float64)
     size = view.image_size
@@ -136,13 +130,9 @@ def _block_colours() -> NDArray[np.bool_]:
 
 
 def block_pixels(frames: ArrayLike) -> NDArray[np.bool_]:
-    """Where pictures show the block, by the nearest colour of the scene.
+    """Where pictures show the block, [..., H, W], by the nearest colour of the scene.
 
-    Args:
-        frames: Pictures [..., 3, H, W], uint8 or floats in [0, 1].
-
-    Returns:
-        Mask [..., H, W].
+    They are [..., 3, H, W], uint8 or floats in [0, 1].
     """
     pixels = np.asarray(frames)
     if pixels.dtype != np.uint8:

@@ -113,14 +113,8 @@ class CounterfactualRecorder(EpisodeRecorder):
     def play(self, clip: Clip, recorded: Floats, moves: Floats | None) -> dict[str, Any]:
         """Play an episode again up to a clip's last given frame, and go on with other moves.
 
-        Args:
-            clip: The clip.
-            recorded: The recorded actions [T, A] of its episode.
-            moves: The moves [length, A] of all steps of the clip, of which those after the last
-                given frame are made; the recorded actions go on if not given.
-
-        Returns:
-            The clip's arrays by file extension.
+        Of the moves [length, A] those after the last given frame are made; without them, the
+        recorded actions [T, A] go on. Returns the clip's arrays by file extension.
         """
         simulator, given = self.simulator, self.settings["given"]
         simulator.begin(OWN, clip.episode)

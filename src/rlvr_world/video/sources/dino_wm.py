@@ -105,11 +105,7 @@ class DinoConverter(EpisodeConverter):
 
 @cache
 def open_tensor(path: Path) -> Tensor:
-    """The tensor of all episodes in a file, of which only what is used is read from the disk.
-
-    Raises:
-        ValueError: The file holds anything else.
-    """
+    """The tensor of all episodes in a file, of which only what is used is read from the disk."""
     try:
         tensor = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except BROKEN as error:

@@ -16,20 +16,12 @@ PAPER_STEP = 100  # every 100th episode is one to test on
 def assign_splits(
     named: Sequence[str], rule: SplitRule, val_share: float, test_share: float, seed: int
 ) -> NDArray[np.int8]:
-    """The split of each episode, as an index into ``SPLITS``.
+    """The split of each episode, as an index into ``SPLITS``, from the one that its source names.
 
-    Args:
-        named: The split into which the source itself puts each episode.
-        rule: ``episode`` draws the test episodes; ``paper`` tests on every 100th, from the first
-            on; ``file`` tests on what the source calls ``test`` or, without that, on everything
-            it does not call ``train``. Validation episodes are drawn from the rest, unless
-            ``file`` finds both ``val`` and ``test``.
-        val_share: Share of all episodes to choose checkpoints on; at least one, unless it is 0.
-        test_share: Likewise to test on; used by ``episode`` only.
-        seed: Where the draws come from.
-
-    Raises:
-        ValueError: If the shares leave nothing to train on.
+    ``episode`` draws the test episodes; ``paper`` tests on every 100th, from the first on; ``file``
+    tests on what the source calls ``test`` or, without that, on everything it does not call
+    ``train``. Validation episodes are drawn from the rest, unless ``file`` finds both ``val`` and
+    ``test``. A share that is not 0 makes at least one episode.
     """
     if min(val_share, test_share) < 0 or val_share + test_share >= 1:
         raise ValueError(

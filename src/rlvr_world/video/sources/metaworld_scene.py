@@ -25,9 +25,6 @@ def import_metaworld() -> SimpleNamespace:
 
     On Linux, pictures are drawn without a screen: by EGL, or OSMesa where there is no EGL, unless
     MUJOCO_GL says otherwise.
-
-    Raises:
-        ModuleNotFoundError: A package or the graphics library is missing.
     """
     if sys.platform == "linux":
         os.environ.setdefault("MUJOCO_GL", "egl" if find_library("EGL") else "osmesa")
@@ -58,9 +55,6 @@ def open_scene(task: str, image_size: int) -> "MetaWorldScene":
 
     OSMesa draws garbage after a renderer was freed while another one was in use, so none is freed
     before the end.
-
-    Raises:
-        ValueError: There is no such task.
     """
     scene = MetaWorldScene(task, image_size)
     atexit.register(scene.renderer.close)
@@ -71,11 +65,8 @@ class MetaWorldScene:
     """One task of Meta-World: its simulator, its scripted policy and a camera.
 
     The camera draws a second model with the same bodies and simplified meshes, into which it
-    copies the pose of every body; physics never sees it.
-
-    Args:
-        task: Name without version, such as ``drawer-open``.
-        image_size: Height and width of the pictures.
+    copies the pose of every body; physics never sees it. A task is named without its version, such
+    as ``drawer-open``.
     """
 
     def __init__(self, task: str, image_size: int) -> None:

@@ -33,11 +33,8 @@ class Pusher:
     """Seeded random pushes: choose a contact, walk around the block to it, push through it.
 
     Of several random contacts the one is taken that promises the largest share of time spent
-    pushing, which is one that is near and from which the block has far to go within the view.
-
-    Args:
-        rng: The source of all its choices.
-        view: Agent and block are kept inside this window.
+    pushing, which is one that is near and from which the block has far to go within the view, in
+    which agent and block are kept.
     """
 
     def __init__(self, rng: Generator, view: View) -> None:

@@ -27,10 +27,7 @@ class Simulator(ABC):
     """A simulator with a seeded random policy, whose episodes can be played again.
 
     A move is what an action asks for wherever the agent is, so that the moves of one clip make
-    sense in another.
-
-    Args:
-        settings: Those of the recording.
+    sense in another. The settings are those of the recording.
     """
 
     packages: ClassVar[tuple[str, ...]]
@@ -85,17 +82,11 @@ class Simulator(ABC):
         return True
 
     def film(self, length: int, act: Callable[[int], Floats] | None = None) -> dict[str, Any]:
-        """The next frames as the files of a sample, by extension.
+        """The next T = ``length`` frames as the files of a sample, by extension.
 
-        Row t of the actions is what is done between frame t and frame t + 1.
-
-        Args:
-            length: The number T of frames.
-            act: The action [A] at each time from 0 to T - 1; that of the policy if not given.
-
-        Returns:
-            ``frames.png`` uint8 [T, H, W, 3], ``actions.npy`` float32 [T, A] and ``states.npy``
-            float32 [T, S].
+        They are uint8 [T, H, W, 3]; states are float32 [T, S], actions float32 [T, A], of which row
+        t is done between frame t and frame t + 1. ``act`` gives the action at each time; the policy
+        does without it.
         """
         frames, actions, states = [], [], []
         for time in range(length):

@@ -41,12 +41,8 @@ class Features:
 class RLDSReader(EpisodeReader):
     """Episodes of TFRecord files, one per record.
 
-    Args:
-        files: The files, in order.
-        first: The number of the first episode of each file, and of all episodes at the end.
-        offsets: Where each episode starts in its file.
-        features: What is read.
-        problems: Files that could not be read to their ends.
+    ``first`` holds the number of the first episode of each file, and of all episodes at the end,
+    ``offsets`` where each episode starts in its file.
     """
 
     files: list[Path]

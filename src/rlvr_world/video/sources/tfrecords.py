@@ -50,11 +50,7 @@ def find_records(path: Path) -> Records:
 
 
 def read_record(path: Path, offset: int) -> bytes:
-    """The payload of the record that starts at an offset.
-
-    Raises:
-        BadRecord: It is not what its checksum says.
-    """
+    """The payload of the record that starts at an offset."""
     with path.open("rb") as file:
         file.seek(offset)
         length = payload_length(file.read(HEAD.size), path.stat().st_size - offset)

@@ -53,12 +53,7 @@ def generator_hinge_loss(fake_logits: Tensor) -> Tensor:
 
 
 def gradient_penalty(discriminator: nn.Module, frames: Tensor) -> Tensor:
-    """The squared distance of each frame's gradient norm from 1, averaged (Gulrajani et al. 2017).
-
-    Args:
-        discriminator: Maps frames to logits.
-        frames: Real frames [N, 3, H, W].
-    """
+    """The squared distance from 1 of the gradient norm at real frames (Gulrajani et al. 2017)."""
     frames = frames.detach().requires_grad_()
     logits = discriminator(frames)
     (gradient,) = torch.autograd.grad(logits.float().sum(), frames, create_graph=True)
