@@ -65,12 +65,7 @@ def widened(low: float, high: float, smallest: float, largest: float) -> tuple[f
 def action_limits(
     low: Sequence[float] | None, high: Sequence[float] | None, data: DataRange | Path | None
 ) -> Limits:
-    """The ranges of a data set, of a world model's checkpoint, or those that are given as numbers.
-
-    Raises:
-        FileNotFoundError: A file is not there.
-        ValueError: A file holds no ranges, or nothing is given.
-    """
+    """The ranges of a data set, of a world model's checkpoint, or those given as numbers."""
     if isinstance(data, DataRange):
         return data.limits()
     if data is not None:

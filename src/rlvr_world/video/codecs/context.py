@@ -22,8 +22,6 @@ class ContextVideoCodec(VideoCodec):
 
     Args:
         tokenizer: Checkpoint or exported folder of a trained ``CompressiveTokenizer``.
-        action_low: Lower end of the range of each action dimension.
-        action_high: Upper end of the range of each action dimension.
         window: Number of leading frames that are given, besides the context frame.
         last_action: Keep the action of the last frame, which nothing follows, as in the released
             code. It changes no prediction.

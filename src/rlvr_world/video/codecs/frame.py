@@ -21,9 +21,6 @@ class FrameCodec(VideoCodec):
 
     Args:
         tokenizer: Checkpoint or exported folder of a trained ``VQTokenizer``.
-        frame_size: Height and width of the frames in pixels.
-        action_low: Lower end of the range of each action dimension.
-        action_high: Upper end of the range of each action dimension.
         context_frames: Number of leading frames that are given.
         **options: See ``VideoCodec``. ``special_tokens`` puts a beginning token before the first
             predicted frame and an end token after the last one, both given.

@@ -65,10 +65,6 @@ def tokens(
         context_gap: Frames between the context frame and the latest clip of its sample.
         context_every: Frames from one context frame to the next.
         device: Where the tokenizer runs; ``auto`` takes a GPU if there is one.
-
-    Raises:
-        FileNotFoundError: The tokenizer or the source is missing.
-        ValueError: ``root`` holds the tokens of another tokenizer or source.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

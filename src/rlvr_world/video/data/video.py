@@ -83,7 +83,7 @@ class VideoDataModule(ShardDataModule):
             raise ValueError(f"context_gap must be at least 0, got {context_gap}")
         self.cut = partial(
             ClipReader,
-            length=clip_length,
+            clip_length=clip_length,
             stride=stride,
             clips_per_episode=clips_per_episode,
             eval_clips_per_episode=eval_clips_per_episode,
@@ -173,11 +173,7 @@ class VideoDataModule(ShardDataModule):
 
 
 def episodes(root: str | Path, split: str) -> Iterator[dict[str, Any]]:
-    """The whole episodes of a split in order, decoded as ``decode_episode`` says.
-
-    Raises:
-        BadSample: At the first episode that cannot be used.
-    """
+    """The whole episodes of a split in order, decoded; raises ``BadSample`` at a bad one."""
     manifest = Manifest.load(root, VideoDataModule.made_by.format(root=root))
     for shard in manifest.splits[split].shards:
         for sample in read_members(Path(root) / shard.name):

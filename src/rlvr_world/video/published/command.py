@@ -43,10 +43,6 @@ def rt1(
         stage: Config of the MLE stage of the transformer, such as
             ``configs/rt1/world_model.yaml``.
         tokenizer: Converted tokenizer that the transformer goes with.
-
-    Raises:
-        FileNotFoundError: A file is not there.
-        ValueError: The folder holds something else, or the output holds files.
     """
     output = output or Path("checkpoints/published", source.resolve().name)
     if output.exists() and (output.is_file() or any(output.iterdir())):

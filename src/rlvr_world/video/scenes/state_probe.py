@@ -234,8 +234,8 @@ class ProbeScene(SceneMetrics):
         scores = {}
         for part, places in seen.items():
             error = self.per_state_unit * found[part].mean(dim=1)
-            still = self.per_state_unit * travel(places) <= self.moving
-            still = still.repeat_interleave(group)
+            travel = (places - places[:, :1]).norm(dim=-1).amax(dim=1)  # the farthest, [B]
+            still = (self.per_state_unit * travel <= self.moving).repeat_interleave(group)
             scores[f"{part}_error"] = error
             scores[f"moving_{part}_error"] = error.masked_fill(still, torch.nan)
             own = self.per_state_unit * floor[part].mean(dim=1)
@@ -246,8 +246,3 @@ class ProbeScene(SceneMetrics):
         errors = {name: x for name, x in scores.items() if name.endswith("_error")}
         parts = [name for name in errors if not name.startswith("moving_")]
         return ", ".join(f"{p.removesuffix('_error')} {errors[p]:.1f} {self.unit}" for p in parts)
-
-
-def travel(places: Tensor) -> Tensor:
-    """The farthest that a thing at places [B, F, K] gets from where it is first, [B]."""
-    return (places - places[:, :1]).norm(dim=-1).amax(dim=1)

@@ -18,12 +18,13 @@ from rlvr_world.data.samples import Sample, write_shard
 from rlvr_world.files import claim, write_json
 from rlvr_world.jobs import in_processes, progress_bar
 from rlvr_world.video.data.manifest import Manifest
-from rlvr_world.video.sources.episode_splits import SplitRule, assign_splits
 from rlvr_world.video.sources.episodes import (
     BadEpisode,
     Episode,
     EpisodeReader,
     ImageFormat,
+    SplitRule,
+    assign_splits,
     frame_members,
 )
 
@@ -80,9 +81,16 @@ class EpisodeConverter(ABC):
             raise ValueError("episodes_per_shard and image_size must be at least 1")
         self.source = source
         self.root = root
-        self.shares = (split_by, val_share, test_share, seed)
         self.image_format, self.image_size = image_format, image_size
-        self.episodes_per_shard = episodes_per_shard
+        self.settings: dict[str, Any] = {
+            "split_by": split_by,
+            "val_share": val_share,
+            "test_share": test_share,
+            "seed": seed,
+            "image_size": image_size and list(image_size),
+            "image_format": image_format,
+            "episodes_per_shard": episodes_per_shard,
+        }
         self.processes = processes or os.cpu_count() or 1
         self.max_skip_share = max_skip_share
 
@@ -102,7 +110,7 @@ class EpisodeConverter(ABC):
                 another source or with other settings.
         """
         reader, notes = self.open()
-        settings = notes | self._settings()
+        settings = notes | self.settings
         claim(self.root, {"source": self.source_name} | settings)
         if (self.root / "manifest.json").exists():
             return Manifest.load(self.root)
@@ -118,22 +126,16 @@ class EpisodeConverter(ABC):
             skips_file(path).unlink()
         return manifest
 
-    def _settings(self) -> dict[str, Any]:
-        names = ("split_by", "val_share", "test_share", "seed")
-        return dict(zip(names, self.shares, strict=True)) | {
-            "image_size": self.image_size and list(self.image_size),
-            "image_format": self.image_format,
-            "episodes_per_shard": self.episodes_per_shard,
-        }
-
     def _shards(self, reader: EpisodeReader) -> dict[Path, Indices]:
-        splits = assign_splits([reader.split(i) for i in range(len(reader))], *self.shares)
-        return {
-            self.root / f"{name}-{number:06d}.tar": indices[first : first + self.episodes_per_shard]
-            for split, name in enumerate(SPLITS)
-            for indices in [np.flatnonzero(splits == split)]
-            for number, first in enumerate(range(0, len(indices), self.episodes_per_shard))
-        }
+        names = ("split_by", "val_share", "test_share", "seed")
+        named = [reader.split(i) for i in range(len(reader))]
+        splits = assign_splits(named, *(self.settings[name] for name in names))
+        size, shards = self.settings["episodes_per_shard"], dict[Path, Indices]()
+        for split, name in enumerate(SPLITS):
+            indices = np.flatnonzero(splits == split)
+            for number, first in enumerate(range(0, len(indices), size)):
+                shards[self.root / f"{name}-{number:06d}.tar"] = indices[first : first + size]
+        return shards
 
     def _convert(self, reader: EpisodeReader, make: Make, shards: Mapping[Path, Indices]) -> None:
         jobs = [

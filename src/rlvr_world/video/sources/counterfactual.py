@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlvr_world.data.samples import Sample
+from rlvr_world.video.data.clip_reader import clip_starts
 from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import episodes
 from rlvr_world.video.sources.metaworld import MetaWorldSimulator
@@ -45,7 +46,6 @@ class CounterfactualRecorder(EpisodeRecorder):
         given: Leading frames that are as recorded; as many as the world model is given.
         clips_per_episode: Clips of each test episode, spread evenly.
         seed: Where the choice of other actions comes from.
-        processes: Shards recorded at the same time; as many as there are cores if not given.
     """
 
     source = "counterfactual"
@@ -148,13 +148,6 @@ class CounterfactualRecorder(EpisodeRecorder):
         episode = test_episodes(self.recording)[clip.episode]
         window = slice(clip.start, clip.start + self.settings["length"])
         return self.simulator.moves(episode["actions"][window], episode["states"][window])
-
-
-def clip_starts(frames: int, length: int, clips: int) -> list[int]:
-    """Where clips start that are spread evenly over an episode; none if it is too short."""
-    if frames < length:
-        return []
-    return np.unique(np.linspace(0, frames - length, clips).round().astype(int)).tolist()
 
 
 @cache

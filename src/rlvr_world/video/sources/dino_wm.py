@@ -69,7 +69,6 @@ class DinoConverter(EpisodeConverter):
 
     Args:
         source: Folder with ``states.pth`` and the tensor of actions, or with ``train`` and ``val``.
-        root: Folder for the shards and their manifest.
         actions: Which of PushT's actions to take: relative to the agent, or positions.
         **conversion: See ``EpisodeConverter``.
     """

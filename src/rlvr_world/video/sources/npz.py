@@ -47,7 +47,6 @@ class NPZConverter(EpisodeConverter):
 
     Args:
         source: Folder with the files, ``image`` uint8 [T, H, W, 3] and ``action`` [T, A] in each.
-        root: Folder for the shards and their manifest.
         **conversion: See ``EpisodeConverter``.
     """
 

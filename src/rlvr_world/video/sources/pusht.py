@@ -87,17 +87,12 @@ class PushTSimulator(Simulator):
 class PushTRecorder(EpisodeRecorder):
     """Records episodes of the PushT simulator, in which a random policy pushes the block.
 
-    The same arguments give the same bytes, whatever the number of processes. A recording that was
-    cut short goes on where it stopped: finished shards are kept.
-
     Args:
-        root: Folder for the shards and their manifest.
         episodes: Episodes per split.
         length: Frames per episode.
         action_repeat: Simulator steps (of 0.1 s) per frame; the action is held during them.
         view: The window of the arena that the frames show, and their size.
         seed: Where all randomness comes from.
-        processes: Shards recorded at the same time; as many as there are cores if not given.
     """
 
     source = "pusht"

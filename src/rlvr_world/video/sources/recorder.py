@@ -134,9 +134,6 @@ class EpisodeRecorder:
         episodes: Episodes by split.
         settings: What else decides the bytes of a recording, as plain data.
         processes: Shards recorded at the same time; as many as there are cores if not given.
-
-    Raises:
-        ValueError: A number among the settings is less than 1, or a list is empty.
     """
 
     source: ClassVar[str]

@@ -89,7 +89,6 @@ class RLDSConverter(EpisodeConverter):
     Args:
         source: Folder with the ``*.tfrecord*`` files.
         features: Which features are read; ``configs/rt1`` and ``configs/bridge`` have some.
-        root: Folder for the shards and their manifest.
         **conversion: See ``EpisodeConverter``.
     """
 

@@ -61,11 +61,7 @@ def read_record(path: Path, offset: int) -> bytes:
 
 
 def payload_length(head: bytes, left: int) -> int:
-    """The length of a payload, from the head of its record and the bytes left in the file.
-
-    Raises:
-        BadRecord: The record is not whole, or its length is not what its checksum says.
-    """
+    """The length of a payload, from the head of its record and the bytes left in the file."""
     if left < HEAD.size + TAIL.size:
         raise BadRecord("the file is cut here")
     length, crc = HEAD.unpack(head)

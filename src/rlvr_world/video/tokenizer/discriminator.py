@@ -29,11 +29,7 @@ class PatchDiscriminator(nn.Sequential):
         self.depth = len(channels)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Logits [N, 1, h, w] of frames [N, 3, H, W]; positive means real.
-
-        Raises:
-            ValueError: The frames are too small for the depth.
-        """
+        """Logits [N, 1, h, w] of frames [N, 3, H, W]; positive means real."""
         if max(frames.shape[-2:]) <= 2**self.depth:
             raise ValueError(
                 f"frames of {frames.shape[-2]} x {frames.shape[-1]} pixels are too small for a "
