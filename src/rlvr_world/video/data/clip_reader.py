@@ -18,7 +18,7 @@ class ClipReader(ExampleReader):
     """Cuts clips out of episodes with arrays of ``shapes``; the rest as in ``VideoDataModule``."""
 
     shapes: Shapes
-    clip_length: int
+    length: int
     stride: int
     clips_per_episode: int
     eval_clips_per_episode: int
@@ -27,9 +27,7 @@ class ClipReader(ExampleReader):
 
     def segment(self, frames: int) -> int:
         """Frames at the stride out of which a clip is drawn; at most a whole episode."""
-        return max(
-            self.clip_length, min(self.segment_length or self.clip_length, frames // self.stride)
-        )
+        return max(self.length, min(self.segment_length or self.length, frames // self.stride))
 
     def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
         episode = self._episode(sample)
@@ -61,11 +59,11 @@ class ClipReader(ExampleReader):
 
     def _episode(self, sample: RawSample) -> dict[str, Any]:
         episode = decode_episode(sample, self.shapes)
-        frames, needed = len(episode["actions"]), self.clip_length * self.stride
+        frames, needed = len(episode["actions"]), self.length * self.stride
         if frames < needed:
             raise BadSample(
                 f"{sample['__url__']}: {sample['__key__']} has {frames} frames, but a clip of "
-                f"{self.clip_length} at stride {self.stride} needs {needed}"
+                f"{self.length} at stride {self.stride} needs {needed}"
             )
         if "tokens" in episode and "tokenizer" not in episode["json"]:
             raise BadSample(f"{sample['__url__']}: {sample['__key__']} does not name its tokenizer")
@@ -81,7 +79,7 @@ class ClipReader(ExampleReader):
             if name in episode
         }
         steps = places[:, None] + np.arange(self.stride)
-        clip["actions"] = episode["actions"][steps].reshape(self.clip_length, -1)
+        clip["actions"] = episode["actions"][steps].reshape(self.length, -1)
         clip["key"] = f"{episode['key']}:{start}"
         if "tokens" in episode:
             clip["tokenizer"] = episode["json"]["tokenizer"]
@@ -95,8 +93,8 @@ class ClipReader(ExampleReader):
     def offsets(self, segment: int, rng: random.Random) -> list[int]:
         """Where the frames of a clip lie, in strides after its first one, the segment's first."""
         if self.segment_length is None:
-            return list(range(self.clip_length))
-        return [0, *sorted(rng.sample(range(1, segment), self.clip_length - 1))]
+            return list(range(self.length))
+        return [0, *sorted(rng.sample(range(1, segment), self.length - 1))]
 
 
 def clip_starts(frames: int, length: int, clips: int) -> list[int]:

@@ -83,7 +83,7 @@ class VideoDataModule(ShardDataModule):
             raise ValueError(f"context_gap must be at least 0, got {context_gap}")
         self.cut = partial(
             ClipReader,
-            clip_length=clip_length,
+            length=clip_length,
             stride=stride,
             clips_per_episode=clips_per_episode,
             eval_clips_per_episode=eval_clips_per_episode,

@@ -79,6 +79,9 @@ class MetaWorldSimulator(Simulator):
 class MetaWorldRecorder(EpisodeRecorder):
     """Records episodes of Meta-World, in which scripted policies act with more or less noise.
 
+    The same arguments give the same bytes, whatever the number of processes. A recording that was
+    cut short goes on where it stopped: finished shards are kept.
+
     Args:
         episodes: Episodes per split, of all tasks together.
         tasks: Names of tasks without version.

@@ -87,6 +87,9 @@ class PushTSimulator(Simulator):
 class PushTRecorder(EpisodeRecorder):
     """Records episodes of the PushT simulator, in which a random policy pushes the block.
 
+    The same arguments give the same bytes, whatever the number of processes. A recording that was
+    cut short goes on where it stopped: finished shards are kept.
+
     Args:
         episodes: Episodes per split.
         length: Frames per episode.
