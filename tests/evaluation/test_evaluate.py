@@ -13,8 +13,7 @@ from rlvr_world.modules.saved import load_world_model
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.video.clip_distance import FrechetClipDistance
 from rlvr_world.video.rewards.frames import MAE, MSE
-from rlvr_world.video.scenes.pusht import View
-from rlvr_world.video.scenes.pusht_block import PushTBlock
+from rlvr_world.video.scenes.pusht import PushTBlock, View
 
 RLVR = ("--model.rewards", '{"mae": {"class_path": "rlvr_world.video.rewards.frames.MAE"}}')
 
@@ -195,7 +194,7 @@ models: {{mle: {files["mle"]}}}
 metrics: {{mse: {{class_path: rlvr_world.video.rewards.frames.MSE}}}}
 rewards: {{mae: {{class_path: rlvr_world.video.rewards.frames.MAE, init_args: {{weight: 0.5}}}}}}
 scene:
-  class_path: rlvr_world.video.scenes.pusht_block.PushTBlock
+  class_path: rlvr_world.video.scenes.pusht.PushTBlock
   init_args: {{view: {{side: 320, image_size: 32}}}}
 tune: {{mle_tuned_sampling: mle}}
 search: {{temperatures: [0, 1], top_ks: [null, 2], limit: 2}}

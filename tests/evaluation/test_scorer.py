@@ -4,7 +4,7 @@ import torch
 from rlvr_world.evaluation.columns import Scorer
 from rlvr_world.reward import Reward
 from rlvr_world.video.rewards.frames import MAE, MSE, PSNR
-from rlvr_world.video.scenes.pusht_block import PushTBlock
+from rlvr_world.video.scenes.pusht import PushTBlock
 
 TARGET = torch.zeros(2, 1, 3, 16, 16)
 BATCH = {"key": ["a", "b"]}

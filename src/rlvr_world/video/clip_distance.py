@@ -50,11 +50,9 @@ class FrechetClipDistance(SetDistance):
         self.label = label
 
     def features(self, states: Tensor) -> Tensor:
-        """The features [N, D] of clips [N, F, 3, H, W]."""
         return self.network.on(states.device)(states.float())
 
     def distance(self, predicted: Tensor, true: Tensor) -> Tensor:
-        """The Fréchet distance of Gaussians fitted to features [N, D] and [M, D]."""
         metric = FrechetInceptionDistance(Identity(predicted.shape[1]))
         metric.update(predicted, real=False)
         metric.update(true, real=True)

@@ -35,14 +35,9 @@ def draw_clips(
     rows: Sequence[int],
     notes: Mapping[str, Sequence[str]] | None = None,
 ) -> Pixels:
-    """The filmstrip of some clips of a batch, as ``Codec.picture`` returns it.
+    """The filmstrip of some clips of a batch, with the arguments of ``Codec.picture``.
 
-    Args:
-        frames: All frames, uint8 [B, T, 3, H, W].
-        target: The last F of them, which are predicted, [B, F, 3, H, W] in [0, 1].
-        predictions: Predicted frames, shaped as the target, by name.
-        rows: The clips to draw.
-        notes: What to write beside a prediction: B texts by name, or none.
+    All frames are uint8 [B, T, 3, H, W]; the last F, [B, F, 3, H, W] in [0, 1], are predicted.
     """
     chosen = list(rows)
     return filmstrip(

@@ -17,8 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from rlvr_world.nn.llama import ONLY
 from rlvr_world.video.published.configs import from_published_config
-from rlvr_world.video.published.folders import read_published, write_published
-from rlvr_world.video.published.weights import published_weights
+from rlvr_world.video.published.folders import published_weights, read_published, write_published
 from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
 from rlvr_world.video.tokenizer.vq_model import VQModel
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from dots import CentroidProbe, draw, random_states
 
-from rlvr_world.video.scenes.probe_scene import ProbeScene
+from rlvr_world.video.scenes.state_probe import ProbeScene
 
 
 def batch_of(states):

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlvr_world.video.scenes.pusht import BLOCK, View, block_mask
-from rlvr_world.video.scenes.pusht_block import PushTBlock, agent_mask
+from rlvr_world.video.scenes.pusht import BLOCK, PushTBlock, View, agent_mask, block_mask
 
 VIEW = View()
 STATE = [120.0, 120.0, 256.0, 220.0, 0.3]  # the agent is far from the block

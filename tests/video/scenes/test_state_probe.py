@@ -5,8 +5,12 @@ from lightning import LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, Dataset
 
-from rlvr_world.video.scenes.probe_regression import StateProbeRegression
-from rlvr_world.video.scenes.state_probe import StateProbe, distances, load_state_probe
+from rlvr_world.video.scenes.state_probe import (
+    StateProbe,
+    StateProbeRegression,
+    distances,
+    load_state_probe,
+)
 
 
 class Pictures(Dataset):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlvr_world.video.sources.episode_splits import TEST, TRAIN, VAL, assign_splits
+from rlvr_world.video.sources.episodes import TEST, TRAIN, VAL, assign_splits
 
 
 def test_the_paper_tests_on_every_hundredth():

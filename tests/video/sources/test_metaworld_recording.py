@@ -9,9 +9,8 @@ import pytest
 
 from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import episodes
-from rlvr_world.video.scenes.metaworld import object_moves
 from rlvr_world.video.sources.metaworld import MetaWorldRecorder
-from rlvr_world.video.sources.metaworld_scene import open_scene
+from rlvr_world.video.sources.metaworld_scene import object_moves, open_scene
 from rlvr_world.video.sources.recorder import Episodes
 
 for package in ("metaworld", "fast_simplification"):

@@ -38,12 +38,7 @@ class DataRange:
     kind: Literal["quantile", "extremes"] = "quantile"
 
     def limits(self) -> Limits:
-        """The ranges.
-
-        Raises:
-            FileNotFoundError: There is no such manifest.
-            ValueError: It is not one of episodes with actions.
-        """
+        """The ranges; ``FileNotFoundError`` or ``ValueError`` where the manifest has none."""
         path = Path(self.manifest)
         if not path.is_file():
             raise FileNotFoundError(
@@ -70,17 +65,7 @@ def widened(low: float, high: float, smallest: float, largest: float) -> tuple[f
 def action_limits(
     low: Sequence[float] | None, high: Sequence[float] | None, data: DataRange | Path | None
 ) -> Limits:
-    """The ranges of a data set or checkpoint or, without one, those that are given as numbers.
-
-    Args:
-        low: The lower ends.
-        high: The upper ends.
-        data: The data set, or the checkpoint of a world model that holds the ranges.
-
-    Raises:
-        FileNotFoundError: A file is not there.
-        ValueError: A file holds no ranges, or nothing is given.
-    """
+    """The ranges of a data set, of a world model's checkpoint, or those given as numbers."""
     if isinstance(data, DataRange):
         return data.limits()
     if data is not None:

@@ -22,8 +22,6 @@ class ContextVideoCodec(VideoCodec):
 
     Args:
         tokenizer: Checkpoint or exported folder of a trained ``CompressiveTokenizer``.
-        action_low: Lower end of the range of each action dimension.
-        action_high: Upper end of the range of each action dimension.
         window: Number of leading frames that are given, besides the context frame.
         last_action: Keep the action of the last frame, which nothing follows, as in the released
             code. It changes no prediction.
@@ -59,7 +57,6 @@ class ContextVideoCodec(VideoCodec):
 
     @property
     def layout_options(self) -> tuple[str, ...]:
-        """The names of the options of the layout that are on."""
         return ("context", *super().layout_options, *("last_action",) * self.last_action)
 
     def tokens(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -82,7 +79,6 @@ class ContextVideoCodec(VideoCodec):
         return TokenSequence(torch.cat(parts, dim=1), torch.cat(given, dim=1))
 
     def decode(self, sequence: TokenSequence) -> Tensor:
-        """Predicted frames [B, F, 3, H, W] in [0, 1]."""
         places = self.context_grid[0] * self.context_grid[1]
         context = sequence.ids[:, :places].unflatten(1, self.context_grid) - self.num_codes
         frames = self.predicted_tokens(sequence).unflatten(2, self.grid)

@@ -21,9 +21,6 @@ class FrameCodec(VideoCodec):
 
     Args:
         tokenizer: Checkpoint or exported folder of a trained ``VQTokenizer``.
-        frame_size: Height and width of the frames in pixels.
-        action_low: Lower end of the range of each action dimension.
-        action_high: Upper end of the range of each action dimension.
         context_frames: Number of leading frames that are given.
         **options: See ``VideoCodec``. ``special_tokens`` puts a beginning token before the first
             predicted frame and an end token after the last one, both given.
@@ -83,7 +80,6 @@ class FrameCodec(VideoCodec):
         return TokenSequence(ids, torch.cat([mask[:, :start], given, mask[:, start:], given], 1))
 
     def decode(self, sequence: TokenSequence) -> Tensor:
-        """Predicted frames [B, F, 3, H, W] in [0, 1]."""
         tokens = self.predicted_tokens(sequence)  # [B, F, N]
         codes = tokens.flatten(0, 1).unflatten(1, self.grid)
         frames = self.tokenizer.on(codes.device).decode(codes)

@@ -88,7 +88,6 @@ class VideoCodec(Codec):
         return ("special_tokens",) * self.special_tokens
 
     def packed(self) -> dict[str, Any]:
-        """The tokenizer and the ranges of actions."""
         limits = Limits(self.action_low.tolist(), self.action_high.tolist())
         return {"tokenizer": self.tokenizer.module.packed(), "action_range": limits._asdict()}
 
@@ -108,7 +107,6 @@ class VideoCodec(Codec):
         return self.blank(prefix, frames, self.action_tokens(batch["actions"]))
 
     def given(self, batch: Batch) -> Batch:
-        """The batch with none but the given frames."""
         return batch | {name: batch[name][:, : self.window] for name in TIMED if name in batch}
 
     def blank(self, prefix: Tensor, frames: Tensor, actions: Tensor) -> TokenSequence:
@@ -135,7 +133,6 @@ class VideoCodec(Codec):
         return self.given_frames(batch)[:, self.window :].float() / 255
 
     def copy_last(self, batch: Batch) -> Tensor:
-        """The last given frame, [B, F, 3, H, W] in [0, 1]."""
         frames = batch["frames"].float() / 255
         return frames[:, self.window - 1 : self.window].expand_as(frames[:, self.window :])
 
@@ -147,7 +144,6 @@ class VideoCodec(Codec):
         rows: Sequence[int],
         notes: Mapping[str, Sequence[str]] | None = None,
     ) -> Pixels:
-        """A filmstrip of the given frames, the true ones and the predicted ones."""
         return draw_clips(self.given_frames(batch), target, predictions, rows, notes)
 
     def legal_tokens(self) -> Tensor:
@@ -175,7 +171,6 @@ class VideoCodec(Codec):
         return batch["frames"]
 
     def check_tokenizer(self, batch: Batch) -> None:
-        """Raise ``ValueError`` if the tokens of a batch come from another tokenizer."""
         for key, fingerprint in zip(batch["key"], batch.get("tokenizer", ()), strict=False):
             if fingerprint != self.tokenizer_fingerprint:
                 raise ValueError(

@@ -43,7 +43,6 @@ class ActionRanges:
         return {name: [float(x) for x in row] for name, row in rows.items()}
 
     def _thin_out(self) -> None:
-        """Keep the actions with the smallest draws."""
         rows, draws = np.concatenate(self.rows), np.concatenate(self.draws)
         if len(draws) > SAMPLE:
             kept = np.argpartition(draws, SAMPLE)[:SAMPLE]

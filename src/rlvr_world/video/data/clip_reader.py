@@ -15,17 +15,7 @@ from rlvr_world.video.data.episodes import Shapes, decode_episode
 
 @dataclass(frozen=True)
 class ClipReader(ExampleReader):
-    """Cuts clips out of episodes.
-
-    Args:
-        shapes: What a time step of each array looks like.
-        length: Frames per clip.
-        stride: A clip takes every ``stride``-th frame.
-        clips_per_episode: Clips to train on, anywhere in the episode.
-        eval_clips_per_episode: Clips to evaluate on, spread evenly over the episode.
-        segment_length: Frames at the stride out of which the frames of a clip are drawn.
-        context_gap: How long before the clip its context frame may lie, in strides.
-    """
+    """Cuts clips out of episodes with arrays of ``shapes``; the rest as in ``VideoDataModule``."""
 
     shapes: Shapes
     length: int
@@ -40,32 +30,25 @@ class ClipReader(ExampleReader):
         return max(self.length, min(self.segment_length or self.length, frames // self.stride))
 
     def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
-        """Clips that start anywhere."""
         episode = self._episode(sample)
         frames = len(episode["actions"])
         starts = range(frames - self.segment(frames) * self.stride + 1)
         return [self._cut(episode, rng.choice(starts), rng) for _ in range(self.clips_per_episode)]
 
     def spread(self, sample: RawSample) -> list[Example]:
-        """Clips that are spread evenly over the episode."""
         episode = self._episode(sample)
         starts = self.starts(len(episode["actions"]))
         return [self._cut(episode, at, random.Random(f"{episode['key']} {at}")) for at in starts]
 
     def count(self, length: int) -> int:
-        """How many clips ``spread`` makes of an episode of ``length`` frames."""
         return len(self.starts(length))
 
     def starts(self, frames: int) -> list[int]:
         """Where the evaluation clips of an episode start."""
-        last = frames - self.segment(frames) * self.stride
-        if last < 0:
-            return []
-        starts = np.linspace(0, last, self.eval_clips_per_episode) if last else np.zeros(1)
-        return np.unique(starts.round().astype(int)).tolist()
+        length = self.segment(frames) * self.stride
+        return clip_starts(frames, length, self.eval_clips_per_episode)
 
     def collate(self, examples: list[Example]) -> Batch:
-        """A batch: tensors [B, T, ...] and lists of names."""
         first = examples[0]
         return {
             name: [example[name] for example in examples]
@@ -112,3 +95,10 @@ class ClipReader(ExampleReader):
         if self.segment_length is None:
             return list(range(self.length))
         return [0, *sorted(rng.sample(range(1, segment), self.length - 1))]
+
+
+def clip_starts(frames: int, length: int, clips: int) -> list[int]:
+    """Where clips start that are spread evenly over an episode; none if it is too short."""
+    if frames < length:
+        return []
+    return np.unique(np.linspace(0, frames - length, clips).round().astype(int)).tolist()

@@ -23,11 +23,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def jpeg_members(frames: Iterable[Any]) -> dict[str, Any]:
-    """The members of an episode whose frames are JPEG files.
-
-    Args:
-        frames: In order, each uint8 [H, W, 3], or the bytes of a JPEG file, which stay as they are.
-    """
+    """The members of an episode of JPEG frames: uint8 [H, W, 3], or the bytes of files as such."""
     return {_jpeg_extension(index): frame for index, frame in enumerate(frames)}
 
 
@@ -66,7 +62,6 @@ def decode_episode(sample: Mapping[str, Any], shapes: Shapes | None = None) -> d
 def _read_files(
     sample: Mapping[str, Any], shapes: Shapes | None, where: str
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """The wanted arrays of a sample by name, and its JSON."""
     jpegs = _jpeg_extensions(sample, where) if shapes is None or "frames" in shapes else []
     try:
         arrays = {
@@ -92,7 +87,6 @@ def _jpeg_extension(index: int) -> str:
 
 
 def _jpeg_extensions(sample: Mapping[str, Any], where: str) -> list[str]:
-    """The extensions of a sample's JPEG frames, in order."""
     count = sum(name.startswith("frames.") and name.endswith(".jpg") for name in sample)
     extensions = [_jpeg_extension(index) for index in range(count)]
     missing = [extension for extension in extensions if extension not in sample]
@@ -116,7 +110,6 @@ def _unstack(strip: NDArray[np.uint8], length: int, where: str) -> NDArray[np.ui
 
 
 def _check(array: NDArray[Any], length: int, shape: tuple[int, ...] | None, what: str) -> None:
-    """Raise unless the array has ``length`` finite time steps of the given shape."""
     if len(array) != length:
         raise BadSample(f"{what} has {len(array)} time steps, actions has {length}")
     if shape is not None and array.shape[1:] != tuple(shape):

@@ -30,7 +30,6 @@ class Shard:
 
     @property
     def samples(self) -> int:
-        """Each episode is a sample."""
         return self.episodes
 
 
@@ -65,7 +64,6 @@ class Manifest(ShardManifest):
 
     @classmethod
     def parse(cls, fields: dict[str, Any]) -> Self:
-        """The manifest whose JSON was read."""
         for split in fields["splits"].values():
             split["shards"] = [Shard(**shard) for shard in split["shards"]]
             split["shapes"] = {name: tuple(step) for name, step in split["shapes"].items()}
@@ -86,17 +84,8 @@ class Manifest(ShardManifest):
     ) -> Self:
         """Read all shards ``{split}-*.tar`` of a folder and describe them.
 
-        Args:
-            root: The folder.
-            source: What made the data.
-            settings: What it was made with.
-            versions: Versions of the programs that made it.
-            share_moving: Measures in how many clips of a split something moves.
-            splits: The splits that there may be.
-            skipped: What of the source could not be used.
-
-        Raises:
-            FileNotFoundError: The folder holds no shards.
+        ``versions`` are those of the programs that made it with the ``settings``; ``splits`` are
+        those that there may be.
         """
         described: dict[str, Split] = {}
         ranges = ActionRanges()

@@ -65,10 +65,6 @@ def tokens(
         context_gap: Frames between the context frame and the latest clip of its sample.
         context_every: Frames from one context frame to the next.
         device: Where the tokenizer runs; ``auto`` takes a GPU if there is one.
-
-    Raises:
-        FileNotFoundError: The tokenizer or the source is missing.
-        ValueError: ``root`` holds the tokens of another tokenizer or source.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -97,15 +93,10 @@ def tokenized(
     windows: Windows | None,
     keep_frames: bool,
 ) -> Iterator[Sample]:
-    """The samples of episodes, whose frames become tokens.
+    """The samples of episodes that ``decode_episode`` returned, whose frames become tokens.
 
-    Args:
-        episodes: What ``decode_episode`` returns.
-        model: The tokenizer.
-        fingerprint: Its fingerprint, which each sample names.
-        windows: How an episode is divided for a tokenizer that needs a context frame; an episode
-            stays one sample without.
-        keep_frames: Whether samples hold their frames, too.
+    Without ``windows``, which a tokenizer that needs a context frame asks for, an episode stays one
+    sample.
     """
     for episode in episodes:
         frames = episode["frames"]

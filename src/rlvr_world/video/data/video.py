@@ -95,7 +95,6 @@ class VideoDataModule(ShardDataModule):
         self.test_split = test_split
 
     def reader(self, split: str) -> ClipReader:
-        """Cuts clips out of episodes whose arrays look as the manifest says."""
         return self.cut(self.splits(split)[0][1].shapes)
 
     def splits(self, split: str) -> list[tuple[Path, Split]]:
@@ -104,40 +103,30 @@ class VideoDataModule(ShardDataModule):
         return [(root, there.splits[split]) for root, there in pairs if split in there.splits]
 
     def shard_groups(self, split: str) -> list[list[ShardFile]]:
-        """The shards of a split in each folder that has it."""
         return [
             [ShardFile(root / shard.name, shard.samples) for shard in there.shards]
             for root, there in self.splits(split)
         ]
 
     def shards(self, split: str) -> list[ShardFile]:
-        """The shards of a split in all folders."""
         return list(chain.from_iterable(self.shard_groups(split)))
 
     def lengths(self, split: str) -> dict[int, int]:
-        """How many samples of a split have how many frames, in all folders."""
         total: Counter[int] = Counter()
         for _, there in self.splits(split):
             total.update(there.lengths)
         return dict(total)
 
     def training_stream(self, **stream: Any) -> TrainingStream:
-        """A stream that takes samples from all folders alike."""
         groups = [(shards, 1.0) for shards in self.shard_groups("train") if shards]
         return MixedStream(groups=groups, **stream) if groups[1:] else TrainingStream(**stream)
 
     @cached_property
     def manifests(self) -> list[Manifest]:
-        """What each folder holds.
-
-        Raises:
-            FileNotFoundError: One of them is not there.
-        """
         return [Manifest.load(root, self.made_by.format(root=root)) for root in self.roots]
 
     @cached_property
     def manifest(self) -> Manifest:
-        """What the first folder holds."""
         return self.manifests[0]
 
     @property
@@ -147,7 +136,6 @@ class VideoDataModule(ShardDataModule):
         return fingerprint(prints) if len(prints) > 1 else prints["0"]
 
     def setup(self, stage: str) -> None:
-        """Check that the data is there, and that its arrays have the shapes asked for."""
         super().setup(stage)
         for name in self.manifest.splits:
             (_, first), *others = self.splits(name)
@@ -156,7 +144,6 @@ class VideoDataModule(ShardDataModule):
             self._check_shapes(first)
 
     def _check_alike(self, name: str, first: Split, root: Path, there: Split) -> None:
-        """Raise ``ValueError`` unless a split has arrays of the same shapes in another folder."""
         for key in first.shapes | there.shapes:
             expected, shape = first.shapes.get(key), there.shapes.get(key)
             if expected != shape:
@@ -166,7 +153,6 @@ class VideoDataModule(ShardDataModule):
                 )
 
     def _check_shapes(self, split: Split) -> None:
-        """Raise ``ValueError`` unless frames have the size, and tokens the context, asked for."""
         if self.needs_context and not {"frames", "context_tokens"} & split.shapes.keys():
             raise ValueError(
                 f"{self.root} holds tokens without a context frame: write the tokens of a "
@@ -180,20 +166,14 @@ class VideoDataModule(ShardDataModule):
             )
 
     def test_dataloader(self) -> ShardLoader:
-        """Each clip of the test split once."""
         return self.once(self.test_split)
 
     def predict_dataloader(self) -> ShardLoader:
-        """The same as for testing."""
         return self.once(self.test_split)
 
 
 def episodes(root: str | Path, split: str) -> Iterator[dict[str, Any]]:
-    """The whole episodes of a split in order, decoded as ``decode_episode`` says.
-
-    Raises:
-        BadSample: At the first episode that cannot be used.
-    """
+    """The whole episodes of a split in order, decoded; raises ``BadSample`` at a bad one."""
     manifest = Manifest.load(root, VideoDataModule.made_by.format(root=root))
     for shard in manifest.splits[split].shards:
         for sample in read_members(Path(root) / shard.name):

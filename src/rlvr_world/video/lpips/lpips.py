@@ -84,14 +84,10 @@ class PerceptualDistance(nn.Module):
         return self.distance_from_features(*features, grid)
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Features whose summed squared difference is the distance.
+        """Features of images [N, 3, H, W] whose summed squared difference is the distance.
 
-        Args:
-            images: [N, 3, H, W], pixels in [0, 1], sides of at least 32.
-
-        Returns:
-            For each compared layer [N, C, h, w]: unit vectors over C, times the root of the
-            layer's linear weights, over the root of the number of positions.
+        For each compared layer [N, C, h, w]: unit vectors over C, times the root of the layer's
+        linear weights, over the root of the number of positions.
         """
         if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < MIN_SIZE:
             raise ValueError(
@@ -126,7 +122,6 @@ class PerceptualDistance(nn.Module):
 
 
 def _trunk_file(backbone: Backbone) -> Path:
-    """The file with the weights of a trunk: installed, cached, or else fetched."""
     name = f"LPIPS ({backbone.label})"
     if backbone.complete:
         return _installed("stlpips_pytorch", f"weights/vST0.0/{backbone.file}", name)
@@ -146,11 +141,6 @@ def _trunk_file(backbone: Backbone) -> Path:
 
 
 def _installed(package: str, file: str, name: str) -> Path:
-    """A file of a package, which is not imported.
-
-    Raises:
-        FileNotFoundError: The package is not installed.
-    """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(

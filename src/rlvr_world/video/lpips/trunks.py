@@ -11,26 +11,20 @@ from torch import Tensor, nn
 BackboneName = Literal["st-alex", "st-vgg", "alex", "vgg", "squeeze"]
 
 
-def blur_pool(x: Tensor) -> Tensor:
-    """Halve the resolution after a binomial blur (Zhang, ICML 2019), with two reflected pixels.
+class BlurPool(nn.Module):
+    """Halves the resolution after a binomial blur (Zhang, ICML 2019), with two reflected pixels.
 
     Takes [N, C, H, W] to [N, C, H // 2 + 1, W // 2 + 1].
     """
-    with torch.autocast(x.device.type, enabled=False):  # which would pad in float32
-        padded = F.pad(x, (2, 2, 2, 2), mode="reflect")
-        return F.avg_pool2d(F.avg_pool2d(padded, 2, stride=1), 2)  # weighs (1, 2, 1) / 4
-
-
-class BlurPool(nn.Module):
-    """``blur_pool`` as a layer."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, C, H // 2 + 1, W // 2 + 1]."""
-        return blur_pool(x)
+        with torch.autocast(x.device.type, enabled=False):  # which would pad in float32
+            padded = F.pad(x, (2, 2, 2, 2), mode="reflect")
+            return F.avg_pool2d(F.avg_pool2d(padded, 2, stride=1), 2)  # weighs (1, 2, 1) / 4
 
 
 class BlurredConv(nn.Conv2d):
-    """A square convolution followed by ``blur_pool``, computed as one convolution of stride 2.
+    """A square convolution followed by a ``BlurPool``, computed as one convolution of stride 2.
 
     Both are linear. The first row (column) of the result equals the second, since the blur is
     symmetric, and the last one, where the blur folds back at the border, has a kernel of its own.
@@ -40,7 +34,7 @@ class BlurredConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] to [N, outputs, h // 2 + 1, w // 2 + 1], where h, w follow the conv."""
         if x.shape[-2] % 2 or x.shape[-1] % 2:
-            return blur_pool(super().forward(x))
+            return BlurPool()(super().forward(x))
         inner, last = self.weight.new_tensor([[0.25, 0.5, 0.25], [0.5, 0.5, 0.0]])
         x = F.pad(x, cast(tuple[int, int], self.padding) * 2)
         edge = self.kernel_size[0] + 1
@@ -72,7 +66,6 @@ class Fire(nn.Module):
         self.expand3x3 = nn.Conv2d(bottleneck, outputs // 2, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, inputs, H, W] to [N, outputs, H, W]."""
         x = self.squeeze(x).relu()
         return torch.cat([self.expand1x1(x), self.expand3x3(x)], dim=1).relu()
 

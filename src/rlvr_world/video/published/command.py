@@ -43,10 +43,6 @@ def rt1(
         stage: Config of the MLE stage of the transformer, such as
             ``configs/rt1/world_model.yaml``.
         tokenizer: Converted tokenizer that the transformer goes with.
-
-    Raises:
-        FileNotFoundError: A file is not there.
-        ValueError: The folder holds something else, or the output holds files.
     """
     output = output or Path("checkpoints/published", source.resolve().name)
     if output.exists() and (output.is_file() or any(output.iterdir())):
@@ -77,11 +73,7 @@ class StageCLI(LightningCLI):
 def write_checkpoint(
     model: Transformer, source: Path, output: Path, stage: Path, tokenizer: Path
 ) -> None:
-    """Write what the MLE stage would have written, had it trained this transformer.
-
-    Raises:
-        ValueError: The config is that of another stage or of another transformer.
-    """
+    """Write what the MLE stage would have written, had it trained this transformer."""
     cli = StageCLI(
         LightningModule,
         LightningDataModule,

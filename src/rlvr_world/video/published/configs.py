@@ -9,10 +9,12 @@ from typing import Any
 
 from rlvr_world.nn.llama import from_llama_config, llama_config
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.video.published.weights import PublishedModel
 from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
 from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
 from rlvr_world.video.tokenizer.vq_model import VQModel
+
+PublishedModel = TokenizerModel | Transformer
+"""Our classes for what is published."""
 
 FRAME, COMPRESSIVE = "CNNFSQModel256", "CompressiveVQModelFSQ"
 LLAMA = "LlamaForCausalLM"
@@ -41,11 +43,7 @@ _ONLY: dict[str, dict[str, Any]] = {
 
 
 def from_published_config(config: Mapping[str, Any], file: Path) -> PublishedModel:
-    """The model that a published config describes, with fresh weights.
-
-    Args:
-        config: What ``config.json`` holds.
-        file: Where it was read, for messages.
+    """The model that a published config, read from ``file``, describes, with fresh weights.
 
     Raises:
         ValueError: It is the config of something else, or has settings that our classes lack.
@@ -121,7 +119,6 @@ def published_config(model: PublishedModel) -> dict[str, Any]:
 
 
 def _check_exportable(model: TokenizerModel) -> None:
-    """Raise ``ValueError`` for a tokenizer that the published classes cannot hold."""
     ours = model.config
     only = {"stem": 1, "kernel_size": 3, "norm": "group", "normalize_codes": False}
     if isinstance(model, CompressiveVQModel):

@@ -47,13 +47,11 @@ class VideoReward(Reward):
         return frame_scores.mean(dim=1)
 
     def score(self, prediction: Tensor, target: Tensor, given: Batch | None = None) -> Tensor:
-        """The metric of each sample, [B], of float frames [B, F, C, H, W] in [0, 1]."""
         return self.scores(prediction, target, given or {})
 
     def scores(
         self, prediction: Tensor, target: Tensor, given: Batch, detail: Detail = WHOLE
     ) -> Tensor:
-        """The metric of B * G samples, of their frames, or of patches of these."""
         self.check(prediction, target)
         if detail.by == "patch":
             return self.patch_scores(prediction, target, detail.grid)
@@ -61,7 +59,6 @@ class VideoReward(Reward):
         return frame_scores if detail.by == "frame" else self.sample_scores(frame_scores)
 
     def check(self, prediction: Tensor, target: Tensor) -> None:
-        """Raise ``ValueError`` unless both are finite float frames of one shape in [0, 1]."""
         if prediction.ndim != 5 or prediction.shape[1:] != target.shape[1:]:
             raise ValueError(
                 f"{self.label}: prediction {list(prediction.shape)} and target "
@@ -84,7 +81,6 @@ class FrameReward(VideoReward):
         """The metric of each frame [N, C, H, W], float32 in [0, 1], against its target, [N]."""
 
     def frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The metric of each frame of B * G samples; targets are not copied."""
         truth = target.flatten(0, 1).float()
         members = prediction.unflatten(0, (-1, group_size(prediction, target)))  # [B, G, F, ...]
         scores = [self.frame_score(x.flatten(0, 1).float(), truth) for x in members.unbind(1)]
@@ -103,37 +99,25 @@ class PixelError(FrameReward):
         """The error of each value, in [0, 1], from prediction minus truth, in [-1, 1]."""
 
     def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The error of each frame, [N], in [0, 1]."""
         return self.error(prediction - target).flatten(1).mean(dim=1)
 
     def patch_scores(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
-        """The error of each patch of B * G samples against their B targets, [B * G, F, h, w]."""
         members = prediction.unflatten(0, (-1, group_size(prediction, target))).float()
         error = self.error(members - target.float()[:, None]).mean(dim=-3)  # [B, G, F, H, W]
         return F.adaptive_avg_pool2d(error.flatten(0, 1), (grid[0], grid[1]))
 
 
 class MAE(PixelError):
-    """Mean absolute error over the pixels of a frame.
-
-    Args:
-        weight: Factor in the total reward.
-    """
+    """Mean absolute error over the pixels of a frame."""
 
     def error(self, difference: Tensor) -> Tensor:
-        """The absolute difference."""
         return difference.abs()
 
 
 class MSE(PixelError):
-    """Mean squared error over the pixels of a frame.
-
-    Args:
-        weight: Factor in the total reward.
-    """
+    """Mean squared error over the pixels of a frame."""
 
     def error(self, difference: Tensor) -> Tensor:
-        """The squared difference."""
         return difference.square()
 
 
@@ -141,13 +125,9 @@ class PSNR(FrameReward):
     """Peak signal-to-noise ratio of a frame in dB, 80 for identical frames.
 
     The paper's convention: 1e-8 is added to the squared error.
-
-    Args:
-        weight: Factor in the total reward.
     """
 
     def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The ratio of each frame, [N], in dB."""
         error = (prediction - target).square().flatten(1).mean(dim=1)
         return -10 * torch.log10(error + 1e-8)
 
@@ -157,13 +137,9 @@ class SSIM(FrameReward):
 
     The convention of Wang et al. (2004) and of the paper: only windows that lie within the frame
     count, while torchmetrics' own mean takes in windows over a reflected border.
-
-    Args:
-        weight: Factor in the total reward.
     """
 
     def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The similarity of each frame, [N], at most 1; sides of at least 11 pixels."""
         if min(prediction.shape[-2:]) < 11:
             raise ValueError(f"SSIM needs frames of at least 11 x 11, got {prediction.shape[-2:]}")
         with torch.autocast(prediction.device.type, enabled=False):
@@ -207,15 +183,12 @@ class LPIPS(VideoReward):
 
     @property
     def label(self) -> str:
-        """``LPIPS`` and the trunk, since the numbers of two trunks do not compare."""
         return f"LPIPS ({self.distance.module.label})"
 
     def frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The distance of each frame of B * G samples to its one of B targets, [B * G, F]."""
         return self.patch_scores(prediction, target, (1, 1)).flatten(1)
 
     def patch_scores(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
-        """The distance at each patch of B * G samples to their B targets, [B * G, F, h, w]."""
         group = group_size(prediction, target)
         frames = rearrange(prediction, "(b g) f c h w -> (b f g) c h w", g=group)
         scores = self.distances(frames, target.flatten(0, 1), grid)

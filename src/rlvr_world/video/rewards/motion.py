@@ -36,7 +36,6 @@ class PairReward(VideoReward):
         return F.pad(torch.stack(scores, dim=1).flatten(0, 1), (1, 0))
 
     def sample_scores(self, frame_scores: Tensor) -> Tensor:
-        """The mean over the pairs of each sample, [N]."""
         return frame_scores[:, 1:].mean(dim=1)
 
 
@@ -49,7 +48,6 @@ class Repetition(PairReward):
     criterion of the released code (Table 3).
 
     Args:
-        weight: Factor in the total reward.
         pairs: ``all`` neighbours, or only the ``last`` two frames.
     """
 
@@ -61,16 +59,13 @@ class Repetition(PairReward):
 
     @property
     def label(self) -> str:
-        """``Repetition`` and the pairs that count."""
         return f"Repetition ({self.pairs})"
 
     def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """1 where a frame repeats the one before it, else 0, [B, F - 1]."""
         change = prediction.diff(dim=1).abs().flatten(2).amax(dim=2)
         return (change <= IDENTICAL).float()
 
     def sample_scores(self, frame_scores: Tensor) -> Tensor:
-        """The share of repeating pairs, or whether the last one repeats, [N]."""
         return frame_scores[:, -1] if self.pairs == "last" else super().sample_scores(frame_scores)
 
 
@@ -81,7 +76,6 @@ class Standstill(PairReward):
     which the truth moves, which is the score of a repeated frame (the row ``copy_last``).
 
     Args:
-        weight: Factor in the total reward.
         moving: The least change, in [0, 1], by which the truth moves.
         still: The most change by which the prediction stands still.
         patch: Side of a patch in pixels.
@@ -98,7 +92,6 @@ class Standstill(PairReward):
         self.patch = patch
 
     def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """1 where only the truth moves, else 0, [B, F - 1]."""
         mine, true = (motion(x, self.patch).flatten(2).amax(2) for x in (prediction, target))
         return ((true >= self.moving) & (mine <= self.still)).float()
 
@@ -107,15 +100,11 @@ class FrameDifferenceError(PairReward):
     """Mean absolute error of the change from frame to frame.
 
     What is wrong with all frames alike, such as the background of the tokenizer, does not count.
-
-    Args:
-        weight: Factor in the total reward.
     """
 
     higher_is_better = False
 
     def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The error of each pair, [B, F - 1], in [0, 2]."""
         return (prediction.diff(dim=1) - target.diff(dim=1)).abs().flatten(2).mean(dim=2)
 
 
@@ -127,7 +116,6 @@ class MotionError(PairReward):
     the same motion, 1 where only one of both moves, or where they move in different patches.
 
     Args:
-        weight: Factor in the total reward.
         patch: Side of a patch in pixels; motion may be misplaced within it.
         floor: Mean motion, in [0, 1], below which motion counts less, so that noise in a still
             clip is no error.
@@ -141,7 +129,6 @@ class MotionError(PairReward):
         self.floor = floor
 
     def pair_score(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The error of each pair, [B, F - 1], in [0, 1)."""
         mine, true = (motion(x, self.patch).flatten(2) for x in (prediction, target))
         both = mine.mean(dim=2) + true.mean(dim=2)
         return (mine - true).abs().mean(dim=2) / (both + self.floor)

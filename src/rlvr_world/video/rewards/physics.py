@@ -20,7 +20,6 @@ class ProbedDistance(VideoReward):
     Args:
         probe: Checkpoint of a trained ``StateProbeRegression``.
         part: The thing, one of the probe's parts.
-        weight: Factor in the total reward.
     """
 
     higher_is_better = False
@@ -36,11 +35,9 @@ class ProbedDistance(VideoReward):
 
     @property
     def label(self) -> str:
-        """``ProbedDistance`` and the thing."""
         return f"ProbedDistance ({self.part})"
 
     def frame_scores(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The distance in each frame of B * G samples, [B * G, F]; each target is read once."""
         probe = self.probe.on(prediction.device)
         read, true = (probe.read(frames)[self.part] for frames in (prediction, target))
         members = read.unflatten(0, (-1, group_size(prediction, target)))  # [B, G, F, K]

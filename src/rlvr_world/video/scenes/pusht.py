@@ -5,16 +5,21 @@ A state is ``agent x, agent y, block x, block y, block angle``, a pose its last 
 pose is that of the middle of the T's top edge, which is also the origin of the block's own frame.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from rlvr_world.evaluation.columns import SceneMetrics
+from rlvr_world.types import Batch
 
 ARENA = 512.0
 AGENT_RADIUS = 15.0
-GOAL_POSE = (256.0, 256.0, np.pi / 4)
 BLOCK_PARTS = ((-60.0, 0.0, 60.0, 30.0), (-15.0, 30.0, 15.0, 120.0))  # x0, y0, x1, y1
 BLOCK_CENTRE = (0.0, 45.0)  # centre of gravity in the block's frame
 OUTLINE = 2.0  # the drawn line reaches this far out of the block
@@ -86,7 +91,6 @@ def inside_block(points: ArrayLike, poses: ArrayLike, margin: float = 0.0) -> ND
 
 
 def _inside_parts(x: NDArray[Any], y: NDArray[Any], margin: float) -> NDArray[np.bool_]:
-    """Which points, in the block's frame, lie in one of its two rectangles."""
     bar, stem = (
         (x >= x0 - margin) & (x <= x1 + margin) & (y >= y0 - margin) & (y <= y1 + margin)
         for x0, y0, x1, y1 in BLOCK_PARTS
@@ -95,15 +99,9 @@ def _inside_parts(x: NDArray[Any], y: NDArray[Any], margin: float) -> NDArray[np
 
 
 def block_mask(poses: ArrayLike, view: View, samples: int = 4) -> NDArray[np.float32]:
-    """How much of each picture pixel the drawn block covers, as if nothing hid it.
+    """How much of each pixel of a view the block drawn at poses [..., 3] covers, if nothing hid it.
 
-    Args:
-        poses: Poses [..., 3].
-        view: The window that the picture shows.
-        samples: Points per pixel along each axis.
-
-    Returns:
-        Coverage in [0, 1], [..., image_size, image_size].
+    In [0, 1], [..., image_size, image_size], from ``samples`` points per pixel along each axis.
     """
     poses = np.asarray(poses, np.float64)
     size = view.image_size
@@ -138,13 +136,9 @@ def _block_colours() -> NDArray[np.bool_]:
 
 
 def block_pixels(frames: ArrayLike) -> NDArray[np.bool_]:
-    """Where pictures show the block, by the nearest colour of the scene.
+    """Where pictures show the block, [..., H, W], by the nearest colour of the scene.
 
-    Args:
-        frames: Pictures [..., 3, H, W], uint8 or floats in [0, 1].
-
-    Returns:
-        Mask [..., H, W].
+    They are [..., 3, H, W], uint8 or floats in [0, 1].
     """
     pixels = np.asarray(frames)
     if pixels.dtype != np.uint8:
@@ -176,3 +170,83 @@ def block_moves(states: ArrayLike) -> NDArray[np.bool_]:
     step = np.diff(np.asarray(states, np.float64), axis=-2)
     turn = np.abs((step[..., 4] + np.pi) % (2 * np.pi) - np.pi)
     return (np.linalg.norm(step[..., 2:4], axis=-1) > 1.0) | (turn > 0.01)
+
+
+LABELS = {
+    "block_missing": "block missing",
+    "block_error": "block error px",
+    "block_iou": "block IoU",
+}
+HIGHER_IS_BETTER = {"block_missing": False, "block_error": False, "block_iou": True}
+
+
+class PushTBlock(SceneMetrics):
+    """Whether PushT's block is there, and how far from its true place.
+
+    The true block is drawn from the state; the predicted one is what has the block's colours. The
+    agent hides what is under it, so the disc of the true agent counts in neither. All three metrics
+    are means over the predicted frames; a frame whose block is wholly out of view is left out.
+
+    - ``block_missing``: share of frames with fewer block pixels than ``missing_below`` times those
+      of the true block, wherever they are.
+    - ``block_error``: distance in pixels between the centroids of true and predicted block pixels.
+      A frame without a single block pixel counts half the diagonal of the picture (45 pixels at
+      64 x 64), so erasing the block never pays.
+    - ``block_iou``: intersection over union of true and predicted block pixels.
+
+    Args:
+        view: The part of the arena that the pictures show; that of the recording.
+        missing_below: Share of the true block's pixels below which it is missing.
+    """
+
+    labels = LABELS
+    higher_is_better = HIGHER_IS_BETTER
+
+    def __init__(self, view: View = View(), missing_below: float = 0.25) -> None:
+        self.view = view
+        self.missing_below = missing_below
+
+    def score(self, prediction: Tensor, batch: Batch) -> dict[str, Tensor]:
+        if "states" not in batch:
+            raise ValueError("scene: PushTBlock needs the simulator's states; the data has none")
+        size = self.view.image_size
+        if prediction.shape[-2:] != (size, size):
+            raise ValueError(
+                f"scene.view.image_size is {size}, but the frames are "
+                f"{prediction.shape[-2]}x{prediction.shape[-1]}"
+            )
+        states = batch["states"][:, -prediction.shape[1] :].cpu().numpy()  # [B, F, 5]
+        hidden = agent_mask(states[..., :2], self.view)
+        true = (block_mask(states[..., 2:], self.view, samples=1) > 0) & ~hidden  # [B, F, H, W]
+        shown = block_pixels(prediction.cpu().numpy())  # [B * G, F, H, W]
+        group = len(shown) // len(true)
+        hidden, true = hidden.repeat(group, axis=0), true.repeat(group, axis=0)
+        scores = self.frame_scores(shown & ~hidden, true)
+        return {
+            name: torch.from_numpy(values).nanmean(dim=1).float() for name, values in scores.items()
+        }
+
+    def frame_scores(self, shown: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
+        """The metrics of frames from masks [N, F, H, W], [N, F]; NaN without a true block."""
+        area, true_area = shown.sum(axis=(-2, -1)), true.sum(axis=(-2, -1))
+        distance = np.linalg.norm(mask_centroid(shown) - mask_centroid(true), axis=-1)
+        diagonal = np.hypot(*shown.shape[-2:])
+        scores = {
+            "block_missing": (area < self.missing_below * true_area).astype(np.float64),
+            "block_error": np.where(area > 0, distance, diagonal / 2),
+            "block_iou": mask_iou(shown, true),
+        }
+        return {name: np.where(true_area > 0, values, np.nan) for name, values in scores.items()}
+
+    def note(self, scores: Mapping[str, float]) -> str:
+        if scores["block_missing"] == 1:
+            return "block missing"
+        return f"IoU {scores['block_iou']:.2f}, {scores['block_error']:.1f} px"
+
+
+def agent_mask(positions: np.ndarray, view: View) -> np.ndarray:
+    """Which pixels [..., H, W] have their middle in the disc of an agent at [..., 2]."""
+    axis = view.origin + (np.arange(view.image_size) + 0.5) * view.scale
+    across = np.square(axis - positions[..., :1])[..., None, :]
+    down = np.square(axis - positions[..., 1:])[..., :, None]
+    return across + down <= AGENT_RADIUS**2

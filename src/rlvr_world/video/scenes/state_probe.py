@@ -1,4 +1,4 @@
-"""A probe: where things are in a picture, for metrics and rewards that look at objects."""
+"""A probe: where things are in a picture, its training, and the metrics that it reads."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -7,8 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from rlvr_world.modules.stage import load_checkpoint
+from rlvr_world.evaluation.columns import SceneMetrics
+from rlvr_world.frozen import Frozen
+from rlvr_world.modules.stage import Stage, load_checkpoint
+from rlvr_world.types import Batch
 
 CHECKPOINT_KEY = "state_probe"
 """Where a Lightning checkpoint keeps the arguments of its probe."""
@@ -61,10 +65,10 @@ class StateProbe(nn.Module):
         self.register_buffer("high", torch.tensor(high, dtype=torch.float32), persistent=False)
         places = frame_size[0] * frame_size[1] // DOWNSCALE**2
         self.layers = nn.Sequential(
-            *convolution(3, FEATURES // 2, stride=2),
-            *convolution(FEATURES // 2, FEATURES, stride=2),
-            *convolution(FEATURES, FEATURES, stride=2),
-            *convolution(FEATURES, FEATURES, stride=1),
+            *_convolution(3, FEATURES // 2, stride=2),
+            *_convolution(FEATURES // 2, FEATURES, stride=2),
+            *_convolution(FEATURES, FEATURES, stride=2),
+            *_convolution(FEATURES, FEATURES, stride=1),
             nn.Flatten(),
             nn.Linear(FEATURES * places, hidden),
             nn.SiLU(),
@@ -72,14 +76,7 @@ class StateProbe(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Tensor:
-        """The columns of all parts, in units of the range from -1 to 1, [N, D].
-
-        Args:
-            frames: Pictures [N, 3, H, W] in [0, 1].
-
-        Raises:
-            ValueError: The pictures have another size.
-        """
+        """The columns of all parts of pictures [N, 3, H, W], in units of the range, [N, D]."""
         if list(frames.shape[-2:]) != self.config["frame_size"]:
             height, width = self.config["frame_size"]
             raise ValueError(
@@ -97,7 +94,6 @@ class StateProbe(nn.Module):
         return self.by_part(values.unflatten(0, frames.shape[:-3]))
 
     def truth(self, states: Tensor) -> dict[str, Tensor]:
-        """The same columns of true states [..., S]."""
         return self.by_part(states[..., self.columns])
 
     def target(self, states: Tensor) -> Tensor:
@@ -105,14 +101,12 @@ class StateProbe(nn.Module):
         return 2 * (states[..., self.columns] - self.low) / (self.high - self.low) - 1
 
     def by_part(self, values: Tensor) -> dict[str, Tensor]:
-        """All columns [..., D] by the name of their part."""
         parts = self.config["parts"]
         split = values.split([len(columns) for columns in parts.values()], dim=-1)
         return dict(zip(parts, split, strict=True))
 
 
-def convolution(channels: int, features: int, stride: int) -> tuple[nn.Module, ...]:
-    """A convolution with its normalisation and activation."""
+def _convolution(channels: int, features: int, stride: int) -> tuple[nn.Module, ...]:
     return (
         nn.Conv2d(channels, features, 3, stride=stride, padding=1),
         nn.GroupNorm(8, features),
@@ -126,12 +120,7 @@ def distances(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict
 
 
 def load_state_probe(path: str | Path) -> StateProbe:
-    """The probe in a checkpoint of its stage, on the CPU.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It cannot be read, or is the checkpoint of something else.
-    """
+    """The probe in a checkpoint of its stage, on the CPU."""
     checkpoint = load_checkpoint(path)
     if CHECKPOINT_KEY not in checkpoint:
         raise ValueError(f"{path}: not the checkpoint of a state probe")
@@ -139,3 +128,121 @@ def load_state_probe(path: str | Path) -> StateProbe:
     weights = checkpoint["state_dict"]
     probe.load_state_dict({k.removeprefix("probe."): v for k, v in weights.items()})
     return probe.eval()
+
+
+class StateProbeRegression(Stage):
+    """Trains a ``StateProbe`` on true pictures and the simulator's states.
+
+    Logs the mean distance ``val/{part}`` of each part from its true place, in the units of the
+    state, and their sum ``val/error``.
+
+    Args:
+        probe: The probe.
+        noise: Standard deviation of the noise that training adds to pixels in [0, 1], so that the
+            probe can also read pictures that a tokenizer has drawn.
+        **stage: See ``Stage``.
+    """
+
+    monitor = "val/error"
+
+    def __init__(self, probe: StateProbe, noise: float = 0.02, **stage: Any) -> None:
+        super().__init__(**stage)
+        self.save_hyperparameters()
+        self.probe = probe
+        self.noise = noise
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        frames = batch["frames"].flatten(0, 1).float() / 255
+        frames = frames + self.noise * torch.randn_like(frames)
+        target = self.probe.target(true_states(batch)).flatten(0, 1)
+        loss = F.l1_loss(self.probe(frames), target)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int, prefix: str = "val") -> None:
+        read = self.probe.read(batch["frames"].float() / 255)
+        errors = distances(read, self.probe.truth(true_states(batch)))
+        means = {name: error.mean() for name, error in errors.items()}
+        means["error"] = torch.stack(list(means.values())).sum()
+        logged = {f"{prefix}/{name}": mean for name, mean in means.items()}
+        size = len(batch["frames"])
+        self.log_dict(logged, batch_size=size, sync_dist=True, prog_bar=True)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.validation_step(batch, batch_idx, prefix="test")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[CHECKPOINT_KEY] = self.probe.config
+
+    def check_compatible(self, checkpoint: dict[str, Any], path: Path) -> None:
+        if checkpoint.get(CHECKPOINT_KEY) != self.probe.config:
+            raise ValueError(f"{path}: not the checkpoint of a state probe with the same settings")
+
+
+def true_states(batch: Batch) -> Tensor:
+    """The simulator's states in a batch, [B, T, S]."""
+    if "states" not in batch:
+        raise ValueError("a state probe needs the simulator's states; the data has none")
+    return batch["states"]
+
+
+class ProbeScene(SceneMetrics):
+    """How far things are from where the simulator says they are, as a probe reads the pictures.
+
+    For each part of the probe, over the predicted frames:
+
+    - ``{part}_error``: mean distance of the place in the prediction from the true one.
+    - ``moving_{part}_error``: the same over the clips in which the thing gets over ``moving`` away
+      from where it was in the last given frame.
+    - ``{part}_floor``: the probe's own error, on the true frames.
+
+    Args:
+        probe: Checkpoint of a trained ``StateProbeRegression``, which no reward has used.
+        unit: The unit of the table.
+        per_state_unit: How many of them make a unit of the state; 100 for states in metres.
+        moving: The distance in the table's unit over which a thing counts as moving.
+    """
+
+    def __init__(
+        self,
+        probe: Path | StateProbe,
+        unit: str = "cm",
+        per_state_unit: float = 100.0,
+        moving: float = 1.0,
+    ) -> None:
+        self.probe = Frozen(probe if isinstance(probe, StateProbe) else load_state_probe(probe))
+        self.unit, self.per_state_unit, self.moving = unit, per_state_unit, moving
+        parts = self.probe.module.config["parts"]
+        self.labels = {
+            **{f"{part}_error": f"{part} error {unit}" for part in parts},
+            **{f"moving_{part}_error": f"moving {part} error {unit}" for part in parts},
+            **{f"{part}_floor": f"{part} probe floor {unit}" for part in parts},
+        }
+        self.higher_is_better = dict.fromkeys(self.labels, False)
+
+    def score(self, prediction: Tensor, batch: Batch) -> dict[str, Tensor]:
+        if "states" not in batch:
+            raise ValueError("scene: ProbeScene needs the simulator's states; the data has none")
+        frames, group = prediction.shape[1], len(prediction) // len(batch["states"])
+        probe = self.probe.on(prediction.device)
+        seen = probe.truth(batch["states"][:, -frames - 1 :].float())  # [B, 1 + F, K] by part
+        true = {part: places[:, 1:] for part, places in seen.items()}
+        repeated = {part: places.repeat_interleave(group, dim=0) for part, places in true.items()}
+        found = distances(probe.read(prediction), repeated)
+        floor = distances(probe.read(batch["frames"][:, -frames:].float() / 255), true)
+        scores = {}
+        for part, places in seen.items():
+            error = self.per_state_unit * found[part].mean(dim=1)
+            travel = (places - places[:, :1]).norm(dim=-1).amax(dim=1)  # the farthest, [B]
+            still = (self.per_state_unit * travel <= self.moving).repeat_interleave(group)
+            scores[f"{part}_error"] = error
+            scores[f"moving_{part}_error"] = error.masked_fill(still, torch.nan)
+            own = self.per_state_unit * floor[part].mean(dim=1)
+            scores[f"{part}_floor"] = own.repeat_interleave(group)
+        return scores
+
+    def note(self, scores: Mapping[str, float]) -> str:
+        errors = {name: x for name, x in scores.items() if name.endswith("_error")}
+        parts = [name for name in errors if not name.startswith("moving_")]
+        return ", ".join(f"{p.removesuffix('_error')} {errors[p]:.1f} {self.unit}" for p in parts)

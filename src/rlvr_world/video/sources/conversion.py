@@ -1,31 +1,38 @@
-"""Episodes of a published data set on their way into shards."""
+"""Shards of episodes that come from a published data set."""
 
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from rlvr_world.data.manifest import SPLITS
-from rlvr_world.files import claim
+from rlvr_world.data.samples import Sample, write_shard
+from rlvr_world.files import claim, write_json
 from rlvr_world.jobs import in_processes, progress_bar
 from rlvr_world.video.data.manifest import Manifest
-from rlvr_world.video.sources.episode_shards import (
-    Indices,
-    Store,
-    first_shapes,
-    skips_file,
-    write_episodes,
+from rlvr_world.video.sources.episodes import (
+    BadEpisode,
+    Episode,
+    EpisodeReader,
+    ImageFormat,
+    SplitRule,
+    assign_splits,
+    frame_members,
 )
-from rlvr_world.video.sources.episode_splits import SplitRule, assign_splits
-from rlvr_world.video.sources.episodes import EpisodeReader, ImageFormat
 
+Indices = NDArray[np.int64]
+Shapes = dict[str, tuple[int, ...]]
+Make = Callable[[Episode], tuple[dict[str, Any], Shapes]]
 NAMED = 100  # skipped episodes that the manifest names
+TRIES = 100  # episodes that may be bad before the first good one
 
 
 class EpisodeConverter(ABC):
@@ -74,9 +81,16 @@ class EpisodeConverter(ABC):
             raise ValueError("episodes_per_shard and image_size must be at least 1")
         self.source = source
         self.root = root
-        self.shares = (split_by, val_share, test_share, seed)
-        self.store = Store(image_format, image_size)
-        self.episodes_per_shard = episodes_per_shard
+        self.image_format, self.image_size = image_format, image_size
+        self.settings: dict[str, Any] = {
+            "split_by": split_by,
+            "val_share": val_share,
+            "test_share": test_share,
+            "seed": seed,
+            "image_size": image_size and list(image_size),
+            "image_format": image_format,
+            "episodes_per_shard": episodes_per_shard,
+        }
         self.processes = processes or os.cpu_count() or 1
         self.max_skip_share = max_skip_share
 
@@ -96,13 +110,14 @@ class EpisodeConverter(ABC):
                 another source or with other settings.
         """
         reader, notes = self.open()
-        settings = notes | self._settings()
+        settings = notes | self.settings
         claim(self.root, {"source": self.source_name} | settings)
         if (self.root / "manifest.json").exists():
             return Manifest.load(self.root)
-        store = self.store._replace(shapes=first_shapes(reader, self.store, self.source))
+        make = partial(sample, image_format=self.image_format, image_size=self.image_size)
+        make = partial(make, shapes=first_shapes(reader, make, self.source))
         shards = self._shards(reader)
-        self._convert(reader, store, shards)
+        self._convert(reader, make, shards)
         skipped = self._skipped(reader, shards)
         versions = {"pillow": version("pillow")}
         manifest = Manifest.build(self.root, self.source_name, settings, versions, skipped=skipped)
@@ -111,28 +126,20 @@ class EpisodeConverter(ABC):
             skips_file(path).unlink()
         return manifest
 
-    def _settings(self) -> dict[str, Any]:
-        names = ("split_by", "val_share", "test_share", "seed")
-        return dict(zip(names, self.shares, strict=True)) | {
-            "image_size": self.store.image_size and list(self.store.image_size),
-            "image_format": self.store.image_format,
-            "episodes_per_shard": self.episodes_per_shard,
-        }
-
     def _shards(self, reader: EpisodeReader) -> dict[Path, Indices]:
-        """The file and the episodes of every shard."""
-        splits = assign_splits([reader.split(i) for i in range(len(reader))], *self.shares)
-        return {
-            self.root / f"{name}-{number:06d}.tar": indices[first : first + self.episodes_per_shard]
-            for split, name in enumerate(SPLITS)
-            for indices in [np.flatnonzero(splits == split)]
-            for number, first in enumerate(range(0, len(indices), self.episodes_per_shard))
-        }
+        names = ("split_by", "val_share", "test_share", "seed")
+        named = [reader.split(i) for i in range(len(reader))]
+        splits = assign_splits(named, *(self.settings[name] for name in names))
+        size, shards = self.settings["episodes_per_shard"], dict[Path, Indices]()
+        for split, name in enumerate(SPLITS):
+            indices = np.flatnonzero(splits == split)
+            for number, first in enumerate(range(0, len(indices), size)):
+                shards[self.root / f"{name}-{number:06d}.tar"] = indices[first : first + size]
+        return shards
 
-    def _convert(self, reader: EpisodeReader, store: Store, shards: Mapping[Path, Indices]) -> None:
-        """Write the shards that are missing."""
+    def _convert(self, reader: EpisodeReader, make: Make, shards: Mapping[Path, Indices]) -> None:
         jobs = [
-            (path, reader, indices, store)
+            (path, reader, indices, make)
             for path, indices in shards.items()
             if not skips_file(path).exists()
         ]
@@ -156,3 +163,77 @@ class EpisodeConverter(ABC):
             raise ValueError(f"{sentence}; max_skip_share is {self.max_skip_share:g}")
         Console().print(f"{sentence} ({self.root / 'manifest.json'} names them)", highlight=False)
         return {"episodes": len(reasons), "reasons": reasons[:NAMED]}
+
+
+def write_episodes(path: Path, reader: EpisodeReader, indices: Indices, make: Make) -> int:
+    """Write the episodes with these numbers into one shard, and return how many they are.
+
+    Bad ones are left out; why is in the shard's ``skips_file``, which is written last. A shard
+    without good ones has no tar.
+    """
+    skipped: list[str] = []
+    split = path.name.split("-")[0]
+
+    def samples() -> Iterator[Sample]:
+        for index in map(int, indices):
+            try:
+                yield f"{split}-{index:06d}", make(reader.read(index))[0]
+            except BadEpisode as error:
+                skipped.append(f"{reader.where(index)}: {error}")
+
+    write_shard(path, samples())
+    if len(skipped) == len(indices):
+        path.unlink()
+    write_json(skips_file(path), skipped)
+    return len(indices)
+
+
+def skips_file(path: Path) -> Path:
+    """Beside a finished shard, until there is a manifest: why which episodes were left out."""
+    return path.with_suffix(".skips.json")
+
+
+def sample(
+    episode: Episode,
+    image_format: ImageFormat,
+    image_size: tuple[int, int] | None,
+    shapes: Shapes | None = None,
+) -> tuple[dict[str, Any], Shapes]:
+    """The members of an episode's sample, and the shape of one time step of each array.
+
+    ``shapes`` are those of the first good episode, which all others must have.
+
+    Raises:
+        BadEpisode: Frames, actions and states do not fit together, or not to the other episodes.
+    """
+    frames, frame_shape = frame_members(episode.frames, image_format, image_size)
+    members: dict[str, Any] = {"actions.npy": episode.actions, "json": dict(episode.info)}
+    found = {"frames": frame_shape, "actions": episode.actions.shape[1:]}
+    if episode.states is not None:
+        members["states.npy"] = episode.states
+        found["states"] = episode.states.shape[1:]
+    for name in ("actions", "states"):
+        array = members.get(f"{name}.npy")
+        if array is not None and len(array) != len(episode.frames):
+            raise BadEpisode(f"it has {len(episode.frames)} frames and {len(array)} {name}")
+        if array is not None and not np.isfinite(array).all():
+            raise BadEpisode(f"its {name} hold NaN or infinite values")
+    if shapes is not None and found != shapes:
+        raise BadEpisode(f"its steps have shapes {found}, those of others {shapes}")
+    return members | frames, found
+
+
+def first_shapes(reader: EpisodeReader, make: Make, source: Path) -> Shapes:
+    """The shapes of the first good episode.
+
+    Raises:
+        ValueError: There is none among the first ones.
+    """
+    reasons = list(reader.problems)
+    for index in range(min(len(reader), TRIES)):
+        try:
+            return make(reader.read(index))[1]
+        except BadEpisode as error:
+            reasons.append(f"{reader.where(index)}: {error}")
+    first = reasons[-1] if reasons else "it holds none"
+    raise ValueError(f"{source}: no episode can be used: {first}")

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlvr_world.data.samples import Sample
+from rlvr_world.video.data.clip_reader import clip_starts
 from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import episodes
 from rlvr_world.video.sources.metaworld import MetaWorldSimulator
 from rlvr_world.video.sources.pusht import PushTSimulator
-from rlvr_world.video.sources.recorder import EpisodeRecorder
-from rlvr_world.video.sources.simulator import Floats, Simulator
+from rlvr_world.video.sources.recorder import EpisodeRecorder, Floats, Simulator
 
 SIMULATORS: dict[str, type[Simulator]] = {"pusht": PushTSimulator, "metaworld": MetaWorldSimulator}
 """By the source that the recording's manifest names."""
@@ -46,7 +46,6 @@ class CounterfactualRecorder(EpisodeRecorder):
         given: Leading frames that are as recorded; as many as the world model is given.
         clips_per_episode: Clips of each test episode, spread evenly.
         seed: Where the choice of other actions comes from.
-        processes: Shards recorded at the same time; as many as there are cores if not given.
     """
 
     source = "counterfactual"
@@ -91,7 +90,6 @@ class CounterfactualRecorder(EpisodeRecorder):
         super().__init__(simulator, root or f"{source}_counterfactual", counts, settings, processes)
 
     def sample(self, split: str, index: int) -> Sample:
-        """Record the clip with the given index of a split."""
         clip, (length, given) = self.clips[index], (self.settings[k] for k in ("length", "given"))
         rng = np.random.default_rng([self.settings["seed"], index])
         moves, source = None, None
@@ -115,14 +113,8 @@ class CounterfactualRecorder(EpisodeRecorder):
     def play(self, clip: Clip, recorded: Floats, moves: Floats | None) -> dict[str, Any]:
         """Play an episode again up to a clip's last given frame, and go on with other moves.
 
-        Args:
-            clip: The clip.
-            recorded: The recorded actions [T, A] of its episode.
-            moves: The moves [length, A] of all steps of the clip, of which those after the last
-                given frame are made; the recorded actions go on if not given.
-
-        Returns:
-            The clip's arrays by file extension.
+        Of the moves [length, A] those after the last given frame are made; without them, the
+        recorded actions [T, A] go on. Returns the clip's arrays by file extension.
         """
         simulator, given = self.simulator, self.settings["given"]
         simulator.begin(OWN, clip.episode)
@@ -156,13 +148,6 @@ class CounterfactualRecorder(EpisodeRecorder):
         episode = test_episodes(self.recording)[clip.episode]
         window = slice(clip.start, clip.start + self.settings["length"])
         return self.simulator.moves(episode["actions"][window], episode["states"][window])
-
-
-def clip_starts(frames: int, length: int, clips: int) -> list[int]:
-    """Where clips start that are spread evenly over an episode; none if it is too short."""
-    if frames < length:
-        return []
-    return np.unique(np.linspace(0, frames - length, clips).round().astype(int)).tolist()
 
 
 @cache

@@ -46,7 +46,6 @@ class DinoReader(EpisodeReader):
         return Episode(frames[:length], to_array(actions[:length]), to_array(states[:length]), info)
 
     def where(self, index: int) -> str:
-        """The folder, and the number of the episode in it."""
         folder, _, number = self._find(index)
         return f"{folder.name}, episode {number}"
 
@@ -70,7 +69,6 @@ class DinoConverter(EpisodeConverter):
 
     Args:
         source: Folder with ``states.pth`` and the tensor of actions, or with ``train`` and ``val``.
-        root: Folder for the shards and their manifest.
         actions: Which of PushT's actions to take: relative to the agent, or positions.
         **conversion: See ``EpisodeConverter``.
     """
@@ -106,11 +104,7 @@ class DinoConverter(EpisodeConverter):
 
 @cache
 def open_tensor(path: Path) -> Tensor:
-    """The tensor of all episodes in a file, of which only what is used is read from the disk.
-
-    Raises:
-        ValueError: The file holds anything else.
-    """
+    """The tensor of all episodes in a file, of which only what is used is read from the disk."""
     try:
         tensor = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except BROKEN as error:

@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlvr_world.video.scenes.metaworld import object_moves
-from rlvr_world.video.sources.metaworld_scene import open_scene
-from rlvr_world.video.sources.recorder import EpisodeRecorder, Episodes
-from rlvr_world.video.sources.simulator import Floats, Simulator, episode_rng
+from rlvr_world.video.sources.metaworld_scene import object_moves, open_scene
+from rlvr_world.video.sources.recorder import (
+    EpisodeRecorder,
+    Episodes,
+    Floats,
+    Simulator,
+    episode_rng,
+)
 
 TASKS = ("drawer-open", "drawer-close", "door-open", "button-press", "push", "faucet-open")
 
@@ -68,7 +72,6 @@ class MetaWorldSimulator(Simulator):
         return np.tile(move.astype(np.float32), (len(moves), 1))
 
     def same_task(self, first: int, second: int) -> bool:
-        """Whether two test episodes are of one task."""
         tasks = len(self.settings["tasks"])
         return first % tasks == second % tasks
 
@@ -76,12 +79,10 @@ class MetaWorldSimulator(Simulator):
 class MetaWorldRecorder(EpisodeRecorder):
     """Records episodes of Meta-World, in which scripted policies act with more or less noise.
 
-    Tasks take turns, and so do the strengths of the noise within each task. The same arguments give
-    the same bytes, whatever the number of processes. A recording that was cut short goes on where
-    it stopped: finished shards are kept.
+    The same arguments give the same bytes, whatever the number of processes. A recording that was
+    cut short goes on where it stopped: finished shards are kept.
 
     Args:
-        root: Folder for the shards and their manifest.
         episodes: Episodes per split, of all tasks together.
         tasks: Names of tasks without version.
         noise: Standard deviations of the noise on actions, which are in [-1, 1].
@@ -89,7 +90,6 @@ class MetaWorldRecorder(EpisodeRecorder):
         action_repeat: Control steps (of 0.0125 s) per frame; the action is held during them.
         image_size: Height and width of the frames in pixels.
         seed: Where all randomness comes from.
-        processes: Shards recorded at the same time; as many as there are cores if not given.
     """
 
     source = "metaworld"

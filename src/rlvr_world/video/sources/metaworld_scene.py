@@ -1,4 +1,9 @@
-"""A task of Meta-World with a fast camera: no screen, no shadows, simplified meshes."""
+"""A task of Meta-World with a fast camera: no screen, no shadows, simplified meshes.
+
+A state is ``gripper x, y, z, opening, object x, y, z``: positions in metres in the simulator's
+frame, the opening from 0 (closed) to 1. The object is what the task moves: the drawer's or the
+door's handle, the button, the puck, the faucet's handle.
+"""
 
 import atexit
 import os
@@ -11,11 +16,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rlvr_world.extras import require
-from rlvr_world.video.scenes.metaworld import STATE_SIZE
 
+STATE_SIZE = 7
+OBJECT = slice(4, 7)
+MOVING = 1e-3  # metres between two frames
 MESH_FACES = 300  # a mesh with more triangles is simplified towards as many
 CAMERA = {"azimuth": 140.0, "elevation": -34.0, "distance": 1.0, "lookat": (0.02, 0.68, 0.17)}
 
@@ -25,9 +32,6 @@ def import_metaworld() -> SimpleNamespace:
 
     On Linux, pictures are drawn without a screen: by EGL, or OSMesa where there is no EGL, unless
     MUJOCO_GL says otherwise.
-
-    Raises:
-        ModuleNotFoundError: A package or the graphics library is missing.
     """
     if sys.platform == "linux":
         os.environ.setdefault("MUJOCO_GL", "egl" if find_library("EGL") else "osmesa")
@@ -58,9 +62,6 @@ def open_scene(task: str, image_size: int) -> "MetaWorldScene":
 
     OSMesa draws garbage after a renderer was freed while another one was in use, so none is freed
     before the end.
-
-    Raises:
-        ValueError: There is no such task.
     """
     scene = MetaWorldScene(task, image_size)
     atexit.register(scene.renderer.close)
@@ -71,11 +72,8 @@ class MetaWorldScene:
     """One task of Meta-World: its simulator, its scripted policy and a camera.
 
     The camera draws a second model with the same bodies and simplified meshes, into which it
-    copies the pose of every body; physics never sees it.
-
-    Args:
-        task: Name without version, such as ``drawer-open``.
-        image_size: Height and width of the pictures.
+    copies the pose of every body; physics never sees it. A task is named without its version, such
+    as ``drawer-open``.
     """
 
     def __init__(self, task: str, image_size: int) -> None:
@@ -124,7 +122,7 @@ class MetaWorldScene:
 
     @property
     def state(self) -> NDArray[np.float32]:
-        """The state [7] as ``rlvr_world.video.scenes.metaworld`` describes it."""
+        """The state [7] as this module describes it."""
         return self.observation[:STATE_SIZE].astype(np.float32)
 
     def frame(self) -> NDArray[np.uint8]:
@@ -158,3 +156,9 @@ def simple_model(metaworld: SimpleNamespace, env: Any) -> Any:
         mesh.file = ""
         mesh.uservert, mesh.userface = vertices.ravel().tolist(), faces.ravel().tolist()
     return spec.compile()
+
+
+def object_moves(states: ArrayLike) -> NDArray[np.bool_]:
+    """Whether the object moves by over 1 mm, [..., T - 1], from states [..., T, 7]."""
+    step = np.diff(np.asarray(states, np.float64)[..., OBJECT], axis=-2)
+    return np.linalg.norm(step, axis=-1) > MOVING

@@ -16,11 +16,7 @@ from rlvr_world.video.sources.episodes import BadEpisode, Episode, EpisodeReader
 
 @dataclass(frozen=True)
 class NPZReader(EpisodeReader):
-    """Episodes of NPZ files, one per file.
-
-    Args:
-        files: The files, in order.
-    """
+    """Episodes of NPZ files, one per file, in order."""
 
     files: list[Path]
 
@@ -37,7 +33,6 @@ class NPZReader(EpisodeReader):
         return Episode(image, action.astype(np.float32), None, {"episode": self.where(index)})
 
     def where(self, index: int) -> str:
-        """The name of the file."""
         return self.files[index].name
 
     def split(self, index: int) -> str:
@@ -52,7 +47,6 @@ class NPZConverter(EpisodeConverter):
 
     Args:
         source: Folder with the files, ``image`` uint8 [T, H, W, 3] and ``action`` [T, A] in each.
-        root: Folder for the shards and their manifest.
         **conversion: See ``EpisodeConverter``.
     """
 

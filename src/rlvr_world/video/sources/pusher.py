@@ -33,11 +33,8 @@ class Pusher:
     """Seeded random pushes: choose a contact, walk around the block to it, push through it.
 
     Of several random contacts the one is taken that promises the largest share of time spent
-    pushing, which is one that is near and from which the block has far to go within the view.
-
-    Args:
-        rng: The source of all its choices.
-        view: Agent and block are kept inside this window.
+    pushing, which is one that is near and from which the block has far to go within the view, in
+    which agent and block are kept.
     """
 
     def __init__(self, rng: Generator, view: View) -> None:
@@ -86,7 +83,6 @@ class Pusher:
         return pose[:2] + rotate(self.aim, pose[2])
 
     def _plan(self, agent: Vector, pose: Vector) -> None:
-        """Choose a point of the block, a direction to push it in, a speed and a duration."""
         self.stride = self.rng.uniform(11, 24)
         self.frames_left = int(self.rng.integers(20, 40))
         self.walking = True
@@ -117,18 +113,15 @@ class Pusher:
         return points[min(last + 1, len(points) - 1)]
 
     def _blocked(self, start: Vector, end: Vector, pose: Vector) -> bool:
-        """Whether the block is in the way of the agent between two points."""
         points = start + np.linspace(0.15, 0.95, 12)[:, None] * (end - start)
         return bool(inside_block(points, pose, AGENT_RADIUS - 3).any())
 
     def _distance(self, agent: Vector, contact: Vector, pose: Vector) -> float:
-        """How far the agent has to walk to the contact."""
         if not self._blocked(agent, contact, pose):
             return float(np.linalg.norm(contact - agent))
         return ORBIT * abs(self._turn(agent, contact, pose)[1]) + 30
 
     def _walk(self, agent: Vector, contact: Vector, pose: Vector) -> Vector:
-        """One step towards the contact, around the block if it is in the way."""
         way = contact - agent
         if not self._blocked(agent, contact, pose):
             return unit(way) * min(WALK, float(np.linalg.norm(way)) + 4)

@@ -15,8 +15,13 @@ from PIL import Image
 from rlvr_world.extras import require
 from rlvr_world.video.scenes.pusht import AGENT_RADIUS, ARENA, View, block_moves, rotate
 from rlvr_world.video.sources.pusher import Pusher
-from rlvr_world.video.sources.recorder import EpisodeRecorder, Episodes
-from rlvr_world.video.sources.simulator import Floats, Simulator, episode_rng
+from rlvr_world.video.sources.recorder import (
+    EpisodeRecorder,
+    Episodes,
+    Floats,
+    Simulator,
+    episode_rng,
+)
 
 
 class PushTSimulator(Simulator):
@@ -72,7 +77,6 @@ class PushTSimulator(Simulator):
         return actions - states[:, :2]
 
     def action(self, move: Floats) -> Floats:
-        """The target of a move, within the view."""
         low = self.view.origin + AGENT_RADIUS
         return np.clip(self.now[:2] + move, low, ARENA - low).astype(np.float32)
 
@@ -87,13 +91,11 @@ class PushTRecorder(EpisodeRecorder):
     cut short goes on where it stopped: finished shards are kept.
 
     Args:
-        root: Folder for the shards and their manifest.
         episodes: Episodes per split.
         length: Frames per episode.
         action_repeat: Simulator steps (of 0.1 s) per frame; the action is held during them.
         view: The window of the arena that the frames show, and their size.
         seed: Where all randomness comes from.
-        processes: Shards recorded at the same time; as many as there are cores if not given.
     """
 
     source = "pusht"
@@ -128,9 +130,6 @@ def import_simulator() -> Any:
 
     gym-pusht imports OpenCV, which needs libGL on Linux, only to resize pictures. That is not used
     here, so an empty module stands in for an OpenCV that cannot be imported.
-
-    Raises:
-        ModuleNotFoundError: gym-pusht is not installed.
     """
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

@@ -41,12 +41,8 @@ class Features:
 class RLDSReader(EpisodeReader):
     """Episodes of TFRecord files, one per record.
 
-    Args:
-        files: The files, in order.
-        first: The number of the first episode of each file, and of all episodes at the end.
-        offsets: Where each episode starts in its file.
-        features: What is read.
-        problems: Files that could not be read to their ends.
+    ``first`` holds the number of the first episode of each file, and of all episodes at the end,
+    ``offsets`` where each episode starts in its file.
     """
 
     files: list[Path]
@@ -72,7 +68,6 @@ class RLDSReader(EpisodeReader):
         return Episode(images, actions, states if self.features.states else None, info)
 
     def where(self, index: int) -> str:
-        """The file, and the number of the record in it."""
         number = self._file(index)
         return f"{self.files[number].name}, record {index - self.first[number]}"
 
@@ -94,7 +89,6 @@ class RLDSConverter(EpisodeConverter):
     Args:
         source: Folder with the ``*.tfrecord*`` files.
         features: Which features are read; ``configs/rt1`` and ``configs/bridge`` have some.
-        root: Folder for the shards and their manifest.
         **conversion: See ``EpisodeConverter``.
     """
 

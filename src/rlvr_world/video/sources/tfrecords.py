@@ -50,11 +50,7 @@ def find_records(path: Path) -> Records:
 
 
 def read_record(path: Path, offset: int) -> bytes:
-    """The payload of the record that starts at an offset.
-
-    Raises:
-        BadRecord: It is not what its checksum says.
-    """
+    """The payload of the record that starts at an offset."""
     with path.open("rb") as file:
         file.seek(offset)
         length = payload_length(file.read(HEAD.size), path.stat().st_size - offset)
@@ -65,11 +61,7 @@ def read_record(path: Path, offset: int) -> bytes:
 
 
 def payload_length(head: bytes, left: int) -> int:
-    """The length of a payload, from the head of its record and the bytes left in the file.
-
-    Raises:
-        BadRecord: The record is not whole, or its length is not what its checksum says.
-    """
+    """The length of a payload, from the head of its record and the bytes left in the file."""
     if left < HEAD.size + TAIL.size:
         raise BadRecord("the file is cut here")
     length, crc = HEAD.unpack(head)

@@ -33,14 +33,7 @@ def normalization(kind: Norm, channels: int) -> nn.Module:
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions, each after normalisation and SiLU, beside a shortcut.
-
-    Args:
-        in_channels: Feature maps that come in.
-        out_channels: Feature maps that go out.
-        norm: Kind of normalisation.
-        kernel_size: Odd side of both convolutions; 1 mixes no positions.
-    """
+    """Two convolutions of odd side, each after normalisation and SiLU, beside a shortcut."""
 
     def __init__(
         self, in_channels: int, out_channels: int, norm: Norm, kernel_size: int = 3
@@ -64,12 +57,7 @@ class ResidualBlock(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Single-head attention among all positions, added to its input.
-
-    Args:
-        channels: Feature maps, also the width of the head.
-        norm: Kind of normalisation before the projections.
-    """
+    """Single-head attention among all positions, added to its input [N, C, h, w]."""
 
     def __init__(self, channels: int, norm: Norm) -> None:
         super().__init__()
@@ -78,7 +66,6 @@ class SelfAttention(nn.Module):
         self.output = nn.Conv2d(channels, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[N, C, h, w] to the same shape."""
         projected = self.query_key_value(self.norm(features)).flatten(2).transpose(1, 2)
         query, key, value = projected.unsqueeze(1).chunk(3, dim=-1)  # each [N, 1, h * w, C]
         mixed = F.scaled_dot_product_attention(query, key, value)[:, 0]
@@ -88,9 +75,7 @@ class SelfAttention(nn.Module):
 class Downsample(nn.Conv2d):
     """Halves height and width by a strided convolution, padded below and to the right.
 
-    Args:
-        channels: Feature maps.
-        kernel_size: 3, or 1 to read only the 2 x 2 positions that become one.
+    A ``kernel_size`` of 1 reads only the 2 x 2 positions that become one.
     """
 
     def __init__(self, channels: int, kernel_size: int = 3) -> None:
@@ -110,17 +95,7 @@ def middle(channels: int, norm: Norm, attention: bool, kernel_size: int = 3) -> 
 
 
 class Encoder(nn.Sequential):
-    """Frames to latents, ``stem * 2 ** (len(channels) - 1)`` times smaller.
-
-    Args:
-        channels: Width of each block; the resolution halves after every block but the last.
-        latent_channels: Width of the output.
-        layers: Residual blocks per block.
-        stem: Factor by which pixels are folded into channels before the first convolution.
-        kernel_size: Side of the convolutions; with 1 a latent sees its own patch and no other.
-        norm: Kind of normalisation.
-        attention: Whether the middle attends over all positions.
-    """
+    """Frames to latents, ``stem * 2 ** (len(channels) - 1)`` times smaller; see ``VQModel``."""
 
     def __init__(
         self,
@@ -158,18 +133,11 @@ class Encoder(nn.Sequential):
 
 
 class Decoder(nn.Sequential):
-    """Latents to frames; mirrors ``Encoder``.
+    """Latents to frames; mirrors ``Encoder``, whose ``channels`` it takes.
 
-    Args:
-        channels: Width of each block, highest resolution first, as for the encoder.
-        latent_channels: Width of the input.
-        layers: Residual blocks per block.
-        stem: Factor by which channels are unfolded into pixels at the end.
-        norm: Kind of normalisation.
-        attention: Whether the middle attends over all positions.
-        early: Whether blocks take on their own width and all but the last double the resolution, as
-            in diffusers; if not, they take on the width of the next block and all but the first
-            double it, as in the released per-frame tokenizer.
+    With ``early``, blocks take on their own width and all but the last double the resolution, as in
+    diffusers; if not, they take on the width of the next block and all but the first double it, as
+    in the released per-frame tokenizer.
     """
 
     def __init__(

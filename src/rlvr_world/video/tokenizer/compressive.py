@@ -104,7 +104,6 @@ class CompressiveVQModel(TokenizerModel):
 
     @property
     def num_context_codes(self) -> int:
-        """The codebook size of the context frame."""
         return self.context_quantizer.num_codes
 
     @property
@@ -147,7 +146,6 @@ class CompressiveVQModel(TokenizerModel):
         return self.decoder(latents).clamp(0, 1)
 
     def _quantize(self, context: Tensor, frames: Tensor) -> tuple[Quantized, Quantized]:
-        """The context frames and the B * T frames after them, quantised."""
         if frames.shape[-2:] != self.frame_size or frames.shape[1] < 1:
             raise ValueError(
                 f"expected clips of at least 2 frames of {self.frame_size[0]} x "

@@ -13,11 +13,7 @@ from rlvr_world.video.tokenizer.autoencoder import Decoder, Encoder
 class CrossAttention(nn.Module):
     """Attention of a frame's features to those of its context frame, with learned positions.
 
-    Args:
-        channels: Feature maps of both.
-        positions: Height times width of both.
-        heads: Heads of the attention; divides ``channels``.
-        dropout: Share of attention weights, and of what comes out, that training leaves out.
+    Dropout leaves out attention weights, and what comes out.
     """
 
     def __init__(self, channels: int, positions: int, heads: int, dropout: float) -> None:
@@ -42,14 +38,8 @@ class CrossAttention(nn.Module):
 class Conditional(nn.Module):
     """An encoder or decoder whose features attend to those of a context frame at the same depth.
 
-    Attention follows every block whose feature maps are at most ``height`` positions high.
-
-    Args:
-        layers: The encoder or decoder; the context frame passes through one of the same layout.
-        frame_size: Height and width of the frames in pixels.
-        height: Largest height of feature maps that attend.
-        heads: Heads of each attention.
-        dropout: Dropout of each attention.
+    Attention follows every block whose feature maps are at most ``height`` positions high. The
+    context frame passes through an encoder or decoder of the same layout as ``layers``.
     """
 
     def __init__(
@@ -81,9 +71,7 @@ class Conditional(nn.Module):
     def forward(self, inputs: Tensor, context: Mapping[int, Tensor]) -> Tensor:
         """The output for T inputs of each of B clips, [B * T, ...].
 
-        Args:
-            inputs: What goes into the layers.
-            context: The features of the B context frames behind each layer of ``taps``.
+        ``context`` holds the features of the B context frames behind each layer of ``taps``.
         """
         attentions = dict(zip(self.taps, self.attentions, strict=True))
         features = inputs

@@ -29,11 +29,7 @@ class PatchDiscriminator(nn.Sequential):
         self.depth = len(channels)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Logits [N, 1, h, w] of frames [N, 3, H, W]; positive means real.
-
-        Raises:
-            ValueError: The frames are too small for the depth.
-        """
+        """Logits [N, 1, h, w] of frames [N, 3, H, W]; positive means real."""
         if max(frames.shape[-2:]) <= 2**self.depth:
             raise ValueError(
                 f"frames of {frames.shape[-2]} x {frames.shape[-1]} pixels are too small for a "
@@ -53,12 +49,7 @@ def generator_hinge_loss(fake_logits: Tensor) -> Tensor:
 
 
 def gradient_penalty(discriminator: nn.Module, frames: Tensor) -> Tensor:
-    """The squared distance of each frame's gradient norm from 1, averaged (Gulrajani et al. 2017).
-
-    Args:
-        discriminator: Maps frames to logits.
-        frames: Real frames [N, 3, H, W].
-    """
+    """The squared distance from 1 of the gradient norm at real frames (Gulrajani et al. 2017)."""
     frames = frames.detach().requires_grad_()
     logits = discriminator(frames)
     (gradient,) = torch.autograd.grad(logits.float().sum(), frames, create_graph=True)

@@ -57,11 +57,7 @@ class FiniteScalarQuantizer(nn.Module):
         return Quantized(codes.movedim(-1, 1), indices)
 
     def lookup(self, indices: Tensor) -> Tensor:
-        """The codes [N, L, h, w] float32 of indices [N, h, w].
-
-        Raises:
-            ValueError: An index is not that of a code.
-        """
+        """The codes [N, L, h, w] float32 of indices [N, h, w]."""
         if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < self.num_codes:
             raise ValueError(
                 f"codes must be from 0 to {self.num_codes - 1}, got {int(indices.min())} "

@@ -105,12 +105,7 @@ class SavedTokenizer(NamedTuple):
 
 
 def read_tokenizer(path: str | Path) -> SavedTokenizer:
-    """What a checkpoint or an exported folder holds of a tokenizer, on the CPU.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is truncated, or holds no tokenizer.
-    """
+    """What a checkpoint or an exported folder holds of a tokenizer, on the CPU."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(

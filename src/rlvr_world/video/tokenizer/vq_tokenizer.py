@@ -154,12 +154,10 @@ class VQTokenizer(Stage):
         return frames.float(), codes.unflatten(0, batch["frames"].shape[:2])
 
     def loss_terms(self, reconstruction: Tensor, frames: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """The weighted terms of the loss that need no discriminator."""
         return self.reconstruction_terms(reconstruction, frames)
 
     @property
     def active_discriminator(self) -> PatchDiscriminator | None:
-        """The discriminator, once it trains and counts."""
         return self.discriminator if self.batches_seen >= self.adversarial_start else None
 
     def reconstruction_terms(self, reconstruction: Tensor, frames: Tensor) -> dict[str, Tensor]:
@@ -184,7 +182,6 @@ class VQTokenizer(Stage):
     def discriminator_loss(
         self, discriminator: PatchDiscriminator, reconstruction: Tensor, frames: Tensor
     ) -> Tensor:
-        """The hinge loss of the discriminator, with its gradient penalty."""
         loss = discriminator_hinge_loss(discriminator(frames), discriminator(reconstruction))
         if self.penalty_weight:
             loss = loss + self.penalty_weight * gradient_penalty(discriminator, frames)
@@ -230,18 +227,15 @@ class VQTokenizer(Stage):
     def picture(
         self, batch: Batch, target: Tensor, predictions: Mapping[str, Tensor], rows: Sequence[int]
     ) -> Pixels:
-        """A filmstrip of true and decoded frames, see ``Codec.picture``."""
         return draw_clips(batch["frames"], target, predictions, rows)
 
     def on_validation_epoch_end(self) -> None:
         self.log_code_use("val")
 
     def count_codes(self, codes: Any) -> None:
-        """Add the codes that ``reconstruct`` returned to those of the epoch."""
         self.code_use.update(codes)
 
     def log_code_use(self, prefix: str) -> None:
-        """Log how the codes were used since the last time."""
         self.log_dict({f"{prefix}/{name}": x for name, x in self.code_use.compute().items()})
         self.code_use.reset()
 
@@ -252,11 +246,6 @@ class VQTokenizer(Stage):
         self.log_code_use("test")
 
     def export(self, folder: Path) -> None:
-        """Write the tokenizer under the names of the published ones.
-
-        Raises:
-            ValueError: The published classes lack one of its settings.
-        """
         write_published(self.model, folder)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

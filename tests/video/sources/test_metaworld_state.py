@@ -1,6 +1,6 @@
 import numpy as np
 
-from rlvr_world.video.scenes.metaworld import object_moves
+from rlvr_world.video.sources.metaworld_scene import object_moves
 
 
 def test_the_object_moves_if_it_gets_over_a_millimetre_away():
