@@ -47,7 +47,6 @@ class WebPageItems(SceneMetrics):
         self.by = by
 
     def groups(self, batch: Batch) -> list[str]:
-        """The task or the site of each transition."""
         return [getattr(transition, self.by) for transition in batch["transition"]]
 
     def score(self, prediction: Sequence[str], batch: Batch) -> dict[str, Tensor]:

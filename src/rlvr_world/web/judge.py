@@ -59,7 +59,6 @@ class Truth(NamedTuple):
 
     @classmethod
     def of(cls, changes: Changes) -> Self:
-        """The items of a transition's changes."""
         return cls(
             Counter(map(content, changes.new)),
             {item.id: content(item) for item in changes.deleted},
@@ -108,7 +107,6 @@ def upstream_judgement(text: str, transition: WebTransition) -> WebJudgement:
 
 
 def _lines(items: Iterable[Element]) -> set[str]:
-    """The lines of a section of the truth."""
     return {line_text(item) for item in items} or {NOTHING}
 
 

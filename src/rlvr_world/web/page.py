@@ -68,12 +68,10 @@ class WebTransition(TextTransition):
 
     @cached_property
     def elements(self) -> tuple[Element, ...]:
-        """The elements of the page before the step."""
         return tuple(parse_tree(self.tree))
 
     @cached_property
     def next_elements(self) -> tuple[Element, ...]:
-        """The elements of the page after the step."""
         return tuple(parse_tree(self.next_tree))
 
     @cached_property

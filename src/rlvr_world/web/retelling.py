@@ -101,7 +101,6 @@ def renumbered(step: WebTransition, rng: random.Random) -> WebTransition:
 def _rewritten(
     step: WebTransition, tell: Callable[[Element], Element], act: Callable[[Action], Action]
 ) -> WebTransition:
-    """The step with other elements and actions."""
     return replace(
         step,
         previous_action=_rewritten_action(step.previous_action, act),

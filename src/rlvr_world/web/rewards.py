@@ -25,7 +25,6 @@ class WebPageReward(AnswerReward):
         super().__init__(WebJudge(judge, **limits), weight)
 
     def shown(self, transition: WebTransition) -> tuple[str, str, str]:
-        """The page, the action and the items that change."""
         return transition.tree, transition.action, page_answer(transition, "long")
 
 

@@ -49,7 +49,6 @@ class Candidate:
 
     @property
     def record(self) -> dict[str, Any]:
-        """It as plain data."""
         about = {"action": str(self.action), "frequency": self.frequency}
         if self.imagined is None:
             return about
@@ -77,12 +76,10 @@ class Decision:
 
     @property
     def action(self) -> Action | None:
-        """The action to do."""
         return self.candidates[self.chosen].action if self.candidates else None
 
     @property
     def record(self) -> dict[str, Any]:
-        """It as plain data."""
         chosen = self.chosen if self.candidates else None
         return {"candidates": [one.record for one in self.candidates], "chosen": chosen}
 
@@ -132,7 +129,6 @@ class Agent:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it is made of, as plain data."""
         used = {name: component.settings for name, component in self.components.items()}
         return used | {"samples": self.samples, "top": self.top}
 

@@ -104,7 +104,6 @@ class Runner:
         return episode
 
     def _step(self, episode: Episode, here: Situation, history: list[Done]) -> None:
-        """Decide and act once."""
         start, seen = time.monotonic(), here.observation
         judgement = self.environment.site.judgement
         decision = self.agent.decide(here)
@@ -145,6 +144,5 @@ class Runner:
 
 
 def _outcome(seen: Observation, step: Step) -> dict[str, Any]:
-    """What an action really led to, as plain data."""
     true = changes_text(extract(seen.elements, step.observation.elements), "long")
     return {"true_changes": true, "reward": step.reward, "done": step.done} | step.info

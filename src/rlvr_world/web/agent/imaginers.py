@@ -63,15 +63,12 @@ class WorldModelImaginer(Imaginer):
         return super().settings | {"checkpoint": str(self.checkpoint), "sha256": digest}
 
     def open(self, site: Site, chromium: str) -> None:
-        """Load the model."""
         self._model = load_world_model(self.checkpoint, self.device)
 
     def close(self) -> None:
-        """Forget the model."""
         self._model = None
 
     def imagine(self, situation: Situation, actions: Sequence[Action]) -> list[Imagined]:
-        """Predict the changes of each action."""
         assert self._model is not None, "the imaginer is not open"
         outcomes = [Imagined(error="there was no time for a prediction") for _ in actions]
         generator = torch.Generator(self._model.device)
@@ -113,13 +110,11 @@ class TrueSimulator(Imaginer):
         self._environment = WebEnvironment(site, chromium)
 
     def close(self) -> None:
-        """Close the second environment."""
         if self._environment is not None:
             self._environment.close()
             self._environment = None
 
     def imagine(self, situation: Situation, actions: Sequence[Action]) -> list[Imagined]:
-        """Try each action from the present page."""
         return [self._outcome(situation, action) for action in actions]
 
     def _outcome(self, situation: Situation, action: Action) -> Imagined:

@@ -78,7 +78,6 @@ class LanguageWorldModel(LanguageComponent, Imaginer):
         self.attempts = attempts
 
     def imagine(self, situation: Situation, actions: Sequence[Action]) -> list[Imagined]:
-        """Ask for the changes of each action."""
         return [self._imagine(situation, action) for action in actions]
 
     def _imagine(self, situation: Situation, action: Action) -> Imagined:
@@ -108,7 +107,6 @@ class LanguageSummary(LanguageComponent, Summary):
         self._plain = KeyChanges(most)
 
     def sum_up(self, situation: Situation, action: Action, imagined: Imagined) -> str:
-        """Ask once."""
         about = {"ACTION": str(action), "CHANGES": chats.fenced(imagined.text)}
         messages = chats.chat(chats.SUM_UP.format(most=self.most), situation, about)
         said = self.endpoint.collect(
@@ -138,7 +136,6 @@ class LanguageValue(LanguageComponent, Value):
     def scores(
         self, situation: Situation, action: Action, imagined: Imagined, summary: str
     ) -> list[float]:
-        """Ask ``count`` times."""
         about = {"ACTION": str(action), "PREDICTED EFFECT": chats.fenced(summary)}
         messages = chats.chat(chats.JUDGE, situation, about, self.longest_page)
         return self.endpoint.collect(

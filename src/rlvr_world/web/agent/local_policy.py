@@ -32,7 +32,6 @@ class WordPolicy(Proposer):
         self.temperature = temperature
 
     def propose(self, situation: Situation, count: int) -> list[Action]:
-        """Draw actions independently of each other."""
         odds = self.odds(situation)
         best = max(odds.values())
         weights = [math.exp((odd - best) / self.temperature) for odd in odds.values()]
@@ -70,7 +69,6 @@ def _typing(field: Element, before: Element, objective: str) -> Iterator[tuple[A
 
 
 def _click(element: Element, objective: str) -> float:
-    """How well a click on an element seems to fit."""
     if finishes(element):
         return FINISH
     fit = NAMED if is_named(element, objective) else SHARED * overlap(element, objective)

@@ -74,7 +74,6 @@ class WordValue(Value):
     def scores(
         self, situation: Situation, action: Action, imagined: Imagined, summary: str
     ) -> list[float]:
-        """One score, or none if nothing is imagined."""
         if imagined.reward is not None:
             return [_of_reward(imagined.reward)]
         if imagined.changes is None:
@@ -130,7 +129,6 @@ def _news(changes: Changes, objective: str) -> float:
 
 
 def _is_finish(action: Action, elements: Sequence[Element]) -> bool:
-    """Whether an action ends a form."""
     if action.kind == "type":
         return False
     return any(e.id == action.element and finishes(e) for e in elements)

@@ -68,7 +68,6 @@ def _step(number: int, step: Mapping[str, Any], picture: bytes) -> str:
 
 
 def _candidate(candidate: Mapping[str, Any], is_chosen: bool) -> str:
-    """A row of the table of candidates."""
     value = candidate.get("value")
     mark = " class='chosen'" if is_chosen else ""
     said = candidate.get("summary") or candidate.get("prediction_error") or ""

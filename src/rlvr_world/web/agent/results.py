@@ -44,12 +44,10 @@ class Result(NamedTuple):
 
     @property
     def job(self) -> Job:
-        """The job that it is the result of."""
         return Job(self.row, self.task, self.seed)
 
     @classmethod
     def of(cls, job: Job, episode: Episode) -> Self:
-        """The result of a job whose episode has ended."""
         return cls(
             *job,
             reward=episode.reward,
@@ -98,12 +96,10 @@ class EpisodeJournal:
         return finished
 
     def add(self, results: Iterable[Result]) -> None:
-        """Note finished episodes."""
         with self.path.open("a") as file:
             file.write("".join(map(_line, results)))
 
     def read(self) -> dict[Job, Result]:
-        """The finished episodes."""
         lines = self.path.read_text().splitlines() if self.path.exists() else ()
         return {result.job: result for line in lines for result in _results(line)}
 

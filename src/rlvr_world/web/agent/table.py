@@ -62,7 +62,6 @@ class AgentTable:
         write_text(folder / "web_agent.csv", text)
 
     def rendered(self) -> rich.console.Group:
-        """Both tables for a terminal."""
         lost = self.rows.lost.sum()
         title = f"{self.rows.episodes.iloc[0]} episodes in each row, 95 % intervals"
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
@@ -155,7 +154,6 @@ def _plain(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
 
 
 def _texts(own: pd.Series) -> Iterator[str]:
-    """The cells of a row for a terminal."""
     yield f"{own.success:.1f} ({own.low:.0f} to {own.high:.0f})"
     if pd.isna(own.difference):
         yield "-"

@@ -158,7 +158,6 @@ class Chromium:
 
     @property
     def version(self) -> str:
-        """The version of Chromium."""
         return self.browser.version
 
     async def stop(self) -> None:

@@ -30,7 +30,6 @@ class Observation(NamedTuple):
 
     @property
     def tree(self) -> str:
-        """The page as text."""
         return tree_text(self.elements)
 
     def transition(
@@ -87,7 +86,6 @@ class Session:
 
     @property
     def tab(self) -> Tab:
-        """The tab that is in front."""
         return self.tabs[self.current]
 
     async def renew(self) -> None:

@@ -58,7 +58,6 @@ class Tab:
 
     @classmethod
     async def open(cls, context: Any, origins: Sequence[str]) -> Self:
-        """Open a blank tab."""
         page = await context.new_page()
         tab = cls(page, await context.new_cdp_session(page), origins)
         for event in ("Page.frameRequestedNavigation", "Page.frameStartedLoading"):
@@ -133,7 +132,6 @@ class Tab:
         await self.cdp.send("Page.resetNavigationHistory")
 
     async def _navigate(self, go: Callable[[], Awaitable[Any]], url: str) -> None:
-        """Go to an address, which must be of an allowed origin."""
         if not is_allowed(url, self.origins):
             raise ActionImpossible(f"{url} is outside the allowed origins")
         try:

@@ -28,11 +28,9 @@ class FolderServer:
 
     @property
     def origin(self) -> str:
-        """The origin of its files."""
         return f"http://127.0.0.1:{self.server.server_port}"
 
     def close(self) -> None:
-        """Stop serving."""
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -57,7 +55,6 @@ class _Handler(SimpleHTTPRequestHandler):
     }
 
     def end_headers(self) -> None:
-        """Let browsers keep the files."""
         self.send_header("Cache-Control", "max-age=86400")
         super().end_headers()
 
@@ -82,13 +79,11 @@ class FolderSite(Site):
         """The folder."""
 
     def start(self) -> None:
-        """Serve the pages."""
         if self.server is None:
             self.server = FolderServer(self.folder)
             self.origins = (self.server.origin,)
 
     def close(self) -> None:
-        """Stop serving."""
         if self.server is not None:
             self.server.close()
             self.server = None
@@ -114,9 +109,7 @@ class OwnPages(FolderSite):
 
     @property
     def tasks(self) -> Sequence[str]:
-        """The names of the pages."""
         return sorted(path.stem for path in self.folder.glob("*.html"))
 
     async def begin(self, session: Session, task: str, seed: int) -> str:
-        """Open the page of a task and let it draw itself."""
         return await self.opened(session, task, "seed => begin(seed)", seed)

@@ -69,16 +69,13 @@ class MiniWoB(FolderSite):
 
     @cached_property
     def tasks(self) -> Sequence[str]:
-        """All tasks."""
         return sorted(path.stem for path in (self.folder / "miniwob").glob("*.html"))
 
     @property
     def versions(self) -> dict[str, str]:
-        """That of the pages."""
         return {"miniwob": version("miniwob")}
 
     async def begin(self, session: Session, task: str, seed: int) -> str:
-        """Open the page of a task and start its episode."""
         return await self.opened(session, f"miniwob/{task}", BEGIN, str(seed))
 
     async def outcome(self, session: Session) -> Outcome:

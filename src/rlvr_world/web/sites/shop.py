@@ -44,7 +44,6 @@ class Shop(Site):
 
     @property
     def versions(self) -> dict[str, str]:
-        """Those of the shop's programs."""
         return {name: version(name) for name in ("django", "django-oscar")}
 
     def prepare(self) -> None:
@@ -110,7 +109,6 @@ class Shop(Site):
         return self.task.objective.format(**self.about)
 
     async def outcome(self, session: Session) -> Outcome:
-        """1 once the task is done."""
         done = is_done(self.task, self.about, self._database(), session.tab.page.url)
         return Outcome(float(done), done)
 

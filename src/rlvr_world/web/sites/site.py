@@ -116,7 +116,6 @@ class AnySite(Site):
         self.origins = tuple(dict.fromkeys(map(origin_of, (url, *origins))))
 
     async def begin(self, session: Session, task: str, seed: int) -> str:
-        """Open the start address."""
         await session.tab.goto(self.url)
         return self.objective
 

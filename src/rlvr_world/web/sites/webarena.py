@@ -103,7 +103,6 @@ class WebArena(Site):
         return float(result.score)
 
     def _filled(self, url: str) -> str:
-        """An address with that of its site in it."""
         for site, address in self.urls.items():
             url = url.replace(f"__{site.upper()}__", address)
         return url
@@ -140,7 +139,6 @@ def _pairs(headers: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _package_tasks() -> Sequence[Mapping[str, Any]]:
-    """The tasks in the package."""
     try:
         package = importlib.import_module(PACKAGE)
         return [task.model_dump(mode="json") for task in package.WebArenaVerified().get_tasks()]

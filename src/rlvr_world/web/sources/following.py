@@ -41,7 +41,6 @@ class FollowingPolicy(RandomPolicy):
         self.moves = list(SCRIPTS.get(task, ()))
 
     def act(self, observation: Observation) -> Action:
-        """The next thing that the objective names, or sometimes anything."""
         if self.rng.random() >= STRAY:
             plans = (self._type, self._click_named, self._finish)
             for plan in (self._script,) if self.moves else plans:
@@ -51,14 +50,12 @@ class FollowingPolicy(RandomPolicy):
         return super().act(observation)
 
     def _script(self, observation: Observation) -> Action | None:
-        """The next action of the script, if the page has what it needs."""
         action = self.moves[0].action(observation.elements, quoted(observation.objective))
         if action is not None:
             del self.moves[0]
         return action
 
     def _type(self, observation: Observation) -> Action | None:
-        """Type the next quoted text into the next field."""
         texts = quoted(observation.objective)
         fields = [e for e in observation.elements if e.role in FIELDS and face(e) not in self.used]
         if self.typed >= len(texts) or not fields:
@@ -69,7 +66,6 @@ class FollowingPolicy(RandomPolicy):
         return Action("type", field.id, text, "search" in field.name.lower())
 
     def _click_named(self, observation: Observation) -> Action | None:
-        """Click what the objective names first."""
         objective = observation.objective
         named = [
             element
@@ -86,7 +82,6 @@ class FollowingPolicy(RandomPolicy):
         return Action("click", element.id)
 
     def _finish(self, observation: Observation) -> Action | None:
-        """Click a button that ends things."""
         buttons = [element for element in observation.elements if _finishes(element)]
         return Action("click", self.rng.choice(buttons).id) if buttons else None
 

@@ -51,7 +51,6 @@ class RandomPolicy(Policy):
     """Clicks and types anywhere."""
 
     def act(self, observation: Observation) -> Action:
-        """A random action."""
         candidates = targets(observation.elements)
         texts = [element for element in observation.elements if element.role in TEXTS]
         if self.rng.random() < RARE or not (candidates or texts):
@@ -61,11 +60,9 @@ class RandomPolicy(Policy):
         return self.use(self.choose(candidates), observation)
 
     def choose(self, candidates: Sequence[Element]) -> Element:
-        """The element to use."""
         return self.rng.choice(candidates)
 
     def use(self, element: Element, observation: Observation) -> Action:
-        """Click an element or type into it."""
         if element.role not in FIELDS:
             return Action("click", element.id)
         said = phrases(observation.objective) or ["1"]
@@ -94,7 +91,6 @@ class ExploringPolicy(RandomPolicy):
         self.used: Counter[tuple[str, str, str]] = Counter()
 
     def choose(self, candidates: Sequence[Element]) -> Element:
-        """One of the elements that were used least."""
         least = min(self.used[face(element)] for element in candidates)
         element = self.rng.choice([e for e in candidates if self.used[face(e)] == least])
         self.used[face(element)] += 1
