@@ -23,10 +23,18 @@ def whole(path: Path) -> Iterator[Path]:
     delete(unfinished)
     try:
         yield unfinished
+        if unfinished.is_file():
+            sync(unfinished)
         os.replace(unfinished, path)
     except BaseException:
         delete(unfinished)
         raise
+
+
+def sync(path: Path) -> None:
+    """Wait until the bytes of a file are on the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def delete(path: Path) -> None:

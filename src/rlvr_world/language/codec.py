@@ -186,7 +186,7 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
     if Path(path).is_file():
         return packed_tokenizer(Path(path))
     try:
-        return AutoTokenizer.from_pretrained(path)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
             f"{path}: no tokenizer in transformers' form; learn one with `rlvr-world data bpe`, "
@@ -209,4 +209,4 @@ def packed_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     with TemporaryDirectory() as folder:
         for name, text in files.items():
             Path(folder, Path(name).name).write_text(text)
-        return AutoTokenizer.from_pretrained(folder)
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)

@@ -14,6 +14,7 @@ from rlvr_world.modules.rollout_logger import RolloutLogger, RolloutObserver
 from rlvr_world.modules.scoring import score_predictions
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.sequence_model import SequenceModel, without_dropout
+from rlvr_world.reward import not_finite
 from rlvr_world.rl.budget import minibatches, sequence_parts
 from rlvr_world.rl.credit import Credit, per_token
 from rlvr_world.rl.grpo import GRPO
@@ -98,6 +99,7 @@ class RLVRWorldModel(WorldModel):
         scores = score_predictions(
             self.codec, self.rewards, sequence, batch, parts, self.detail, self.observer
         )
+        self.skips.cause = not_finite(scores, batch) or self.skips.cause
         total = self.rewards.total(scores)
         rewards, returns = self.credit.worth(total), self.credit.returns(total)
         advantages = self.objective.advantages(returns, self.group_size)
@@ -116,13 +118,16 @@ class RLVRWorldModel(WorldModel):
         """One optimizer step on the GRPO objective; the terms to log."""
         optimizer, logged = cast(Optimizer, self.optimizers()), defaultdict[str, Any](float)
         optimizer.zero_grad()
+        parts = list(sequence_parts(minibatch.sequence, self.group_size, self.token_budget))
+        whole = self.over_ranks(self.objective.size(minibatch.trained)).clamp(min=1e-9)
         with self.observer.timed("update"):
-            for part in sequence_parts(minibatch.sequence, self.group_size, self.token_budget):
+            for part in parts:
                 rollout = minibatch.select(part.rows)
                 logits = self.logits(rollout.sequence, part.group_size)
                 loss, terms = self.objective.loss(logits, rollout)
-                share = self.objective.share(rollout.trained, minibatch.trained)
-                self.manual_backward(loss * share)
+                share = self.objective.size(rollout.trained) / whole
+                with self.synchronised(part is parts[-1]):
+                    self.manual_backward(loss * share)
                 for name, term in terms.items():
                     logged[name] += term * share
             self.clip_gradients(optimizer, self.clip_norm, "norm")

@@ -133,6 +133,7 @@ class WorldModel(Stage):
         return torch.Generator(self.device).manual_seed(seed)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        super().on_train_batch_start(batch, batch_idx)
         self.check(batch)
 
     def on_validation_batch_start(self, batch: Batch, *_: int) -> None:
@@ -148,9 +149,9 @@ class WorldModel(Stage):
             self.is_checked = True
 
     def validation_step(self, batch: Batch, batch_idx: int, prefix: str = "val") -> dict[str, Any]:
-        nll = self.negative_log_likelihood(self.codec.encode(batch))
-        size = len(batch["key"])
-        self.log(f"{prefix}/nll", nll, batch_size=size, sync_dist=True, prog_bar=True)
+        sequence, size = self.codec.encode(batch), len(batch["key"])
+        nll, tokens = self.negative_log_likelihood(sequence), int(sequence.target_mask.sum())
+        self.log(f"{prefix}/nll", nll, batch_size=tokens, sync_dist=True, prog_bar=True)
         for part, count in self.codec.too_long(batch).items():
             name = f"{prefix}/too_long/{part}"
             self.log(name, count / size, batch_size=size, sync_dist=True)
@@ -172,10 +173,6 @@ class WorldModel(Stage):
             **self.codec.packed(),
         }
         checkpoint["backbone"] = self.backbone.packed()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        path = self._trainer and self.trainer.ckpt_path
-        self.check_compatible(checkpoint, Path(path or "the checkpoint"))
 
     def check_compatible(self, checkpoint: dict[str, Any], path: Path) -> None:
         codec = checkpoint.get("codec")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from rlvr_world.modules.stage import load_checkpoint
+from rlvr_world.modules.checkpoint import load_checkpoint
 
 KINDS = {"quantile": ("q01", "q99"), "extremes": ("min", "max")}
 """The names of both ends of a range in the manifest."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rlvr_world.modules.stage import load_checkpoint
+from rlvr_world.modules.checkpoint import load_checkpoint
 
 CHECKPOINT_KEY = "state_probe"
 """Where a Lightning checkpoint keeps the arguments of its probe."""

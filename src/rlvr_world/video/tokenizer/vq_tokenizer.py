@@ -206,7 +206,11 @@ class VQTokenizer(Stage):
         self.clip_gradients(optimizer, self.clip_norm, "norm")
         wrapped = self.optimizers()
         counted = wrapped[0] if isinstance(wrapped, list) else wrapped
-        (optimizer if index else counted).step()
+        if index:
+            self.on_before_optimizer_step(optimizer)
+            optimizer.step()
+        else:
+            counted.step()
         scheduler: Any = self.trainer.lr_scheduler_configs[index].scheduler
         scheduler.step()
 
