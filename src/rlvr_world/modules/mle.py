@@ -60,11 +60,16 @@ class MLEWorldModel(WorldModel):
         self.tokens = so_far + tokens
         total = self.tokens.clamp(min=1e-9)
         self.kept_share = so_far / total
-        return loss * self.trainer.accumulate_grad_batches * tokens / total
+        return loss * self.batches_per_step * tokens / total
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches whose gradients are accumulated, by the mean of whose losses Lightning goes."""
+        return self.trainer.accumulate_grad_batches if self._trainer else 1
 
     def on_before_backward(self, loss: Tensor) -> None:
         super().on_before_backward(loss)
-        if self.trainer.accumulate_grad_batches > 1:
+        if self.batches_per_step > 1:
             for parameter in self.parameters():
                 if parameter.grad is not None:
                     parameter.grad *= self.kept_share

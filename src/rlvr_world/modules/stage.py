@@ -90,7 +90,9 @@ class Stage(LightningModule):
         return self.trainer.fit_loop.total_batch_idx
 
     def over_ranks(self, value: Tensor) -> Tensor:
-        """The mean of a number over all ranks, as float32."""
+        """The mean of a number over all ranks, as float32; the number itself without a trainer."""
+        if self._trainer is None:
+            return value.detach().float()
         return self.trainer.strategy.reduce(value.detach().clone().float(), reduce_op="mean")
 
     def synchronised(self, now: bool) -> AbstractContextManager[Any]:
