@@ -5,6 +5,7 @@ import pickle
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,11 +18,13 @@ from rlvr_world.codec import Codec
 from rlvr_world.language.transition import Style
 from rlvr_world.types import Batch, TokenSequence
 
+MESSAGE = "A message of the user."
+
 
 class TextCodec(Codec):
     """A prompt with the state and the action, then the answer and an end token.
 
-    Prompts are padded on the left. What is longer than its limit is cut, a prompt at its beginning
+    Texts of the data never become control tokens. Prompts are padded on the left. What is longer than its limit is cut, a prompt at its beginning
     and an answer at its end; ``cut`` counts such texts and the first one is reported.
 
     Args:
@@ -128,12 +131,26 @@ class TextCodec(Codec):
 
     def whole_prompts(self, batch: Batch) -> list[list[int]]:
         """The tokens of the prompts of a batch."""
-        texts = self.prompt_texts(batch)
+        prompts = self.tokens(self.prompt_texts(batch))
         if not self.chat:
-            return self.tokens(texts)
-        chats = [[{"role": "user", "content": text}] for text in texts]
+            return prompts
+        before, after = self.chat_frame
+        return [[*before, *prompt, *after] for prompt in prompts]
+
+    @cached_property
+    def chat_frame(self) -> tuple[list[int], list[int]]:
+        """What the chat template puts before and behind a message of the user.
+
+        Raises:
+            ValueError: The template changes messages.
+        """
         template: Any = self.tokenizer.apply_chat_template
-        return self.tokens(template(chats, tokenize=False, add_generation_prompt=True))
+        chat = [{"role": "user", "content": MESSAGE}]
+        pieces = template(chat, tokenize=False, add_generation_prompt=True).split(MESSAGE)
+        if len(pieces) != 2:
+            raise ValueError("tokenizer: its chat template does not put a message in as it is")
+        before, after = self.tokenizer(pieces, add_special_tokens=False)["input_ids"]
+        return before, after
 
     def whole_answers(self, batch: Batch) -> list[list[int]]:
         """The tokens of the true answers of a batch, their end tokens included."""
@@ -148,8 +165,9 @@ class TextCodec(Codec):
         }
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of texts, without special ones."""
-        return self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        """Token ids of texts, in which ``<end>`` and the like are words as all others."""
+        options = {"add_special_tokens": False, "split_special_tokens": True}
+        return self.tokenizer(list(texts), **options)["input_ids"]
 
     def shortened(self, ids: list[int], part: str, batch: Batch) -> list[int]:
         """The ids within the limit of their part; what is cut is counted."""

@@ -37,9 +37,8 @@ class RLVRWorldModel(WorldModel):
         num_minibatches: Optimizer steps on each rollout; divides the prompts of a batch.
         sampler: How predictions are sampled; it must draw from the full distribution. Where an
             engine of its own samples, its tokens are weighted by truncated importance sampling.
-        token_budget: The most tokens that pass through the networks at once in the update and in
-            decoding, a shared prompt counted once; all of a minibatch if not given. Smaller values
-            need less memory and change no result.
+        token_budget: The most tokens that pass through the networks at once, a shared prompt
+            counted once; all if not given. Smaller values need less memory and change no result.
         objective: How rewards become a loss.
         credit: What predictions of several frames are worth, and which tokens that trains.
         clip_norm: Largest norm of the gradient.
@@ -71,10 +70,7 @@ class RLVRWorldModel(WorldModel):
         if group_size < 2:
             raise ValueError(f"group_size must be at least 2 to compare members, got {group_size}")
         if not self.sampler.is_exact:
-            raise ValueError(
-                "sampler: training draws from the full distribution; leave temperature, top_k and "
-                "top_p to evaluation"
-            )
+            raise ValueError("sampler: training draws from the full distribution; set no options")
         self.group_size, self.num_minibatches = group_size, num_minibatches
         self.token_budget, self.clip_norm = token_budget, clip_norm
         self.objective, self.credit = objective, credit
@@ -101,8 +97,8 @@ class RLVRWorldModel(WorldModel):
         )
         self.skips.cause = not_finite(scores, batch) or self.skips.cause
         total = self.rewards.total(scores)
-        rewards, returns = self.credit.worth(total), self.credit.returns(total)
-        advantages = self.objective.advantages(returns, self.group_size)
+        rewards = self.credit.worth(total)
+        advantages = self.objective.advantages(self.credit.returns(total), self.group_size)
         groups = rewards.unflatten(0, (-1, self.group_size))
         trained = self.objective.trained_tokens(sequence, groups, self.codec.end_token)
         with self.observer.timed("update"):
@@ -110,8 +106,7 @@ class RLVRWorldModel(WorldModel):
             reference = self.log_probs(*ask, model=self.reference.on(self.device))
             log_probs = self.log_probs(*ask) if self.sampler.needs_correction else sampled
         importance = importance_weights(log_probs, sampled, sequence.target_mask)
-        advantages = per_token(advantages, sequence.target_mask)
-        scored = (scores, rewards, advantages)
+        scored = (scores, rewards, per_token(advantages, sequence.target_mask))
         return Rollout(sequence, log_probs, reference, importance, trained, *scored)
 
     def improve(self, minibatch: Rollout) -> dict[str, Tensor]:

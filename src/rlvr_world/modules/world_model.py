@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from rlvr_world.codec import Codec, check_codec, check_count
@@ -25,12 +24,9 @@ class WorldModel(Stage):
     Args:
         codec: The modality: batches to token sequences and back.
         backbone: Constructor of the sequence model, given the codec's vocabulary size.
-        optimizer: Constructor of the optimizer, given the parameters.
-        schedule: Learning-rate schedule by its name in ``transformers.get_scheduler``.
-        warmup_steps: Optimizer steps over which the learning rate rises from 0.
-        weights: Checkpoint of the previous stage to start from.
         seed: Seed of the sampled predictions in validation and of rollouts.
         rewards: Rewards by name: what RLVR maximises, and what validation reports of every stage.
+        **options: See ``Stage``.
     """
 
     monitor, monitor_mode = "val/nll", "min"
@@ -39,14 +35,11 @@ class WorldModel(Stage):
         self,
         codec: Codec,
         backbone: Callable[[int], SequenceModel],
-        optimizer: OptimizerCallable = torch.optim.AdamW,
-        schedule: str = "constant_with_warmup",
-        warmup_steps: int = 0,
-        weights: Path | None = None,
         seed: int = 0,
         rewards: dict[str, Reward] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(optimizer, schedule, warmup_steps, weights)
+        super().__init__(**options)
         self.save_hyperparameters()
         self.codec = codec
         self.backbone = backbone(codec.vocab_size)
