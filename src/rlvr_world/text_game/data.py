@@ -67,7 +67,7 @@ class TextDataModule(TransitionDataModule):
         renumber_objects: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(root, **options)
+        super().__init__(root=root, **options)
         if not modes:
             raise ValueError("modes must name at least one of full, action, tick and score")
         self.groups = tuple(modes)
