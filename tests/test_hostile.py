@@ -138,7 +138,7 @@ def test_a_module_of_the_users_is_trusted_when_it_is_named(place, monkeypatch, c
     )
     file = hostile({f"{CODEC}/class_path": "mine.Mine"}, "mine.ckpt")
     monkeypatch.delitem(sys.modules, "mine", raising=False)
-    with pytest.raises(ValueError, match="names the class mine.Mine, .* add `--trust mine`"):
+    with pytest.raises(ValueError, match=r"names the class mine\.Mine, .* add `--trust mine`"):
         main(["export", "--checkpoint", file, "--output", "mine"])
     assert "mine" not in sys.modules
     main(["export", "--trust", "mine", "--checkpoint", file, "--output", "mine"])
@@ -168,3 +168,46 @@ def test_a_damaged_checkpoint_is_refused_in_a_sentence(place, content, said):
     (place / "damaged.ckpt").write_bytes(content)
     with pytest.raises(ValueError, match=rf"damaged\.ckpt: .*{said}"):
         fit("rlvr", "--model.weights", "./damaged.ckpt", "--run", "other")
+
+
+def laughs(levels=9):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for i in range(1, levels):
+        lines.append(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]")
+    return "\n".join(lines).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (laughs(), "refers to its own parts so often"),
+        (b"a: &a [*a]", "refers to its own parts so often"),
+        (b"# " + b"x" * (1 << 20), "larger than 1 MiB"),
+        (bytes(range(256)), "no text in UTF-8"),
+        (b"[" * 10**5, "nested too deeply"),
+        (b"model: !!python/object/apply:os.system ['touch it_ran']", "Problems parsing config"),
+        (b"- a\n- b", "Unexpected config"),
+        (b"\x00", "Problems parsing config"),
+    ],
+    ids=["laughs", "itself", "large", "binary", "deep", "object", "list", "nul"],
+)
+@pytest.mark.parametrize("command", ["fit", "data pusht"])
+def test_a_config_of_any_kind_is_answered_in_a_sentence(place, content, said, command, capsys):
+    (place / "odd.yaml").write_bytes(content)
+    with pytest.raises((ValueError, SystemExit)) as error:
+        main([*command.split(), "-c", "odd.yaml"])
+    assert said in str(error.value) + capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[" * 10**5, b"\xff\xfe", b"[]", b"1", b'{"splits": 3}', b"{}",
+     b'{"splits": {"train": 1}}',
+     b'{"source": "x", "settings": {}, "versions": {}, "splits": {}, "fingerprint": "../.."}'],
+    ids=lambda content: repr(content[:20]),
+)  # fmt: skip
+def test_a_manifest_of_any_kind_is_answered_in_a_sentence(place, content, monkeypatch):
+    (place / "odd").mkdir(exist_ok=True)
+    (place / "odd/manifest.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^odd"):
+        fit("world_model", "--data.root", "odd", "--run", "other")
