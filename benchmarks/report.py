@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness import Measurement, Row, describe
-from rlvr_world.modules.stage import code_commit
+from rlvr_world.modules.checkpoint import code_commit
 
 WIDTH = 120  # of the table, where the terminal has less or there is none
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from rlvr_world import __version__
-from rlvr_world.runs import config_files, with_packaged_configs
+from rlvr_world.runs import check_config, config_files, with_packaged_configs
 from rlvr_world.torch_pair import check_torch_pair
 
 PROGRAM = "rlvr-world"
@@ -120,11 +120,17 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     args = list(sys.argv[1:] if args is None else args)
     name, rest = split_command(args)
+    trusted, rest = split_trusted(rest)
     rest = with_packaged_configs(rest)
-    for folder in (Path.cwd(), *(file.absolute().parent for file in config_files(rest))):
+    configs = config_files(rest)
+    for file in configs:
+        check_config(file)
+    for folder in (Path.cwd(), *(file.absolute().parent for file in configs)):
         if str(folder) not in sys.path:
             sys.path.append(str(folder))
     check_torch_pair()
+    for module in trusted:
+        import_module(module)
     entry = COMMANDS[name]
     if name in LIGHTNING:
         import_rooms()
@@ -159,6 +165,23 @@ def split_command(args: Sequence[str]) -> tuple[str, list[str]]:
     return f"{first} {member}", rest[1:]
 
 
+def split_trusted(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The modules that ``--trust`` names, each time that it is given, and the other options.
+
+    They are imported, so that checkpoints may name their classes.
+    """
+    trusted, rest, words = [], [], iter(args)
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option == "--trust":
+            trusted.append(value if equals else next(words, ""))
+        else:
+            rest.append(word)
+    if not all(trusted):
+        mistake("module after --trust", "", ["modules of yours, whose classes a checkpoint names"])
+    return trusted, rest
+
+
 def finish(text: str) -> NoReturn:
     """Write an answer and end."""
     sys.stdout.write(f"{text}\n")
@@ -181,7 +204,9 @@ def overview() -> str:
     lines += table(singles)
     for group, summary in GROUPS.items():
         lines += ["", f"{summary}: {PROGRAM} {group} ...", *members(group)]
-    return "\n".join([*lines, "", f"{PROGRAM} COMMAND --help explains the options of a command."])
+    lines += ["", f"{PROGRAM} COMMAND --help explains the options of a command."]
+    lines += ["--trust MODULE lets checkpoints name classes of a module of yours, in any command."]
+    return "\n".join(lines)
 
 
 def group_overview(group: str) -> str:
@@ -225,8 +250,8 @@ def console() -> None:
     """Run the command of this process; an error that this package raises is one sentence."""
     try:
         main()
-    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         origin = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
         if not origin.is_relative_to(Path(__file__).parent):
             raise
-        sys.exit(f"{PROGRAM}: error: {error}")
+        sys.exit("; ".join([f"{PROGRAM}: error: {error}", *getattr(error, "__notes__", [])]))

@@ -1,7 +1,10 @@
-"""Jobs in several processes, and a bar that shows how far they are."""
+"""Jobs in several processes or under a time limit, and a bar that shows how far they are."""
 
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
@@ -47,6 +50,36 @@ def in_processes(
                 yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def time_limit(seconds: float, what: str) -> Iterator[None]:
+    """Stop the block if it takes longer.
+
+    It works in the main thread of a process on Linux and macOS, and between two steps of Python
+    code; elsewhere, and within one long call of a library, there is no limit.
+
+    Args:
+        seconds: How long the block may take.
+        what: What takes so long, for the error message.
+
+    Raises:
+        TimeoutError: In the block, when the time is over.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError(f"{what} took longer than {seconds:g} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def progress_bar(console: Console | None = None) -> Progress:

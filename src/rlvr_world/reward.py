@@ -2,13 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import ItemsView, Mapping, Sized, ValuesView
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from rlvr_world.jobs import time_limit
 from rlvr_world.types import WHOLE, Batch, Detail, Prediction
+
+SECONDS = 600.0
+"""How long a reward may take for the predictions that it is given at once."""
 
 
 class Reward(Metric, ABC):
@@ -112,23 +117,43 @@ class RewardSet(nn.ModuleDict):
         def values(self) -> ValuesView[Reward]: ...
 
     def scores(
-        self, prediction: Prediction, target: Prediction, given: Batch, detail: Detail = WHOLE
+        self,
+        prediction: Prediction,
+        target: Prediction,
+        given: Batch,
+        detail: Detail = WHOLE,
+        finite: bool = True,
     ) -> dict[str, Tensor]:
         """Each reward's own scores of B * G predictions by name, see ``Reward.scores``.
 
+        An error of a reward is passed on with a note that names the reward and the samples.
+
+        Args:
+            prediction: B * G predictions.
+            target: B true next states.
+            given: The batch of B transitions.
+            detail: What is scored.
+            finite: Whether NaN and infinite numbers are an error too.
+
         Raises:
-            ValueError: A reward returns something else than one finite number for each.
+            ValueError: A reward returns something else than one number for each.
+            TimeoutError: A reward takes longer than ``SECONDS``.
         """
-        return {
-            name: checked(
-                f"rewards.{name}: {type(reward).__name__}.score",
-                reward.scores(prediction, target, given, detail),
-                len(prediction),
-                given,
-                detail,
-            )
-            for name, reward in self.items()
-        }
+        scores = {}
+        for name, reward in self.items():
+            what = f"rewards.{name}: {type(reward).__name__}.score"
+            try:
+                with time_limit(SECONDS, what):
+                    found = reward.scores(prediction, target, given, detail)
+            except Exception as error:
+                keys = ", ".join(map(str, islice(given.get("key", ["a batch without keys"]), 8)))
+                error.add_note(f"{what} failed for samples among {keys}")
+                raise
+            scores[name] = checked(what, found, len(prediction), detail)
+        fault = not_finite(scores, given) if finite else None
+        if fault is not None:
+            raise ValueError(f"{fault}; a reward must return finite numbers")
+        return scores
 
     def total(self, scores: Mapping[str, Tensor]) -> Tensor:
         """The reward to maximise, shaped as the scores are."""
@@ -159,18 +184,17 @@ def repeat(values: Any, group: int) -> Any:
     return values
 
 
-def checked(what: str, scores: Any, count: int, given: Batch, detail: Detail = WHOLE) -> Tensor:
+def checked(what: str, scores: Any, count: int, detail: Detail = WHOLE) -> Tensor:
     """Scores as they came, if they are what the contract of ``Reward.scores`` asks for.
 
     Args:
         what: The method that returned them, for the error message.
         scores: What it returned.
         count: The number of predictions.
-        given: The batch of transitions.
         detail: What was scored.
 
     Raises:
-        ValueError: They are not one finite floating-point number for each prediction.
+        ValueError: They are not one floating-point number for each prediction.
     """
     wanted = f"one float for each of the {count} predictions, a tensor of shape [{count}]"
     if detail.by != "prediction":
@@ -182,10 +206,22 @@ def checked(what: str, scores: Any, count: int, given: Batch, detail: Detail = W
         raise ValueError(f"{what} must return {wanted}; its shape is {list(scores.shape)}")
     if not scores.is_floating_point():
         raise ValueError(f"{what} must return {wanted}; it holds {scores.dtype}: use .float()")
-    finite = scores.detach().isfinite().reshape(count, -1).all(dim=1)
-    if not finite.all():
-        row = int((~finite).int().argmax())
-        keys = given.get("key", range(count))
-        key = keys[row * len(keys) // count]
-        raise ValueError(f"{what} must return finite numbers; it returned {scores[row]} for {key}")
     return scores
+
+
+def not_finite(scores: Mapping[str, Tensor], given: Batch) -> str | None:
+    """The first score that is NaN or infinite, by the names of its reward and its sample.
+
+    Args:
+        scores: Those of B * G predictions, by the reward's name.
+        given: The batch of B transitions.
+    """
+    for name, values in scores.items():
+        finite = values.detach().isfinite().reshape(len(values), -1).all(dim=1)
+        if not finite.all():
+            row = int((~finite).int().argmax())
+            keys = given.get("key", range(len(values)))
+            flat = values[row].flatten()
+            value = flat[~flat.isfinite()][0].item()
+            return f"rewards.{name} is {value} for {keys[row * len(keys) // len(values)]}"
+    return None

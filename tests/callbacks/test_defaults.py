@@ -27,6 +27,7 @@ def test_every_stage_keeps_its_last_and_its_best_state():
     callbacks = default_callbacks(Line(), Numbers(), {}, FOLDER)
     assert names(callbacks) == {
         "GradientNorm", "Throughput", "Timer", "LearningRateMonitor", "ModelCheckpoint",
+        "Interruption",
     }  # fmt: skip
     assert kept(callbacks) == [("best", "val/loss", "min"), ("last", None, "min")]
 
@@ -48,10 +49,11 @@ def test_without_validation_or_monitor_only_the_last_state_is_kept(data):
 def test_the_users_callbacks_and_settings_win():
     own = [ModelCheckpoint(), Throughput()]
     callbacks = default_callbacks(Line(), None, {"callbacks": own}, FOLDER)
-    assert names(callbacks) == {"GradientNorm", "Timer", "LearningRateMonitor"}
+    assert names(callbacks) == {"GradientNorm", "Interruption", "Timer", "LearningRateMonitor"}
     settings = {"callbacks": Timer(), "logger": False, "enable_checkpointing": False}
     assert names(default_callbacks(Line(), None, settings, FOLDER)) == {
         "GradientNorm",
+        "Interruption",
         "Throughput",
     }
     assert "Timer" not in names(default_callbacks(Line(), None, {"max_time": "1:0:0:0"}, FOLDER))

@@ -173,7 +173,10 @@ def test_what_a_checkpoint_calls_a_reward_must_be_one(files, tmp_path):
     checkpoint = torch.load(files["rlvr"], weights_only=True)
     checkpoint["hyper_parameters"]["rewards"] = {"mae": {"class_path": "torch.nn.Linear"}}
     torch.save(checkpoint, tmp_path / "odd.ckpt")
-    with pytest.raises(ValueError, match=r"odd.ckpt: give `rewards`, its own do not fit"):
+    with pytest.raises(
+        ValueError,
+        match=r"odd.ckpt: rewards.mae: names the class torch.nn.Linear, which is no Reward",
+    ):
         run({"rlvr": tmp_path / "odd.ckpt"}, tmp_path, rewards=None)
 
 

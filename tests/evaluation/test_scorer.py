@@ -69,7 +69,9 @@ def test_names_of_columns_must_differ():
 
 
 def test_a_score_that_is_not_finite_raises():
-    with pytest.raises(ValueError, match="must return finite numbers; it returned inf for a"):
+    with pytest.raises(
+        ValueError, match=r"rewards\.\w+ is inf for a; a reward must return finite numbers"
+    ):
         Scorer({"x": Counting(scale=float("inf"))}, {"mae": MAE()}).scores(
             TARGET + 0.5, TARGET, BATCH
         )

@@ -1,5 +1,6 @@
 """What a reward or a codec returns is held to its contract on the first batch, in one sentence."""
 
+import signal
 from functools import partial
 
 import pytest
@@ -10,7 +11,7 @@ from lightning import Trainer
 from rlvr_world.codec import check_codec
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.reward import Reward, RewardSet
+from rlvr_world.reward import Reward, RewardSet, not_finite
 from rlvr_world.types import Detail
 
 GIVEN = {"key": ["first", "second"], "speed": torch.tensor([3.0, 5.0])}
@@ -58,8 +59,6 @@ def test_a_reward_sees_what_was_given_to_each_member_of_a_group():
         (torch.zeros(4, dtype=torch.bool), r"it holds torch.bool: use \.float\(\)"),
         ([0.0] * 4, "it returned list"),
         (None, "it returned NoneType"),
-        (torch.tensor([0, 0, torch.nan, 0]), "it returned nan for second"),
-        (torch.tensor([0, torch.inf, 0, 0]), "it returned inf for first"),
     ],
     ids=str,
 )
@@ -69,6 +68,48 @@ def test_wrong_scores_are_named_with_the_reward_and_what_is_asked(value, said):
         RewardSet({"mine": Broken(value)}).scores(torch.zeros(4), torch.zeros(2), GIVEN)
     assert error.match(said)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (torch.tensor([0, 0, torch.nan, 0]), "rewards.mine is nan for second; a reward must"),
+        (torch.tensor([0, torch.inf, 0, 0]), "rewards.mine is inf for first; a reward must"),
+    ],
+)
+def test_scores_that_are_not_finite_are_named_with_the_sample(value, said):
+    rewards = RewardSet({"fine": Broken(torch.zeros(4)), "mine": Broken(value)})
+    asked = (torch.zeros(4), torch.zeros(2), GIVEN)
+    with pytest.raises(ValueError, match=said):
+        rewards.scores(*asked)
+    scores = rewards.scores(*asked, finite=False)
+    assert not_finite(scores, GIVEN) in said
+    assert not_finite({"fine": scores["fine"]}, GIVEN) is None
+
+
+class Faulty(Reward):
+    def score(self, prediction, target, given):
+        raise KeyError("no such colour")
+
+
+class Hanging(Reward):
+    def score(self, prediction, target, given):
+        while True:
+            pass
+
+
+def test_a_reward_that_raises_names_itself_and_the_samples():
+    with pytest.raises(KeyError, match="no such colour") as error:
+        RewardSet({"mine": Faulty()}).scores(torch.zeros(4), torch.zeros(2), GIVEN)
+    (note,) = error.value.__notes__
+    assert note == "rewards.mine: Faulty.score failed for samples among first, second"
+
+
+def test_a_reward_that_hangs_is_stopped(monkeypatch):
+    monkeypatch.setattr("rlvr_world.reward.SECONDS", 0.2)
+    with pytest.raises(TimeoutError, match=r"rewards\.mine: Hanging\.score took longer than 0\.2"):
+        RewardSet({"mine": Hanging()}).scores(torch.zeros(4), torch.zeros(2), GIVEN)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 @pytest.mark.parametrize("value", [torch.zeros(4), torch.zeros(4, 3, 2, 2), torch.zeros(3, 3)])

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from rlvr_world.rl.grpo import GRPO, ended, group_relative, spreadless_share
+from rlvr_world.rl.grpo import GRPO, ended, group_relative, has_spread, spreadless_share
 from rlvr_world.types import Rollout, TokenSequence
 
 PROMPT, GROUP, LENGTHS = 3, 3, [4, 2, 1, 3, 4, 2]
@@ -75,6 +75,32 @@ def test_advantages_by_hand():
     assert float(spreadless_share(rewards)) == 0.5
 
 
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("value", [1.3, -0.1, 1e-8, 1e6, 0.0])
+def test_equal_rewards_teach_nothing(value, normalize):
+    """In floating point the mean of 16 times 1.3 is not 1.3."""
+    rewards = torch.full((2, 16), value)
+    rewards[1] = torch.linspace(value, value * (1 + 4e-7), 16)
+    assert (group_relative(rewards, normalize) == 0).all()
+    assert not has_spread(rewards).any()
+    returns = rewards.flatten()[:, None]
+    assert (GRPO(normalize_advantages=normalize).advantages(returns, 16) == 0).all()
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e6])
+def test_small_differences_are_a_spread(scale):
+    rewards = scale * torch.tensor([[1.0, 1.0, 1.0, 1.00001]])
+    assert has_spread(rewards).all()
+    assert float(group_relative(rewards, normalize=False)[0, -1]) > 0
+
+
+def test_a_reward_that_is_not_finite_stays_visible():
+    rewards = torch.tensor([[1.0, torch.nan, 2.0], [1.0, torch.inf, 2.0], [0.0, 1.0, 2.0]])
+    advantages = group_relative(rewards)
+    assert not advantages[:2].isfinite().any()
+    assert advantages[2].isfinite().all()
+
+
 @pytest.mark.parametrize("reduction", ["token", "sequence", "constant"])
 @pytest.mark.parametrize("level", ["token", "sequence"])
 @pytest.mark.parametrize("spreadless", ["keep", "drop"])
@@ -109,7 +135,8 @@ def test_parts_of_a_minibatch_add_up(reduction):
     parts = [slice(0, 2), slice(2, 6)]
     total = sum(
         objective.surrogate(new[rows], batch.select(rows))[0]
-        * objective.share(batch.trained[rows], batch.trained)
+        * objective.size(batch.trained[rows])
+        / objective.size(batch.trained)
         for rows in parts
     )
     torch.testing.assert_close(total, whole)
@@ -144,4 +171,4 @@ def test_a_rollout_that_teaches_nothing_gives_a_loss_of_zero():
     rows = slice(3, 6)
     loss, _ = objective.surrogate(new[rows], batch.select(rows))
     assert float(loss) == 0
-    assert float(objective.share(batch.trained[rows], batch.trained[rows])) == 0
+    assert float(objective.size(batch.trained[rows])) == 0

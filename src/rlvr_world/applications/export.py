@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from rlvr_world.modules.checkpoint import load_checkpoint
 from rlvr_world.modules.saved import load_world_model
-from rlvr_world.modules.stage import load_checkpoint
 from rlvr_world.video.published.folders import write_published
 from rlvr_world.video.tokenizer.tokenizer_model import KINDS, TokenizerModel
 

@@ -1,6 +1,6 @@
 """What runs beside every stage unless its config says otherwise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, Ti
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from rlvr_world.callbacks.gradient_norm import GradientNorm
+from rlvr_world.callbacks.interruption import Interruption
 from rlvr_world.callbacks.reward_monitor import RewardMonitor
 from rlvr_world.callbacks.throughput import Throughput
 
@@ -36,7 +37,7 @@ def default_callbacks(
     checkpoints: Path,
     kept: KeptBest | None = None,
 ) -> list[Callback]:
-    """Checkpoints, learning rate, gradient norm, speed and, where there are rewards, their values.
+    """Checkpoints, graceful stops, learning rate, gradient norm, speed and values of rewards.
 
     Args:
         module: What is trained. ``monitor`` and ``monitor_mode`` of its class choose the best
@@ -56,7 +57,9 @@ def default_callbacks(
         callbacks.append(Timer())
     if trainer.get("logger") is not False:
         callbacks.append(LearningRateMonitor())
-    if trainer.get("enable_checkpointing") is not False:
+    keeps = trainer.get("enable_checkpointing") is not False
+    callbacks.append(Interruption(checkpoints / "last.ckpt" if keeps else None))
+    if keeps:
         monitored = validates(data, trainer) and (kept or kept_best(module))
         callbacks += checkpoint_callbacks(checkpoints, monitored or None)
     given = {type(callback) for callback in listed(trainer.get("callbacks"))}
@@ -91,8 +94,8 @@ def validates(data: LightningDataModule | None, trainer: Mapping[str, Any]) -> b
     return data is None or is_overridden("val_dataloader", data)
 
 
-def listed(callbacks: Callback | Sequence[Callback] | None) -> list[Callback]:
-    """The callbacks among a trainer's arguments."""
-    if callbacks is None:
+def listed(values: Any) -> list[Any]:
+    """Those of a trainer's arguments that may be one, several or none."""
+    if values is None:
         return []
-    return [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+    return list(values) if isinstance(values, list | tuple) else [values]

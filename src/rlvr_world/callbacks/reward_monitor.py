@@ -1,11 +1,12 @@
 """Rewards of validation predictions, for every stage alike."""
 
+import warnings
 from collections.abc import Mapping
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-from rlvr_world.reward import Reward, RewardSet
+from rlvr_world.reward import Reward, RewardSet, not_finite
 from rlvr_world.types import Batch
 
 
@@ -42,7 +43,10 @@ class RewardMonitor(Callback):
                 "RewardMonitor: validation_step and test_step must return a dict with `prediction` "
                 "and `target`"
             )
-        scores = self.rewards.scores(outputs["prediction"], outputs["target"], batch)
+        shown = (outputs["prediction"], outputs["target"], batch)
+        scores = self.rewards.scores(*shown, finite=False)
+        if fault := not_finite(scores, batch):
+            warnings.warn(f"validation: {fault}, and so is its mean", stacklevel=2)
         for name, reward in self.rewards.items():
             reward.update(scores[name])
 

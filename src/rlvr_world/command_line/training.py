@@ -1,6 +1,7 @@
 """The commands ``fit``, ``validate``, ``test`` and ``predict``: Lightning's, with our defaults."""
 
 import logging
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from rlvr_world.callbacks.defaults import KeptBest, default_callbacks, listed
 from rlvr_world.command_line.errors import Parser
+from rlvr_world.modules.checkpoint import CheckpointFiles
 from rlvr_world.runs import (
     config_files,
     folder_of,
@@ -32,6 +34,9 @@ HARMLESS = (
     "You are using `LearningRateMonitor` callback with models that have no learning rate",
 )
 """Warnings of Lightning that ask for nothing."""
+
+SHARDED = re.compile("fsdp|deepspeed|ModelParallel", re.IGNORECASE)
+"""Strategies that write checkpoints in files of their own."""
 
 
 class TrainingParser(Parser, LightningArgumentParser):
@@ -146,6 +151,8 @@ class TrainingCLI(LightningCLI):
         )
         if settings["logger"] is None and not settings["barebones"]:
             kwargs["logger"] = TensorBoardLogger(folder, name, "", default_hp_metric=False)
+        if not SHARDED.search(str(settings["strategy"])):
+            kwargs["plugins"] = [*listed(settings["plugins"]), CheckpointFiles()]
         callbacks = [*listed(settings["callbacks"]), *defaults]
         return super().instantiate_trainer(callbacks=callbacks, **kwargs)
 

@@ -1,5 +1,6 @@
 """The loader of a stream, which reports what had to be skipped."""
 
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,8 +22,8 @@ class ShardLoader:
         stream: Where the batches come from.
         num_workers: Processes that load.
         length: Batches in a pass, if known.
-        epoch: Gives the current epoch when a pass over a training stream begins; its skips are
-            counted over all epochs.
+        position: Gives the epoch, and the batch in it, at which a pass over a training stream
+            begins; its skips are counted over all epochs.
     """
 
     def __init__(
@@ -30,17 +31,18 @@ class ShardLoader:
         stream: Stream,
         num_workers: int = 0,
         length: int | None = None,
-        epoch: Callable[[], int] | None = None,
+        position: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         self.stream = stream
         self.length = length
-        self.epoch = epoch
+        self.position = position
         self.skips = replace(stream.skips)
         self.loader = DataLoader(
             stream,
             batch_size=None,
             num_workers=num_workers,
             collate_fn=_unchanged,
+            worker_init_fn=_leave_signals_to_the_run,
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -50,8 +52,8 @@ class ShardLoader:
         return self.length
 
     def __iter__(self) -> Iterator[Batch]:
-        if self.epoch is not None:
-            self.stream.epoch = self.epoch()
+        if self.position is not None:
+            self.stream.epoch, self.stream.start = self.position()
         else:
             self.skips = replace(self.stream.skips, read=0, skipped=0, reasons=[])
         held = None
@@ -67,6 +69,18 @@ class ShardLoader:
             warnings.warn(str(self.skips), stacklevel=2)
         if held is not None:
             yield held
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: where a resumed run goes on follows from the trainer's progress."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take nothing over."""
+
+
+def _leave_signals_to_the_run(worker: int) -> None:
+    """Let Ctrl-C, which reaches all processes of a terminal, stop the run, not its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _unchanged(item: Any) -> Any:

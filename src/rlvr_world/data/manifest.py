@@ -1,14 +1,13 @@
 """What a folder of shards holds, in ``manifest.json`` beside them."""
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from rlvr_world.files import write_json
+from rlvr_world.files import read_json, write_json
 
 SPLITS = ("train", "val", "test")
 
@@ -48,7 +47,7 @@ class ShardManifest(ABC):
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist: make the data with `{made_by}`")
         try:
-            return cls.parse(json.loads(path.read_text()))
+            return cls.parse(read_json(path))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a manifest of shards: {error}") from error
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
 
 from rlvr_world.data.loader import ShardLoader
 from rlvr_world.data.manifest import ShardManifest
@@ -25,7 +26,7 @@ class ShardDataModule(LightningDataModule, ABC):
     """Trains on resampled shards and evaluates on each example of the split once.
 
     An epoch of training is the same for the same seed, epoch, number of ranks and of workers, so
-    that a run that is resumed at the end of an epoch sees what an uninterrupted one sees.
+    that a run that is resumed, also within an epoch, sees what an uninterrupted one sees.
 
     Args:
         root: Folder with the shards and their ``manifest.json``.
@@ -120,7 +121,7 @@ class ShardDataModule(LightningDataModule, ABC):
             buffer=self.shuffle,
             seed=self.seed,
         )
-        return self._loader("train", stream, length, self._epoch)
+        return self._loader("train", stream, length, self._position)
 
     def val_dataloader(self) -> ShardLoader:
         """Each example of the validation split once."""
@@ -135,23 +136,29 @@ class ShardDataModule(LightningDataModule, ABC):
         return self.once("test")
 
     def state_dict(self) -> dict[str, Any]:
-        """The seed and the fingerprint of the data."""
-        return {"seed": self.seed, "fingerprint": self.fingerprint}
+        """The fingerprint of the data, and what an epoch depends on."""
+        return {"fingerprint": self.fingerprint, "epoch": self._epoch_settings}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the seed of the run that is resumed.
+        """Compare the data with that of the run that is resumed; what is asked now counts.
 
         Raises:
             ValueError: If the data is not the data of that run.
         """
-        if self.trainer is not None and self.trainer.state.fn != TrainerFn.FITTING:
+        if self.trainer is None or self.trainer.state.fn != TrainerFn.FITTING:
             return
         if state_dict["fingerprint"] != self.fingerprint:
             raise ValueError(
                 f"{self.root} has fingerprint {self.fingerprint}, but the checkpoint was trained "
                 f"on {state_dict['fingerprint']}: resume with the same data, or start a new run"
             )
-        self.seed = state_dict["seed"]
+        before, now = state_dict.get("epoch", {}), self._epoch_settings
+        changed = [f"{k} {before[k]}, now {now[k]}" for k in before if before[k] != now.get(k)]
+        if changed:
+            rank_zero_warn(
+                f"{self.root}: the resumed run had {'; '.join(changed)}: if it ended within an "
+                "epoch, the rest of that epoch may show samples again"
+            )
 
     def once(self, split: str) -> ShardLoader:
         """Each example of a split once, over all ranks together."""
@@ -196,9 +203,9 @@ class ShardDataModule(LightningDataModule, ABC):
         split: str,
         stream: Stream,
         length: int | None,
-        epoch: Callable[[], int] | None = None,
+        position: Callable[[], tuple[int, int]] | None = None,
     ) -> ShardLoader:
-        self.loaders[split] = ShardLoader(stream, self.num_workers, length, epoch)
+        self.loaders[split] = ShardLoader(stream, self.num_workers, length, position)
         return self.loaders[split]
 
     @property
@@ -209,5 +216,17 @@ class ShardDataModule(LightningDataModule, ABC):
     def _world(self) -> int:
         return self.trainer.world_size if self.trainer else 1
 
-    def _epoch(self) -> int:
-        return self.trainer.current_epoch if self.trainer else 0
+    @property
+    def _epoch_settings(self) -> dict[str, int]:
+        names = ("seed", "batch_size", "num_workers", "samples_per_epoch", "shuffle")
+        return {name: getattr(self, name) for name in names} | {"ranks": self._world}
+
+    def _position(self) -> tuple[int, int]:
+        """The epoch, and the batch in it, that the trainer comes to next."""
+        if self.trainer is None:
+            return 0, 0
+        epochs: Any = self.trainer.fit_loop.epoch_progress.current
+        batches = self.trainer.fit_loop.epoch_loop.batch_progress
+        if batches.is_last_batch or epochs.ready == epochs.processed:
+            return epochs.ready, 0
+        return epochs.processed, batches.current.ready

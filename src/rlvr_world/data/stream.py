@@ -66,6 +66,8 @@ def read_shard(path: Path) -> Iterator[RawSample]:
 class Stream(IterableDataset, ABC):
     """Yields pairs of a batch, or None at the end, and the reads since the pair before.
 
+    The pass goes by ``epoch`` and begins at the batch ``start``, which a training stream heeds.
+
     Args:
         shards: Where the samples are.
         reader: Makes examples of samples and batches of examples.
@@ -85,7 +87,7 @@ class Stream(IterableDataset, ABC):
         world: int = 1,
     ) -> None:
         super().__init__()
-        self.epoch = 0
+        self.epoch = self.start = 0
         self.shards = shards
         self.reader = reader
         self.batch_size = batch_size
@@ -97,7 +99,8 @@ class Stream(IterableDataset, ABC):
         self.skips = replace(self.skips, read=0, skipped=0, reasons=[])
         self.reads: list[Read] = []
         info = get_worker_info()
-        for batch in self.batches(info.id if info else 0, info.num_workers if info else 1):
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        for batch in self.batches((worker + self.start) % workers, workers):
             yield batch, self._new_reads()
         yield None, self._new_reads()
 
@@ -159,12 +162,14 @@ class TrainingStream(Stream):
         self.seed = seed
 
     def batches(self, worker: int, workers: int) -> Iterator[Batch]:
-        """This worker's share of the epoch."""
+        """This worker's share of the epoch; the batches before ``start`` are drawn and dropped."""
         rng = random.Random(f"{self.seed} {self.epoch} {self.rank} {worker}")
         examples = self.examples(self.resampled(rng), lambda sample: self.reader.draw(sample, rng))
         shuffled = shuffle(self.buffer, self.buffer // 4, rng=rng)(examples)
         share = len(range(worker, self.length, workers))
-        return islice(batched(self.batch_size, self.reader.collate, False)(shuffled), share)
+        dropped = len(range(worker, self.start, workers))
+        batches = batched(self.batch_size, tuple, False)(shuffled)
+        return map(self.reader.collate, islice(batches, dropped, share))
 
     def resampled(self, rng: random.Random) -> Iterator[RawSample]:
         """The raw samples to draw examples from, for ever."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvr_world.demos.stages import Stages
-from rlvr_world.modules.stage import load_checkpoint
+from rlvr_world.modules.checkpoint import load_checkpoint
 
 METRICS = {name.lower(): f"rlvr_world.video.rewards.frames.{name}"
            for name in ("MAE", "MSE", "PSNR", "SSIM", "LPIPS")}  # fmt: skip

@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader
 
 from rlvr_world.evaluation.columns import SceneMetrics, Scorer
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, load_models
+from rlvr_world.modules.checkpoint import code_commit, load_checkpoint
 from rlvr_world.modules.rlvr import RLVRWorldModel
-from rlvr_world.modules.stage import code_commit, load_checkpoint
+from rlvr_world.modules.trusted import check_specification
 from rlvr_world.reward import Reward
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import Batch
@@ -137,6 +138,8 @@ def rewards_of(checkpoints: Iterable[Path]) -> dict[str, Reward]:
             break
     if chosen is None:
         return {}
+    for name, reward in dict(chosen[1]).items():
+        check_specification(reward, Reward, f"{chosen[0]}: rewards.{name}")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--rewards", type=dict[str, Reward])
     try:

@@ -5,6 +5,7 @@ import pickle
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,12 +18,15 @@ from rlvr_world.codec import Codec
 from rlvr_world.language.transition import Style
 from rlvr_world.types import Batch, TokenSequence
 
+MESSAGE = "A message of the user."
+
 
 class TextCodec(Codec):
     """A prompt with the state and the action, then the answer and an end token.
 
-    Prompts are padded on the left. What is longer than its limit is cut, a prompt at its beginning
-    and an answer at its end; ``cut`` counts such texts and the first one is reported.
+    Texts of the data never become control tokens. Prompts are padded on the left. What is longer
+    than its limit is cut, a prompt at its beginning and an answer at its end; ``cut`` counts such
+    texts and the first one is reported.
 
     Args:
         tokenizer: Folder of a tokenizer in ``transformers``' form, or its name on the hub.
@@ -123,12 +127,26 @@ class TextCodec(Codec):
         return [self.shortened(ids, "prompt", batch) for ids in self.whole_prompts(batch)]
 
     def whole_prompts(self, batch: Batch) -> list[list[int]]:
-        texts = self.prompt_texts(batch)
+        prompts = self.tokens(self.prompt_texts(batch))
         if not self.chat:
-            return self.tokens(texts)
-        chats = [[{"role": "user", "content": text}] for text in texts]
+            return prompts
+        before, after = self.chat_frame
+        return [[*before, *prompt, *after] for prompt in prompts]
+
+    @cached_property
+    def chat_frame(self) -> tuple[list[int], list[int]]:
+        """What the chat template puts before and behind a message of the user.
+
+        Raises:
+            ValueError: The template changes messages.
+        """
         template: Any = self.tokenizer.apply_chat_template
-        return self.tokens(template(chats, tokenize=False, add_generation_prompt=True))
+        chat = [{"role": "user", "content": MESSAGE}]
+        pieces = template(chat, tokenize=False, add_generation_prompt=True).split(MESSAGE)
+        if len(pieces) != 2:
+            raise ValueError("tokenizer: its chat template does not put a message in as it is")
+        before, after = self.tokenizer(pieces, add_special_tokens=False)["input_ids"]
+        return before, after
 
     def whole_answers(self, batch: Batch) -> list[list[int]]:
         return [[*ids, self.end_token] for ids in self.tokens(self.answer_texts(batch))]
@@ -141,7 +159,9 @@ class TextCodec(Codec):
         }
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        return self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        """Token ids of texts, in which ``<end>`` and the like are words as all others."""
+        options = {"add_special_tokens": False, "split_special_tokens": True}
+        return self.tokenizer(list(texts), **options)["input_ids"]
 
     def shortened(self, ids: list[int], part: str, batch: Batch) -> list[int]:
         limit = self.prompt_length if part == "prompt" else self.answer_length
@@ -173,7 +193,7 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
     if Path(path).is_file():
         return packed_tokenizer(Path(path))
     try:
-        return AutoTokenizer.from_pretrained(path)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
             f"{path}: no tokenizer in transformers' form; learn one with `rlvr-world data bpe`, "
@@ -192,4 +212,4 @@ def packed_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     with TemporaryDirectory() as folder:
         for name, text in files.items():
             Path(folder, Path(name).name).write_text(text)
-        return AutoTokenizer.from_pretrained(folder)
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)

@@ -4,18 +4,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from rlvr_world.modules.world_model import WorldModel
-from rlvr_world.rl.losses import masked_mean
 from rlvr_world.types import Batch, TokenSequence
 
 
 class MLEWorldModel(WorldModel):
     """A world model that learns to make the true next states likely (Equation 1 of the paper).
 
+    The loss of an optimizer step is the mean over its predicted tokens: those of all ranks and of
+    all batches that ``accumulate_grad_batches`` takes together, however long each answer is.
+
     Args:
         prompt_weight: Weight of a second loss, the mean over the prompts' tokens. A model from
             random weights learns to copy names from it, of which prompts hold more than answers.
+            Among accumulated batches, each one's mean counts as its answers do.
         **options: See ``WorldModel``.
     """
 
@@ -24,22 +28,55 @@ class MLEWorldModel(WorldModel):
         if prompt_weight < 0:
             raise ValueError(f"prompt_weight must not be negative, got {prompt_weight}")
         self.prompt_weight = prompt_weight
+        self.tokens = self.kept_share = torch.tensor(0.0)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         sequence = self.codec.encode(batch)
+        answers = sequence.target_mask
         if self.prompt_weight == 0:
-            loss = self.negative_log_likelihood(sequence)
+            loss = self.mean_loss(self.log_probs(sequence), answers)
         else:
             prompts = prompt_mask(sequence, self.legal_tokens())
-            known = sequence._replace(target_mask=sequence.target_mask | prompts)
-            log_probs = self.log_probs(known)
-            loss = -masked_mean(log_probs, sequence.target_mask)
-            prompt_loss = -masked_mean(log_probs, prompts)
-            self.log("train/prompt_loss", prompt_loss)
-            self.log("train/answer_loss", loss)
+            log_probs = self.log_probs(sequence._replace(target_mask=answers | prompts))
+            loss = self.mean_loss(log_probs, answers)
+            prompt_loss = self.mean_loss(log_probs, prompts)
+            self.log("train/prompt_loss", prompt_loss, sync_dist=True)
+            self.log("train/answer_loss", loss, sync_dist=True)
             loss = loss + self.prompt_weight * prompt_loss
-        self.log("train/loss", loss, prog_bar=True)
-        return loss
+        self.log("train/loss", loss, prog_bar=True, sync_dist=True)
+        return self.accumulated(loss, answers)
+
+    def mean_loss(self, log_probs: Tensor, mask: Tensor) -> Tensor:
+        """The NLL of tokens [B, T] over the mean number of them on a rank.
+
+        Its mean over ranks, which is what the gradient is of, is the mean over all their tokens.
+        """
+        return -(log_probs * mask).sum() / self.over_ranks(mask.sum()).clamp(min=1e-9)
+
+    def accumulated(self, loss: Tensor, answers: Tensor) -> Tensor:
+        """The loss of a batch as a share of that of all batches since the last optimizer step."""
+        tokens = self.over_ranks(answers.sum())
+        so_far = self.tokens.to(tokens.device)
+        self.tokens = so_far + tokens
+        total = self.tokens.clamp(min=1e-9)
+        self.kept_share = so_far / total
+        return loss * self.batches_per_step * tokens / total
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches whose gradients are accumulated, by the mean of whose losses Lightning goes."""
+        return self.trainer.accumulate_grad_batches if self._trainer else 1
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        super().on_before_backward(loss)
+        if self.batches_per_step > 1:
+            for parameter in self.parameters():
+                if parameter.grad is not None:
+                    parameter.grad *= self.kept_share
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        super().on_before_optimizer_step(optimizer)
+        self.tokens = torch.zeros_like(self.tokens)
 
 
 def prompt_mask(sequence: TokenSequence, legal: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from rlvr_world.modules.rollout_logger import RolloutLogger, RolloutObserver
 from rlvr_world.modules.scoring import score_predictions
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.sequence_model import SequenceModel, without_dropout
+from rlvr_world.reward import not_finite
 from rlvr_world.rl.budget import minibatches, sequence_parts
 from rlvr_world.rl.credit import Credit, per_token
 from rlvr_world.rl.grpo import GRPO
@@ -36,9 +37,8 @@ class RLVRWorldModel(WorldModel):
         num_minibatches: Optimizer steps on each rollout; divides the prompts of a batch.
         sampler: How predictions are sampled; it must draw from the full distribution. Where an
             engine of its own samples, its tokens are weighted by truncated importance sampling.
-        token_budget: The most tokens that pass through the networks at once in the update and in
-            decoding, a shared prompt counted once; all of a minibatch if not given. Smaller values
-            need less memory and change no result.
+        token_budget: The most tokens that pass through the networks at once, a shared prompt
+            counted once; all if not given. Smaller values need less memory and change no result.
         objective: How rewards become a loss.
         credit: What predictions of several frames are worth, and which tokens that trains.
         clip_norm: Largest norm of the gradient.
@@ -70,10 +70,7 @@ class RLVRWorldModel(WorldModel):
         if group_size < 2:
             raise ValueError(f"group_size must be at least 2 to compare members, got {group_size}")
         if not self.sampler.is_exact:
-            raise ValueError(
-                "sampler: training draws from the full distribution; leave temperature, top_k and "
-                "top_p to evaluation"
-            )
+            raise ValueError("sampler: training draws from the full distribution; set no options")
         self.group_size, self.num_minibatches = group_size, num_minibatches
         self.token_budget, self.clip_norm = token_budget, clip_norm
         self.objective, self.credit = objective, credit
@@ -98,9 +95,10 @@ class RLVRWorldModel(WorldModel):
         scores = score_predictions(
             self.codec, self.rewards, sequence, batch, parts, self.detail, self.observer
         )
+        self.skips.cause = not_finite(scores, batch) or self.skips.cause
         total = self.rewards.total(scores)
-        rewards, returns = self.credit.worth(total), self.credit.returns(total)
-        advantages = self.objective.advantages(returns, self.group_size)
+        rewards = self.credit.worth(total)
+        advantages = self.objective.advantages(self.credit.returns(total), self.group_size)
         groups = rewards.unflatten(0, (-1, self.group_size))
         trained = self.objective.trained_tokens(sequence, groups, self.codec.end_token)
         with self.observer.timed("update"):
@@ -108,21 +106,23 @@ class RLVRWorldModel(WorldModel):
             reference = self.log_probs(*ask, model=self.reference.on(self.device))
             log_probs = self.log_probs(*ask) if self.sampler.needs_correction else sampled
         importance = importance_weights(log_probs, sampled, sequence.target_mask)
-        advantages = per_token(advantages, sequence.target_mask)
-        scored = (scores, rewards, advantages)
+        scored = (scores, rewards, per_token(advantages, sequence.target_mask))
         return Rollout(sequence, log_probs, reference, importance, trained, *scored)
 
     def improve(self, minibatch: Rollout) -> dict[str, Tensor]:
         """One optimizer step on the GRPO objective; the terms to log."""
         optimizer, logged = cast(Optimizer, self.optimizers()), defaultdict[str, Any](float)
         optimizer.zero_grad()
+        parts = list(sequence_parts(minibatch.sequence, self.group_size, self.token_budget))
+        whole = self.over_ranks(self.objective.size(minibatch.trained)).clamp(min=1e-9)
         with self.observer.timed("update"):
-            for part in sequence_parts(minibatch.sequence, self.group_size, self.token_budget):
+            for part in parts:
                 rollout = minibatch.select(part.rows)
                 logits = self.logits(rollout.sequence, part.group_size)
                 loss, terms = self.objective.loss(logits, rollout)
-                share = self.objective.share(rollout.trained, minibatch.trained)
-                self.manual_backward(loss * share)
+                share = self.objective.size(rollout.trained) / whole
+                with self.synchronised(part is parts[-1]):
+                    self.manual_backward(loss * share)
                 for name, term in terms.items():
                     logged[name] += term * share
             self.clip_gradients(optimizer, self.clip_norm, "norm")

@@ -11,7 +11,6 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from rlvr_world.rl.grpo import spreadless_share
-from rlvr_world.rl.losses import masked_mean
 from rlvr_world.types import Rollout
 
 if TYPE_CHECKING:
@@ -63,20 +62,25 @@ class RolloutLogger(Callback, RolloutObserver):
         """Log an RL step."""
         self.log_rollout(module, rollout)
         for name in terms[0]:
-            module.log(f"train/{name}", torch.stack([each[name] for each in terms]).mean())
+            mean = torch.stack([each[name] for each in terms]).mean()
+            module.log(f"train/{name}", mean, sync_dist=True)
         for name, seconds in self.seconds.items():
-            module.log(f"time/{name}", seconds)
+            module.log(f"time/{name}", seconds, sync_dist=True)
         self.seconds.clear()
 
     def log_rollout(self, module: "RLVRWorldModel", rollout: Rollout) -> None:
         """Log what was sampled and what it was worth."""
         mask = rollout.sequence.target_mask
         groups = rollout.rewards.unflatten(0, (-1, module.group_size))
-        module.log("train/reward", rollout.rewards.mean(), prog_bar=True)
-        for name, scores in rollout.scores.items():
-            module.log(f"train/reward/{name}", scores.mean())
-        module.log("train/reward_std", groups.std(dim=1).mean())
-        module.log("train/spreadless_groups", spreadless_share(groups))
-        module.log("train/entropy", masked_mean(-rollout.log_probs, mask))
-        module.log("train/tokens_per_second", float(mask.sum()) / self.seconds["rollout"])
+        speed = float(mask.sum()) / self.seconds["rollout"]
+        means = {f"reward/{name}": scores.mean() for name, scores in rollout.scores.items()}
+        means |= {
+            "reward_std": groups.std(dim=1).mean(),
+            "spreadless_groups": spreadless_share(groups),
+            "entropy": -(rollout.log_probs * mask).sum() / module.over_ranks(mask.sum()),
+        }
+        module.log("train/reward", rollout.rewards.mean(), prog_bar=True, sync_dist=True)
+        for name, mean in means.items():
+            module.log(f"train/{name}", mean, sync_dist=True)
+        module.log("train/tokens_per_second", speed, sync_dist=True, reduce_fx="sum")
         module.log("rl_step", float(module.batches_seen + 1))

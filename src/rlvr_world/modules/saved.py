@@ -10,7 +10,8 @@ import torch
 from jsonargparse import ArgumentParser
 
 from rlvr_world.codec import Codec
-from rlvr_world.modules.stage import load_checkpoint, load_matching
+from rlvr_world.modules.checkpoint import load_checkpoint, load_matching
+from rlvr_world.modules.trusted import check_specification
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.sequence_model import SequenceModel
 
@@ -61,11 +62,17 @@ def parts(checkpoint: dict[str, Any], path: Path, tokenizer: Path | None = None)
         if tokenizer is not None:
             arguments["tokenizer"] = str(tokenizer)
         backbone.setdefault("init_args", {}).update(checkpoint.get("backbone", {}))
-    except (KeyError, TypeError) as error:
+        needed = {"tokenizer": arguments, "source": backbone["init_args"]}
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             "it does not say how its codec and backbone are built; only checkpoints of `rlvr-world "
             "fit` do"
         ) from error
+    check_specification(codec, Codec, "codec")
+    check_specification(backbone, SequenceModel, "backbone")
+    for name, given in needed.items():
+        if given.get(name) is not None and not Path(given[name]).exists():
+            raise ValueError(f"{name}: {given[name]} is neither in the checkpoint nor here")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--codec", type=Codec)
     parser.add_argument("--backbone", type=Callable[[int], SequenceModel])

@@ -45,9 +45,10 @@ def score_predictions(
         with observer.timed("reward"):
             prompts = part.prompts(group)
             given = {name: rows_of(field, prompts, count) for name, field in batch.items()}
-            for name, score in rewards.scores(prediction, target[prompts], given, detail).items():
+            found = rewards.scores(prediction, target[prompts], given, detail, finite=False)
+            for name, score in found.items():
                 scores[name].append(score)
-    return {name: torch.cat(found) for name, found in scores.items()}
+    return {name: torch.cat(pieces) for name, pieces in scores.items()}
 
 
 def rows_of(field: object, rows: slice, count: int) -> object:

@@ -1,26 +1,38 @@
 """What the three stages of training share: optimizer, starting weights and provenance."""
 
-import hashlib
-import json
-import os
-import subprocess
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from lightning import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
-from torch import nn
+from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_scheduler
 
 from rlvr_world import __version__
+from rlvr_world.files import sha256
+from rlvr_world.modules.checkpoint import (
+    check_matching,
+    code_commit,
+    load_checkpoint,
+    load_matching,
+    plain,
+)
+from rlvr_world.modules.skipped_steps import SkippedSteps, are_finite
+from rlvr_world.types import Batch
 
 
 class Stage(LightningModule):
     """One stage of training.
 
-    Its checkpoints hold plain data only, and say where they come from (``provenance``).
+    Its checkpoints hold plain data only, and say where they come from (``provenance``). An
+    optimizer step whose loss or gradient is not finite is skipped, on all ranks alike. A run that
+    is resumed goes on with the optimizer's and the schedule's settings that it is given now.
 
     Args:
         optimizer: Constructor of the optimizer, given the parameters.
@@ -28,6 +40,7 @@ class Stage(LightningModule):
         warmup_steps: Optimizer steps over which the learning rate rises from 0.
         weights: Checkpoint of the previous stage to start from. Read when ``fit`` starts; a resumed
             run takes its weights from its own checkpoint instead.
+        max_skipped_steps: The run ends after so many skipped optimizer steps in a row.
     """
 
     monitor: ClassVar[str | None] = None
@@ -42,6 +55,7 @@ class Stage(LightningModule):
         schedule: str = "constant_with_warmup",
         warmup_steps: int = 0,
         weights: Path | None = None,
+        max_skipped_steps: int = 10,
     ) -> None:
         super().__init__()
         self.optimizer = optimizer
@@ -49,6 +63,10 @@ class Stage(LightningModule):
         self.warmup_steps = warmup_steps
         self.weights = weights
         self.parent: dict[str, str] | None = None
+        self.skips = SkippedSteps(max_skipped_steps)
+        self.loss_is_finite = torch.tensor(True)
+        self.resumed: list[str] | None = None
+        self.asked: list[list[dict[str, Any]]] = []
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.weights is not None:
@@ -64,12 +82,28 @@ class Stage(LightningModule):
         checkpoint = load_checkpoint(path)
         self.check_compatible(checkpoint, path)
         load_matching(self, checkpoint["state_dict"], path)
-        self.parent = {"path": str(path), "sha256": file_digest(path)}
+        self.parent = {"path": str(path), "sha256": sha256(path)}
 
     @property
     def batches_seen(self) -> int:
         """Training batches before the present one, also after a resume."""
         return self.trainer.fit_loop.total_batch_idx
+
+    def over_ranks(self, value: Tensor) -> Tensor:
+        """The mean of a number over all ranks, as float32; the number itself without a trainer."""
+        if self._trainer is None:
+            return value.detach().float()
+        return self.trainer.strategy.reduce(value.detach().clone().float(), reduce_op="mean")
+
+    def synchronised(self, now: bool) -> AbstractContextManager[Any]:
+        """Whether a backward pass within adds the gradients of all ranks up.
+
+        That is done once per optimizer step, in its last backward pass.
+        """
+        strategy = self.trainer.strategy
+        if now or not isinstance(strategy, ParallelStrategy):
+            return nullcontext()
+        return strategy.block_backward_sync()
 
     def check_compatible(self, checkpoint: dict[str, Any], path: Path) -> None:
         """Raise ``ValueError`` if ``checkpoint`` was made for something else."""
@@ -93,6 +127,59 @@ class Stage(LightningModule):
         )
         return {"scheduler": scheduler, "interval": "step"}
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        keys = ", ".join(map(str, batch["key"][:3])) if "key" in batch else f"batch {batch_idx}"
+        self.skips.cause = f"the loss or the gradient is not finite at {keys} ..."
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        self.loss_is_finite = self.loss_is_finite.to(loss.device) & loss.detach().isfinite()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Take the gradients away, so that the step does nothing, if one is not finite."""
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+            return  # which skips such steps itself
+        trained = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients = [p.grad for p in trained if p.grad is not None]
+        is_sound = self.loss_is_finite & are_finite(gradients).to(self.loss_is_finite.device)
+        self.loss_is_finite = torch.ones_like(self.loss_is_finite)
+        faults = self.trainer.strategy.reduce((~is_sound).float(), reduce_op="sum")
+        if faults > 0:
+            for parameter in trained:
+                parameter.grad = None
+        self.skips.note(not faults > 0)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        self.log("train/skipped_steps", float(self.skips.total))
+
+    def on_fit_start(self) -> None:
+        """Refuse to resume with other optimizers; remember the settings that they are given."""
+        now = [described(optimizer) for optimizer in self.trainer.optimizers]
+        if self.resumed is not None and self.resumed != now:
+            raise ValueError(
+                f"{self.trainer.ckpt_path}: trained by {', '.join(self.resumed)}, which is to go "
+                f"on as {', '.join(now)}; give the same optimizer, or start from its `weights`"
+            )
+        self.asked = [
+            [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+            for optimizer in self.trainer.optimizers
+        ]
+
+    def on_train_start(self) -> None:
+        """Let what is asked count more than what the checkpoint of a resumed run says."""
+        if self.resumed is None:
+            return
+        for optimizer, groups in zip(self.trainer.optimizers, self.asked, strict=True):
+            for group, asked in zip(optimizer.param_groups, groups, strict=True):
+                change = asked["initial_lr"] / group["initial_lr"] if group["initial_lr"] else 1.0
+                group |= asked | {"lr": group["lr"] * change}
+        for config in self.trainer.lr_scheduler_configs:
+            scheduler: Any = config.scheduler
+            groups = scheduler.optimizer.param_groups
+            scheduler.base_lrs = [group["initial_lr"] for group in groups]
+            if isinstance(scheduler, LambdaLR):
+                for group, factor in zip(groups, scheduler.lr_lambdas, strict=True):
+                    group["lr"] = group["initial_lr"] * factor(scheduler.last_epoch)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         arguments = plain(dict(checkpoint.pop(self.CHECKPOINT_HYPER_PARAMS_KEY, {})))
         if arguments is not None:
@@ -103,81 +190,28 @@ class Stage(LightningModule):
             "commit": code_commit(),
             "parent": self.parent,
             "data": getattr(getattr(self.trainer, "datamodule", None), "fingerprint", None),
+            "optimizers": [described(optimizer) for optimizer in self.trainer.optimizers],
+            "skipped_steps": self.skips.total,
         }
 
-
-def load_checkpoint(path: Path | str) -> dict[str, Any]:
-    """Read a checkpoint as plain data.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is cut short or is no checkpoint.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such checkpoint; run the previous stage first, or correct `weights`"
-        )
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
-    if "state_dict" not in checkpoint:
-        raise ValueError(f"{path}: not a Lightning checkpoint, it has no `state_dict`")
-    return checkpoint
-
-
-def load_matching(module: nn.Module, state: dict[str, torch.Tensor], path: Path | str) -> None:
-    """Load ``state`` strictly, with one sentence that says what does not fit."""
-    own = module.state_dict()
-    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    shapes = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
-    faults = (("lacks", missing), ("has unknown", unknown), ("differs in the shape of", shapes))
-    for fault, keys in faults:
-        if keys:
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        path = Path((self._trainer and self.trainer.ckpt_path) or "the checkpoint")
+        self.check_compatible(checkpoint, path)
+        check_matching(self, checkpoint["state_dict"], path)
+        if self._trainer is None or self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        provenance = checkpoint.get("provenance", {})
+        stage = provenance.get("stage", type(self).__name__)
+        if stage != type(self).__name__:
             raise ValueError(
-                f"{path}: does not fit this {type(module).__name__}: it {fault} {keys[0]}"
-                f"{f' and {len(keys) - 1} more' if len(keys) > 1 else ''}; "
-                "the model settings must equal those it was trained with"
+                f"{path}: a checkpoint of {stage}, from which {type(self).__name__} cannot be "
+                "resumed; to start from its weights, give it as model.weights"
             )
-    module.load_state_dict(state)
+        self.resumed = provenance.get("optimizers")
+        self.skips.total = provenance.get("skipped_steps", 0)
 
 
-def plain(value: Any) -> Any:
-    """``value`` as JSON holds it, paths as strings; None if it holds live objects.
-
-    Under the command line, arguments are plain dictionaries from which a checkpoint rebuilds the
-    objects. A model that was put together in Python is rebuilt by the same code instead.
-    """
-    try:
-        return json.loads(json.dumps(value, default=_path_string))
-    except TypeError:
-        return None
-
-
-def _path_string(value: Any) -> str:
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    raise TypeError(f"{type(value).__name__} is not plain data")
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def code_commit() -> str | None:
-    """The commit this code is at, with ``+`` if the code has changes; None outside git."""
-    folder = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        dirty = git("status", "--porcelain", "--untracked-files=no", ".")
-        return git("rev-parse", "--short", "HEAD") + ("+" if dirty else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
+def described(optimizer: Optimizer) -> str:
+    """The class of an optimizer and the number of parameters in each of its groups."""
+    sizes = " + ".join(str(len(group["params"])) for group in optimizer.param_groups)
+    return f"{type(optimizer).__name__} of {sizes} parameters"

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from rlvr_world.codec import Codec, check_codec, check_count
@@ -25,12 +24,9 @@ class WorldModel(Stage):
     Args:
         codec: The modality: batches to token sequences and back.
         backbone: Constructor of the sequence model, given the codec's vocabulary size.
-        optimizer: Constructor of the optimizer, given the parameters.
-        schedule: Learning-rate schedule by its name in ``transformers.get_scheduler``.
-        warmup_steps: Optimizer steps over which the learning rate rises from 0.
-        weights: Checkpoint of the previous stage to start from.
         seed: Seed of the sampled predictions in validation and of rollouts.
         rewards: Rewards by name: what RLVR maximises, and what validation reports of every stage.
+        **options: See ``Stage``.
     """
 
     monitor, monitor_mode = "val/nll", "min"
@@ -39,14 +35,11 @@ class WorldModel(Stage):
         self,
         codec: Codec,
         backbone: Callable[[int], SequenceModel],
-        optimizer: OptimizerCallable = torch.optim.AdamW,
-        schedule: str = "constant_with_warmup",
-        warmup_steps: int = 0,
-        weights: Path | None = None,
         seed: int = 0,
         rewards: dict[str, Reward] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(optimizer, schedule, warmup_steps, weights)
+        super().__init__(**options)
         self.save_hyperparameters()
         self.codec = codec
         self.backbone = backbone(codec.vocab_size)
@@ -133,6 +126,7 @@ class WorldModel(Stage):
         return torch.Generator(self.device).manual_seed(seed)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        super().on_train_batch_start(batch, batch_idx)
         self.check(batch)
 
     def on_validation_batch_start(self, batch: Batch, *_: int) -> None:
@@ -148,9 +142,9 @@ class WorldModel(Stage):
             self.is_checked = True
 
     def validation_step(self, batch: Batch, batch_idx: int, prefix: str = "val") -> dict[str, Any]:
-        nll = self.negative_log_likelihood(self.codec.encode(batch))
-        size = len(batch["key"])
-        self.log(f"{prefix}/nll", nll, batch_size=size, sync_dist=True, prog_bar=True)
+        sequence, size = self.codec.encode(batch), len(batch["key"])
+        nll, tokens = self.negative_log_likelihood(sequence), int(sequence.target_mask.sum())
+        self.log(f"{prefix}/nll", nll, batch_size=tokens, sync_dist=True, prog_bar=True)
         for part, count in self.codec.too_long(batch).items():
             name = f"{prefix}/too_long/{part}"
             self.log(name, count / size, batch_size=size, sync_dist=True)
@@ -172,10 +166,6 @@ class WorldModel(Stage):
             **self.codec.packed(),
         }
         checkpoint["backbone"] = self.backbone.packed()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        path = self._trainer and self.trainer.ckpt_path
-        self.check_compatible(checkpoint, Path(path or "the checkpoint"))
 
     def check_compatible(self, checkpoint: dict[str, Any], path: Path) -> None:
         codec = checkpoint.get("codec")

@@ -108,11 +108,13 @@ class GRPO:
             return row_mean(per_token, mask).mean()
         return (per_token * mask).sum() / (len(mask) * own)
 
-    def share(self, part: Tensor, whole: Tensor) -> Tensor | float:
-        """The weight of a part's loss in that of a minibatch, from their masks [N, T]."""
-        if self.reduction == "token":
-            return part.sum() / whole.sum().clamp(min=1)
-        return len(part) / len(whole)
+    def size(self, trained: Tensor) -> Tensor:
+        """How much the loss of some predictions counts in a mean, from their mask [N, T]."""
+        return (
+            trained.sum()
+            if self.reduction == "token"
+            else torch.tensor(len(trained), device=trained.device)
+        )
 
 
 def ended(sequence: TokenSequence, end_token: int) -> Tensor:
@@ -123,17 +125,28 @@ def ended(sequence: TokenSequence, end_token: int) -> Tensor:
 def group_relative(rewards: Tensor, normalize: bool = True, eps: float = 1e-6) -> Tensor:
     """GRPO's advantages: rewards [B, G, ...] minus their group's mean, over its (unbiased) std.
 
-    A group without spread has advantages of zero. Without ``normalize``, Dr. GRPO's form.
+    A group without spread, see ``has_spread``, has advantages of exactly zero. Without
+    ``normalize``, Dr. GRPO's form.
     """
     centred = rewards - rewards.mean(dim=1, keepdim=True)
-    if not normalize:
-        return centred
-    return centred / (rewards.std(dim=1, keepdim=True) + eps)
+    if normalize:
+        centred = centred / (rewards.std(dim=1, keepdim=True) + eps)
+    return centred * has_spread(rewards).unsqueeze(1)
 
 
-def has_spread(rewards: Tensor, eps: float = 1e-6) -> Tensor:
-    """Which groups [B, G] have members with different rewards, so teach something, [B] bool."""
-    return rewards.std(dim=1) >= eps
+def has_spread(rewards: Tensor, tolerance: float = 1e-6) -> Tensor:
+    """Which groups [B, G, ...] have members with different rewards, so teach something.
+
+    Args:
+        rewards: Rewards of the G members of B groups.
+        tolerance: Rewards that differ by at most this share of the largest one are equal: rounding
+            makes more of a difference than that between equal sums.
+
+    Returns:
+        [B, ...] bool.
+    """
+    smallest, largest = rewards.aminmax(dim=1)
+    return largest - smallest > tolerance * rewards.abs().amax(dim=1)
 
 
 def spreadless_share(rewards: Tensor) -> Tensor:

@@ -106,7 +106,7 @@ def test_every_term_of_the_loss_is_logged_and_the_step_counts_batches(tmp_path):
 
     module = tokenizer(discriminator=PatchDiscriminator([8, 16]), **options)
     trainer = fit(module, tmp_path, steps=4)
-    names = ["loss", "l1", "mse", "lpips", "adversarial", "discriminator"]
+    names = ["loss", "l1", "mse", "lpips", "adversarial", "discriminator", "skipped_steps"]
     values = trainer.callback_metrics
     assert sorted(values) == sorted(f"train/{name}" for name in names)
     assert all(torch.isfinite(value) for value in values.values())

@@ -1,12 +1,12 @@
 """The ranges of actions that bins are cut from, as a data set's manifest has them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from rlvr_world.modules.stage import load_checkpoint
+from rlvr_world.files import read_json
+from rlvr_world.modules.checkpoint import load_checkpoint
 
 KINDS = {"quantile": ("q01", "q99"), "extremes": ("min", "max")}
 """The names of both ends of a range in the manifest."""
@@ -45,7 +45,7 @@ class DataRange:
                 f"{path} does not exist: make the data first, or give action_low and action_high"
             )
         try:
-            actions = json.loads(path.read_text())["actions"]
+            actions = read_json(path)["actions"]
             ends = [actions[name] for name in (*KINDS[self.kind], "min", "max")]
             ranges = [widened(*row) for row in zip(*ends, strict=True)]
         except (ValueError, KeyError, TypeError) as error:

@@ -64,7 +64,7 @@ class VideoDataModule(ShardDataModule):
         more_roots: Sequence[str] = (),
         **shards: Any,
     ) -> None:
-        super().__init__(root, **shards)
+        super().__init__(root=root, **shards)
         self.roots = [self.root, *map(Path, more_roots)]
         counts = {
             "clip_length": clip_length,

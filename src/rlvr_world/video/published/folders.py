@@ -4,7 +4,6 @@ Tokenizers are named as the blocks of ``diffusers``, transformers as ``transform
 published weights are views of our parameters, so that one table serves both directions.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -16,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rlvr_world.files import whole, write_json
+from rlvr_world.files import read_json, whole, write_json
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.video.published.configs import (
     PublishedModel,
@@ -147,7 +146,7 @@ def _check(
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text())
+        content = read_json(file)
     except ValueError as error:
         raise ValueError(f"{file}: not readable as JSON; download it again") from error
     if not isinstance(content, dict):

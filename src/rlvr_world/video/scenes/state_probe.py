@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from rlvr_world.evaluation.columns import SceneMetrics
 from rlvr_world.frozen import Frozen
-from rlvr_world.modules.stage import Stage, load_checkpoint
+from rlvr_world.modules.checkpoint import load_checkpoint
+from rlvr_world.modules.stage import Stage
 from rlvr_world.types import Batch
 
 CHECKPOINT_KEY = "state_probe"

@@ -42,12 +42,8 @@ class VQTokenizer(Stage):
         model: The tokenizer.
         discriminator: Adds an adversarial loss.
         perceptual: Backbone of the LPIPS term and of ``val/lpips``; null leaves both out.
-        optimizer: Constructor of the tokenizer's optimizer, given the parameters.
-        discriminator_optimizer: Constructor of the discriminator's optimizer.
-        schedule: Learning-rate schedule of the tokenizer, by its name in
-            ``transformers.get_scheduler``; the discriminator's stays constant.
-        warmup_steps: Steps of either optimizer over which its learning rate rises from 0.
-        weights: Checkpoint of a tokenizer to start from.
+        discriminator_optimizer: Constructor of the discriminator's optimizer, whose learning rate
+            rises over ``warmup_steps``, too, and then stays constant.
         l1_weight: Weight of the mean absolute error.
         mse_weight: Weight of the mean squared error.
         foreground_weight: Both errors count ``1 + foreground_weight`` times at pixels that differ
@@ -61,6 +57,7 @@ class VQTokenizer(Stage):
         adversarial_start: Batches before the discriminator starts to train and to count.
         penalty_weight: Weight of the gradient penalty of the discriminator on real frames.
         clip_norm: Largest norm of either gradient.
+        **options: See ``Stage``.
     """
 
     monitor, monitor_mode = "val/psnr", "max"
@@ -73,11 +70,7 @@ class VQTokenizer(Stage):
         model: TokenizerModel,
         discriminator: PatchDiscriminator | None = None,
         perceptual: BackboneName | None = "st-alex",
-        optimizer: OptimizerCallable = torch.optim.AdamW,
         discriminator_optimizer: OptimizerCallable = torch.optim.AdamW,
-        schedule: str = "constant_with_warmup",
-        warmup_steps: int = 0,
-        weights: Path | None = None,
         l1_weight: float = 1.0,
         mse_weight: float = 0.0,
         foreground_weight: float = 0.0,
@@ -88,8 +81,9 @@ class VQTokenizer(Stage):
         adversarial_start: int = 0,
         penalty_weight: float = 0.0,
         clip_norm: float = 1.0,
+        **options: Any,
     ) -> None:
-        super().__init__(optimizer, schedule, warmup_steps, weights)
+        super().__init__(**options)
         if not isinstance(model, self.model_type):
             raise ValueError(
                 f"model: {type(self).__name__} trains a {self.model_type.__name__}, not a "
@@ -203,7 +197,11 @@ class VQTokenizer(Stage):
         self.clip_gradients(optimizer, self.clip_norm, "norm")
         wrapped = self.optimizers()
         counted = wrapped[0] if isinstance(wrapped, list) else wrapped
-        (optimizer if index else counted).step()
+        if index:
+            self.on_before_optimizer_step(optimizer)
+            optimizer.step()
+        else:
+            counted.step()
         scheduler: Any = self.trainer.lr_scheduler_configs[index].scheduler
         scheduler.step()
 

@@ -9,7 +9,7 @@ from typing import Literal
 from rich.console import Console
 
 from rlvr_world.jobs import progress_bar
-from rlvr_world.modules.stage import code_commit
+from rlvr_world.modules.checkpoint import code_commit
 from rlvr_world.web.agent.agent import Agent
 from rlvr_world.web.agent.episode import Limits
 from rlvr_world.web.agent.results import EpisodeJournal, Job

@@ -1,0 +1,96 @@
+"""Runs that are asked to stop: by SIGTERM, as schedulers do, or by Ctrl-C."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities import rank_zero_info
+
+from rlvr_world.modules.skipped_steps import TooManySkips
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interrupted(SystemExit):
+    """A run was asked to stop; its code is 128 and the signal's number, as shells have it."""
+
+
+class Interruption(Callback):
+    """Saves a run that is asked to stop, after the batch that it is at, and says how to resume it.
+
+    The process ends with code 143 after SIGTERM and 130 after Ctrl-C, so that a script does not go
+    on as if the run was complete. A second signal ends it at once. Under SLURM, signals are left to
+    Lightning, which requeues the job.
+
+    Args:
+        checkpoint: Where the run is saved; nowhere if not given.
+    """
+
+    def __init__(self, checkpoint: Path | None = None) -> None:
+        self.checkpoint = checkpoint
+        self.before: dict[int, Any] = {}
+        self.asked = 0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Watch for signals."""
+        environment = trainer._accelerator_connector.cluster_environment
+        if isinstance(environment, SLURMEnvironment):
+            return
+        try:
+            self.before = {each: signal.signal(each, self.note) for each in SIGNALS}
+        except ValueError:
+            self.before = {}  # not the main thread, which alone may handle signals
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Remember the first signal; the second one does what it did before."""
+        self.asked = number
+        self.restore()
+
+    def restore(self) -> None:
+        """Let signals do what they did before."""
+        for each, handler in self.before.items():
+            signal.signal(each, signal.default_int_handler if each == signal.SIGINT else handler)
+        self.before = {}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop after a batch, but not between batches whose gradients are accumulated."""
+        is_whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if is_whole or trainer.is_last_batch:
+            self.stop_if_asked(trainer)
+
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Stop within a validation, too, unless other ranks may have fewer batches of it."""
+        if trainer.world_size == 1:
+            self.stop_if_asked(trainer)
+
+    def stop_if_asked(self, trainer: Trainer) -> None:
+        """Stop all ranks if one of them was asked to.
+
+        Raises:
+            Interrupted: Some rank was.
+        """
+        asked = torch.tensor(float(self.asked), device=trainer.strategy.root_device)
+        number = int(trainer.strategy.reduce(asked, reduce_op="max"))
+        if number:
+            raise Interrupted(128 + number)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Save the weights if they are sound and between two optimizer steps."""
+        self.restore()
+        is_sound = isinstance(exception, Interrupted | TooManySkips)
+        if not is_sound or self.checkpoint is None or trainer.sanity_checking:
+            return
+        trainer.save_checkpoint(self.checkpoint)
+        rank_zero_info(f"The run is saved; go on with the option --ckpt_path {self.checkpoint}")
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave signals as they were."""
+        self.restore()
