@@ -10,6 +10,7 @@ import torch
 from rlvr_world.data.samples import BadSample
 from rlvr_world.data.stream import Example, ExampleReader, RawSample
 from rlvr_world.types import Batch
+from rlvr_world.video.data.color_jitter import ColorJitter
 from rlvr_world.video.data.episodes import Shapes, decode_episode
 
 
@@ -24,6 +25,7 @@ class ClipReader(ExampleReader):
     eval_clips_per_episode: int
     segment_length: int | None = None
     context_gap: int | None = None
+    jitter: ColorJitter | None = None
 
     def segment(self, frames: int) -> int:
         """Frames at the stride out of which a clip is drawn; at most a whole episode."""
@@ -33,7 +35,8 @@ class ClipReader(ExampleReader):
         episode = self._episode(sample)
         frames = len(episode["actions"])
         starts = range(frames - self.segment(frames) * self.stride + 1)
-        return [self._cut(episode, rng.choice(starts), rng) for _ in range(self.clips_per_episode)]
+        clips = [self._cut(episode, rng.choice(starts), rng) for _ in range(self.clips_per_episode)]
+        return [self._jittered(clip, rng) for clip in clips]
 
     def spread(self, sample: RawSample) -> list[Example]:
         episode = self._episode(sample)
@@ -89,6 +92,17 @@ class ClipReader(ExampleReader):
             gap = rng.randint(0, min(self.context_gap, start // self.stride))
             clip["context"] = episode["frames"][start - gap * self.stride]
         return clip
+
+    def _jittered(self, clip: Example, rng: random.Random) -> Example:
+        """The clip in other colours, its context frame alike."""
+        if self.jitter is None:
+            return clip
+        if "frames" not in clip:
+            raise ValueError("jitter: tokens have no colours; leave it out, or read frames")
+        if "context" not in clip:
+            return clip | {"frames": self.jitter(clip["frames"], rng)}
+        changed = self.jitter(np.stack([clip["context"], *clip["frames"]]), rng)
+        return clip | {"context": changed[0], "frames": changed[1:]}
 
     def offsets(self, segment: int, rng: random.Random) -> list[int]:
         """Where the frames of a clip lie, in strides after its first one, the segment's first."""

@@ -13,6 +13,7 @@ from rlvr_world.data.samples import read_members
 from rlvr_world.data.shards import ShardDataModule
 from rlvr_world.data.stream import MixedStream, ShardFile, TrainingStream
 from rlvr_world.video.data.clip_reader import ClipReader
+from rlvr_world.video.data.color_jitter import ColorJitter
 from rlvr_world.video.data.episodes import decode_episode
 from rlvr_world.video.data.manifest import Manifest, Split
 
@@ -39,6 +40,7 @@ class VideoDataModule(ShardDataModule):
             For tokenizers.
         context_gap: Add a context frame: one of the so many frames (at the stride) before the clip
             or its first frame, at random.
+        jitter: Change the colours of training clips at random; needs frames, not tokens.
         test_split: The split to test on: ``test``, or one with other actions, such as
             ``test_counterfactual``, where there is one.
         more_roots: Further folders with frames or tokens, actions and states of the same size.
@@ -60,6 +62,7 @@ class VideoDataModule(ShardDataModule):
         image_size: int | None = None,
         segment_length: int | None = None,
         context_gap: int | None = None,
+        jitter: ColorJitter | None = None,
         test_split: str = "test",
         more_roots: Sequence[str] = (),
         **shards: Any,
@@ -89,6 +92,7 @@ class VideoDataModule(ShardDataModule):
             eval_clips_per_episode=eval_clips_per_episode,
             segment_length=segment_length,
             context_gap=context_gap,
+            jitter=jitter,
         )
         self.needs_context = context_gap is not None
         self.image_size = image_size
