@@ -65,11 +65,11 @@ class ClipReader(ExampleReader):
         return np.unique(starts.round().astype(int)).tolist()
 
     def collate(self, examples: list[Example]) -> Batch:
-        """A batch: tensors [B, T, ...] and lists of names."""
+        """A batch: tensors [B, T, ...] and lists of names and numbers."""
         first = examples[0]
         return {
             name: [example[name] for example in examples]
-            if isinstance(value, str)
+            if isinstance(value, str | int)
             else torch.from_numpy(np.stack([example[name] for example in examples]))
             for name, value in first.items()
         }
@@ -97,6 +97,7 @@ class ClipReader(ExampleReader):
         }
         steps = places[:, None] + np.arange(self.stride)
         clip["actions"] = episode["actions"][steps].reshape(self.length, -1)
+        clip["steps"] = self.stride
         clip["key"] = f"{episode['key']}:{start}"
         if "tokens" in episode:
             clip["tokenizer"] = episode["json"]["tokenizer"]
