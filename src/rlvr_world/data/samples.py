@@ -2,6 +2,7 @@
 
 import io
 import json
+import posixpath
 import re
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -133,13 +134,13 @@ def _size_problem(member: tarfile.TarInfo, size: int) -> str | None:
 def _plain(name: str) -> tuple[str, str | None]:
     """A member's name without what no name must hold, and what that is."""
     plain = UNPRINTABLE.sub("", name[:MAX_NAME])
-    parts = [part for part in plain.split("/") if part not in ("", ".", "..")]
     problem = None
     if name.startswith("/") or ".." in name.split("/"):
         problem = "it leaves the folder"
     elif plain != name:
         problem = f"it is longer than {MAX_NAME} characters or holds some that are not text"
-    return "/".join(parts), problem and f"the name {name[:200]!a} is refused: {problem}"
+    inside = posixpath.normpath(f"/{plain}").lstrip("/")
+    return inside, problem and f"the name {name[:200]!a} is refused: {problem}"
 
 
 def _key(name: str) -> tuple[str, str]:

@@ -80,14 +80,13 @@ def _read_files(
     missing += [] if "json" in sample else ["json"]
     if missing:
         raise BadSample(f"{where} has no {' and no '.join(missing)}")
-    extension = ""
+    arrays, extension = {}, "json"
     try:
-        info = read_json(sample[extension := "json"])
-        arrays = {
-            name: _decode(name, extension, sample[extension]) for extension, name in wanted.items()
-        }
+        info = read_json(sample[extension])
+        for extension, name in wanted.items():
+            arrays[name] = _decode(name, extension, sample[extension])
         if jpegs:
-            limit = MAX_PIXELS // len(jpegs)
+            extension, limit = "frames.*.jpg", MAX_PIXELS // len(jpegs)
             arrays["frames"] = np.stack([read_picture(sample[name], limit) for name in jpegs])
     except ValueError as error:
         raise BadSample(f"{where}: a file is broken ({extension}: {error})") from error
@@ -136,8 +135,9 @@ def _unstack(strip: NDArray[np.uint8], length: int, where: str) -> NDArray[np.ui
 
 def _check(array: NDArray[Any], length: int, shape: tuple[int, ...] | None, what: str) -> None:
     """Raise unless the array has ``length`` finite time steps of the given shape."""
-    if len(array) != length:
-        raise BadSample(f"{what} has {len(array)} time steps, actions has {length}")
+    steps = len(array) if array.ndim else "no"
+    if steps != length:
+        raise BadSample(f"{what} has {steps} time steps, actions has {length}")
     if shape is not None and array.shape[1:] != tuple(shape):
         raise BadSample(f"{what} has shape {array.shape[1:]} per step, expected {tuple(shape)}")
     if array.dtype.kind in "fc" and not np.isfinite(array).all():
