@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,17 @@ def toy_sample(split, index, length=LENGTH, tokens=False):
     return f"{split}-{index:03d}", members
 
 
+def stand_in_trainer(rank=0, world=1, epoch=0):
+    """What a data module asks of a trainer that is about to begin an epoch."""
+    state = SimpleNamespace(ready=epoch, processed=epoch)
+    batches = SimpleNamespace(is_last_batch=False, current=SimpleNamespace(ready=0))
+    loop = SimpleNamespace(
+        epoch_progress=SimpleNamespace(current=state),
+        epoch_loop=SimpleNamespace(batch_progress=batches),
+    )
+    return SimpleNamespace(global_rank=rank, world_size=world, fit_loop=loop)
+
+
 @pytest.fixture
 def make_root(tmp_path):
     def make(train=8, val=5, test=0, per_shard=2, change=None, **sample):
@@ -33,13 +46,12 @@ def make_root(tmp_path):
                 part = samples[first : first + per_shard]
                 write_shard(root / f"{split}-{number:06d}.tar", part)
         Manifest.build(root, "toy", {}).save(root)
-        for split, index, edit in change or []:
-            number = index // per_shard
-            part = [
-                toy_sample(split, i, **sample)
-                for i in range(number * per_shard, (number + 1) * per_shard)
-            ]
-            edit(part[index % per_shard][1])
+        edits = {(split, index): edit for split, index, edit in change or []}
+        for split, number in {(split, index // per_shard) for split, index in edits}:
+            first = number * per_shard
+            part = [toy_sample(split, i, **sample) for i in range(first, first + per_shard)]
+            for index, (_, members) in enumerate(part, first):
+                edits.get((split, index), lambda members: None)(members)
             write_shard(root / f"{split}-{number:06d}.tar", part)
         return root
 

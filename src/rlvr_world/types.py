@@ -11,8 +11,9 @@ from torch import Tensor
 
 Batch = dict[str, Any]
 """A collated batch. Video: ``frames`` uint8 [B, T, C, H, W] or ``tokens`` long [B, T, N],
-``actions`` float32 [B, T, A], optional ``states`` float32 [B, T, S], ``key`` list of B names; for
-codecs with a context frame ``context`` uint8 [B, C, H, W] or ``context_tokens`` long [B, N]."""
+``actions`` float32 [B, T, A], optional ``steps``, a list of B numbers of actions in a row, optional
+``states`` float32 [B, T, S], ``key`` list of B names; for codecs with a context frame ``context``
+uint8 [B, C, H, W] or ``context_tokens`` long [B, N]."""
 
 Prediction = Any
 """What a codec decodes: float frames [B, F, C, H, W] in [0, 1], or a list of B states."""

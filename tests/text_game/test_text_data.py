@@ -1,12 +1,13 @@
 import json
 from collections import Counter
-from types import SimpleNamespace
 
 import jsonargparse
+import numpy as np
 import pytest
 import torch
 from games import lamps, step, write_root
 from lightning.pytorch import LightningModule, Trainer
+from toy_shards import stand_in_trainer
 
 from rlvr_world.data.samples import read_members, write_shard
 from rlvr_world.language.manifest import TransitionManifest
@@ -32,7 +33,7 @@ VERBS = (("look", "lamps"), ("listen", "lamps"), ("look", "dark"))
 def module(root, rank=0, world=1, **arguments):
     defaults = {"batch_size": 4, "samples_per_epoch": 400, "max_skip_share": 0.5}
     data = TextDataModule(str(root), **defaults | arguments)
-    data.trainer = SimpleNamespace(global_rank=rank, world_size=world, current_epoch=0)
+    data.trainer = stand_in_trainer(rank, world)
     data.setup("fit")
     return data
 
@@ -178,12 +179,12 @@ def test_a_malformed_sample_is_skipped_counted_and_reported(root, workers, edit,
 
 
 def test_json_that_is_missing_or_cut_short(root):
-    edit_val(root, lambda samples: samples.__setitem__(1, ("val-full-000001", {"a.json": {}})))
+    edit_val(root, lambda samples: samples.__setitem__(1, ("val-full-000001", {"a.npy": np.zeros(1)})))
     with pytest.warns(UserWarning, match="val-full-000001 has no json"):
         list(module(root).val_dataloader())
     path = root / "val-full-000000.tar"
     path.write_bytes(path.read_bytes().replace(b'"action"', b'"action ', 1))
-    with pytest.warns(UserWarning, match="val-full-000000: json is broken"):
+    with pytest.warns(UserWarning, match="val-full-000000: the JSON is broken"):
         list(module(root).val_dataloader())
 
 

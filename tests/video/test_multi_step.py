@@ -157,7 +157,7 @@ def test_a_long_rollout_gives_the_next_window_the_last_frame_and_the_same_contex
     frames = long_rollout(model, batch, 2, sampler=fill)
     assert frames.shape[1] == 5
     assert [template.target_mask.sum(dim=1)[0].item() // 4 for template in templates] == [2, 2, 1]
-    actions = model.codec.action_tokens(batch["actions"])
+    actions = model.codec.action_tokens(batch)
     for part, template in enumerate(templates):
         assert torch.equal(template.ids[:, :16], templates[0].ids[:, :16])
         if part:

@@ -1,9 +1,9 @@
 """The loader of a stream, which reports what had to be skipped."""
 
+import logging
 import signal
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,9 +12,13 @@ from torch.utils.data import DataLoader
 from rlvr_world.data.stream import Stream
 from rlvr_world.types import Batch
 
+log = logging.getLogger(__name__)
+
 
 class ShardLoader:
-    """Loads a stream's batches; reports skipped samples after each pass, and stops if too many.
+    """Loads a stream's batches; logs each skipped sample once, and stops if there are too many.
+
+    After each pass it says how many there were.
 
     It holds a ``DataLoader`` rather than being one, so that Lightning leaves it as it is.
 
@@ -36,7 +40,7 @@ class ShardLoader:
         self.stream = stream
         self.length = length
         self.position = position
-        self.skips = replace(stream.skips)
+        self.skips = stream.skips.fresh()
         self.loader = DataLoader(
             stream,
             batch_size=None,
@@ -55,11 +59,12 @@ class ShardLoader:
         if self.position is not None:
             self.stream.epoch, self.stream.start = self.position()
         else:
-            self.skips = replace(self.stream.skips, read=0, skipped=0, reasons=[])
+            self.skips = self.stream.skips.fresh()
         held = None
         for batch, reads in self.loader:
             for read in reads:
-                self.skips.add(read)
+                if self.skips.add(read):
+                    log.warning("skipped: %s", read.reason)
             if self.skips.too_many:
                 raise ValueError(f"{self.skips} (max_skip_share is {self.skips.max_share:g})")
             if held is not None:

@@ -2,11 +2,14 @@
 
 import io
 import json
+import posixpath
+import re
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -16,7 +19,19 @@ from rlvr_world.files import whole
 Sample = tuple[str, Mapping[str, Any]]
 """A key, and the sample's arrays and JSON by file extension, ``{"actions.npy": array}``."""
 
+RawSample = dict[str, Any]
+"""File contents by extension, ``__key__`` and ``__url__``, and ``BAD`` if it cannot be used."""
+
+BAD = "__bad__"
 JPEG_QUALITY = 95  # of frames that come as arrays
+MAX_FILE = 2**30  # bytes of a file in a shard
+MAX_NAME = 1000  # characters of its name
+MAX_REASONS = 10_000  # that are named
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+OURS = re.compile(
+    r"(?P<key>.+?)\.(?P<extension>json|[a-z_]+\.(?:npy|png)|frames\.\d+\.jpg)", re.IGNORECASE
+)
+ANY = re.compile(r"(?P<key>(?:.*/)?[^./]+)\.(?P<extension>[^/]+)")
 
 
 class BadSample(ValueError):
@@ -42,26 +57,101 @@ def write_shard(path: str | Path, samples: Iterable[Sample]) -> None:
                 tar.addfile(info, io.BytesIO(data))
 
 
-def read_members(path: Path, only: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
-    """The raw samples of a sound shard, as WebDataset would group them.
+def read_members(
+    path: Path, only: Collection[str] | None = None, url: str | None = None
+) -> Iterator[RawSample]:
+    """The raw samples of a shard: neighbouring files that share a key.
+
+    A sample of which a file cannot be read, has a name that it must not have, or is there twice,
+    holds ``BAD``, the reason. What follows a broken header or file is looked for and read.
 
     Args:
-        path: The shard.
+        path: The shard, an uncompressed tar of any program; its folders become parts of the keys.
         only: The extensions of the files that are read; all if not given.
+        url: The shard's name in messages; its path if not given.
+
+    Raises:
+        OSError: The file cannot be read.
     """
-    sample: dict[str, Any] = {}
-    with tarfile.open(path) as tar:
-        for member in tar:
-            key, extension = member.name.split(".", 1)
+    sample: RawSample = {}
+    with path.open("rb") as file:
+        for member in _members(file, path.stat().st_size):
+            name, problem = _plain(member.name)
+            key, extension = _key(name)
+            if not member.isreg() or not key:
+                continue
             if sample and sample["__key__"] != key:
                 yield sample
                 sample = {}
-            sample |= {"__key__": key, "__url__": str(path)}
-            if only is None or extension in only:
-                content = tar.extractfile(member)
-                sample[extension] = content and content.read()
+            sample |= {"__key__": key, "__url__": url or str(path)}
+            if extension in sample:
+                problem = f"{extension} is there twice"
+            elif only is None or extension in only:
+                problem = problem or _size_problem(member, path.stat().st_size)
+                file.seek(member.offset_data)
+                sample[extension] = b"" if problem else file.read(member.size)
+            if problem:
+                sample.setdefault(BAD, problem)
     if sample:
         yield sample
+
+
+def _members(file: BinaryIO, size: int) -> Iterator[tarfile.TarInfo]:
+    """The members of a tar, each of which begins after the one before, in spite of broken ones."""
+    tar: Any = None
+    offset = 0
+    while offset < size:
+        try:
+            file.seek(offset)
+            if tar is None:
+                tar = tarfile.TarFile(fileobj=file, ignore_zeros=True)
+                tar.firstmember = None
+                file.seek(offset)
+            tar.offset = offset
+            member = tar.next()
+        except OSError:
+            raise
+        except Exception:
+            offset += tarfile.BLOCKSIZE
+            continue
+        if member is None:
+            return
+        tar.members.clear()
+        sound = offset < member.offset_data and _size_problem(member, size) is None
+        offset = max(tar.offset if sound else member.offset_data, offset + tarfile.BLOCKSIZE)
+        yield member
+
+
+def _size_problem(member: tarfile.TarInfo, size: int) -> str | None:
+    """Why the file of a member cannot be read, or None."""
+    if member.issparse() or not 0 <= member.size <= MAX_FILE:
+        return f"{member.name[:200]} claims {member.size} bytes, {MAX_FILE} at most"
+    if member.offset_data + member.size > size:
+        return f"{member.name[:200]} is cut"
+    return None
+
+
+def _plain(name: str) -> tuple[str, str | None]:
+    """A member's name without what no name must hold, and what that is."""
+    plain = UNPRINTABLE.sub("", name[:MAX_NAME])
+    problem = None
+    if name.startswith("/") or ".." in name.split("/"):
+        problem = "it leaves the folder"
+    elif plain != name:
+        problem = f"it is longer than {MAX_NAME} characters or holds some that are not text"
+    inside = posixpath.normpath(f"/{plain}").lstrip("/")
+    return inside, problem and f"the name {name[:200]!a} is refused: {problem}"
+
+
+def _key(name: str) -> tuple[str, str]:
+    """The key and the extension of a file; empty where it belongs to no sample.
+
+    The key may have dots where the extension is one that we write; elsewhere the extension begins
+    at the first dot of the file's name.
+    """
+    file = name.rsplit("/", 1)[-1]
+    match = None if file.startswith((".", "__")) else (OURS.fullmatch(name) or ANY.fullmatch(name))
+    return (match["key"], match["extension"].lower()) if match else ("", "")
 
 
 def encode(extension: str, value: Any) -> bytes:
@@ -105,6 +195,9 @@ class Skips:
         what: The data, as messages name it.
         total: Samples in one pass over the data.
         max_share: The largest share of samples that may be skipped.
+        read: Samples that were read.
+        skipped: Those of them that had to be skipped.
+        reasons: How many of them for which reason, which names the shard and the key.
     """
 
     what: str
@@ -112,21 +205,30 @@ class Skips:
     max_share: float
     read: int = 0
     skipped: int = 0
-    reasons: list[str] = field(default_factory=list)
+    reasons: dict[str, int] = field(default_factory=dict)
 
     @property
     def too_many(self) -> bool:
         """Whether more were skipped than may be, of a whole pass or of what was read so far."""
         return self.skipped > self.max_share * max(self.read, self.total)
 
-    def add(self, read: Read) -> None:
-        """Count samples; the first five reasons are kept."""
+    def fresh(self) -> "Skips":
+        """The same with nothing read."""
+        return replace(self, read=0, skipped=0, reasons={})
+
+    def add(self, read: Read) -> bool:
+        """Count samples by the reason to skip them; returns whether the reason is a new one."""
         self.read += read.samples
-        if read.reason is not None:
-            self.skipped += read.samples
-            if read.reason not in self.reasons and len(self.reasons) < 5:
-                self.reasons.append(read.reason)
+        if read.reason is None:
+            return False
+        self.skipped += read.samples
+        new = read.reason not in self.reasons and len(self.reasons) < MAX_REASONS
+        if new or read.reason in self.reasons:
+            self.reasons[read.reason] = self.reasons.get(read.reason, 0) + read.samples
+        return new
 
     def __str__(self) -> str:
-        reasons = "; ".join(self.reasons)
+        reasons = "; ".join(islice(self.reasons, 5))
+        if len(self.reasons) > 5:
+            reasons += f"; and {len(self.reasons) - 5} more, which the log names"
         return f"{self.what}: {self.skipped} of {self.read} samples had to be skipped: {reasons}"

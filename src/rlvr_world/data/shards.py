@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from rlvr_world.data.loader import ShardLoader
 from rlvr_world.data.manifest import ShardManifest
+from rlvr_world.data.remote import Origin, is_url, mirror, url_of
 from rlvr_world.data.samples import Skips
 from rlvr_world.data.stream import (
     EvaluationStream,
@@ -29,7 +30,9 @@ class ShardDataModule(LightningDataModule, ABC):
     that a run that is resumed, also within an epoch, sees what an uninterrupted one sees.
 
     Args:
-        root: Folder with the shards and their ``manifest.json``.
+        root: Folder with the shards and their ``manifest.json``; or its URL (``https``, or what
+            fsspec opens: ``s3``, ``gs`` ...); or ``pipe:`` and a shell command that prints the file
+            ``{name}`` of it.
         batch_size: Examples per training batch and rank.
         eval_batch_size: Examples per validation and test batch; ``batch_size`` if not given.
         num_workers: Processes per rank that load; 0 loads in the main process.
@@ -37,6 +40,8 @@ class ShardDataModule(LightningDataModule, ABC):
         shuffle: Training examples that are shuffled among each other.
         seed: Where the order of the training examples comes from.
         max_skip_share: The run stops if a larger share of the samples is unusable.
+        cache: Where the files of a ``root`` behind a URL are kept; ``$RLVR_WORLD_CACHE``, or
+            ``~/.cache/rlvr-world``, if not given.
     """
 
     made_by: ClassVar[str] = "rlvr-world data"
@@ -55,9 +60,12 @@ class ShardDataModule(LightningDataModule, ABC):
         shuffle: int = 256,
         seed: int = 0,
         max_skip_share: float = 0.05,
+        cache: str | None = None,
     ) -> None:
         super().__init__()
-        self.root = Path(root)
+        self.cache = cache
+        self.urls: dict[Path, str] = {}
+        self.root = self.folder(root)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
         self.num_workers = num_workers
@@ -74,7 +82,29 @@ class ShardDataModule(LightningDataModule, ABC):
     def shards(self, split: str) -> list[ShardFile]:
         """The shards of a split; none if there is no such split."""
         found = self.manifest.splits.get(split)
-        return [ShardFile(self.root / s.name, s.samples) for s in found.shards] if found else []
+        return [self.file(self.root, shard) for shard in found.shards] if found else []
+
+    def folder(self, root: str) -> Path:
+        """The folder of a root: itself or, of a URL, the one here that its files come into."""
+        if not is_url(root):
+            return Path(root)
+        path = mirror(root, self.cache)
+        self.urls[path] = root
+        return path
+
+    def file(self, root: Path, shard: Any) -> ShardFile:
+        """A shard of the manifest of a folder; in a cache its name begins with its SHA-256."""
+        if root not in self.urls:
+            return ShardFile(root / shard.name, shard.samples)
+        path = root / f"{shard.sha256[:16]}.{shard.name}"
+        origin = Origin(url_of(self.urls[root], shard.name), shard.sha256)
+        return ShardFile(path, shard.samples, origin)
+
+    def fetched(self, root: Path, name: str) -> Path:
+        """The folder, once it holds the present version of a file that is no shard."""
+        if root in self.urls:
+            Origin(url_of(self.urls[root], name)).download(root / name)
+        return root
 
     @abstractmethod
     def lengths(self, split: str) -> dict[int, int]:
@@ -91,7 +121,8 @@ class ShardDataModule(LightningDataModule, ABC):
         Raises:
             FileNotFoundError: If it is not there; the text says which command makes it.
         """
-        return self.manifest_type.load(self.root, self.made_by.format(root=self.root))
+        root = self.fetched(self.root, "manifest.json")
+        return self.manifest_type.load(root, self.made_by.format(root=root))
 
     @property
     def fingerprint(self) -> str:

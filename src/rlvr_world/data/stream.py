@@ -1,31 +1,33 @@
 """Streams of batches from WebDataset shards: at random to train, each example once to evaluate."""
 
 import random
-import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch.utils.data import IterableDataset, get_worker_info
 from webdataset.filters import batched, shuffle
-from webdataset.tariterators import group_by_keys, tar_file_expander
 
-from rlvr_world.data.samples import BadSample, Read, Skips
+from rlvr_world.data.remote import Origin
+from rlvr_world.data.samples import BAD, BadSample, RawSample, Read, Skips, read_members
 from rlvr_world.types import Batch
 
-RawSample = dict[str, Any]  # file contents by extension, __key__ and __url__
 Example = dict[str, Any]  # what a batch is collated from
+Draw = Callable[[RawSample], list[Example]]
 OPEN_SHARDS = 4  # a training stream mixes the samples of this many shards
 
 
 class ShardFile(NamedTuple):
-    """A shard and how many samples its manifest promises."""
+    """A shard, how many samples its manifest promises, and whence it comes if it is not there."""
 
     path: Path
     samples: int
+    origin: Origin | None = None
+
+    def __str__(self) -> str:
+        return self.origin.url if self.origin else str(self.path)
 
 
 class ExampleReader(ABC):
@@ -48,19 +50,18 @@ class ExampleReader(ABC):
         """One batch of examples."""
 
 
-def read_shard(path: Path) -> Iterator[RawSample]:
-    """The raw samples of one shard.
+def read_shard(shard: ShardFile) -> Iterator[RawSample]:
+    """The raw samples of one shard, which is downloaded first if it is to be.
 
     Raises:
         BadSample: Where the shard cannot be read any further.
     """
     try:
-        with path.open("rb") as stream:
-            files = tar_file_expander([{"url": str(path), "stream": stream}])
-            yield from group_by_keys(files)
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        reason = error.args[0] if error.args else type(error).__name__
-        raise BadSample(f"{path} cannot be read to its end ({reason})") from error
+        if shard.origin and not shard.path.exists():
+            shard.origin.download(shard.path)
+        yield from read_members(shard.path, url=str(shard))
+    except OSError as error:
+        raise BadSample(f"{shard} cannot be read to its end ({error})") from error
 
 
 class Stream(IterableDataset, ABC):
@@ -96,7 +97,7 @@ class Stream(IterableDataset, ABC):
         self.world = world
 
     def __iter__(self) -> Iterator[tuple[Batch | None, list[Read]]]:
-        self.skips = replace(self.skips, read=0, skipped=0, reasons=[])
+        self.skips = self.skips.fresh()
         self.reads: list[Read] = []
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
@@ -109,12 +110,15 @@ class Stream(IterableDataset, ABC):
         """The batches of one of the rank's workers."""
 
     def samples(self, shard: ShardFile, mine: range) -> Iterator[RawSample]:
-        """The raw samples of a shard at the indices in ``mine``; notes what is missing."""
-        seen, reason = 0, f"{shard.path} ends before its {shard.samples} samples are complete"
+        """The raw samples of a shard at the indices in ``mine``; notes what is missing.
+
+        Those beyond what the manifest promises follow at the same distance.
+        """
+        seen, reason = 0, f"{shard} ends before its {shard.samples} samples are complete"
         try:
-            for index, sample in enumerate(read_shard(shard.path)):
+            for index, sample in enumerate(read_shard(shard)):
                 seen = index + 1
-                if index in mine:
+                if index >= mine.start and (index - mine.start) % mine.step == 0:
                     yield sample
         except BadSample as error:
             reason = str(error)
@@ -124,15 +128,25 @@ class Stream(IterableDataset, ABC):
 
     def examples(
         self, samples: Iterator[RawSample], make: Callable[[RawSample], list[Example]]
-    ) -> Iterator[Example]:
-        """The examples of samples; stops where too many samples had to be skipped."""
+    ) -> Iterator[list[Example]]:
+        """The examples of each sample that can be used; stops where too many had to be skipped.
+
+        Whatever ``make`` raises is a fault of the sample: it is named, and a fault of ours, which
+        every sample would have, stops the run as too many bad samples.
+        """
         for sample in samples:
+            where = f"{sample['__url__']}: {sample['__key__']}"
             try:
+                if BAD in sample:
+                    raise BadSample(f"{where}: {sample[BAD]}")
                 examples = make(sample)
-                self._note(Read(1))
-                yield from examples
             except BadSample as error:
                 self._note(Read(1, str(error)))
+            except Exception as error:
+                self._note(Read(1, f"{where} is broken ({type(error).__name__}: {error})"))
+            else:
+                self._note(Read(1))
+                yield examples
             if self.skips.too_many:
                 return
 
@@ -163,34 +177,45 @@ class TrainingStream(Stream):
 
     def batches(self, worker: int, workers: int) -> Iterator[Batch]:
         """This worker's share of the epoch; the batches before ``start`` are drawn and dropped."""
-        rng = random.Random(f"{self.seed} {self.epoch} {self.rank} {worker}")
-        examples = self.examples(self.resampled(rng), lambda sample: self.reader.draw(sample, rng))
+        name = f"{self.seed} {self.epoch} {self.rank} {worker}"
+        rng, self.drawn = random.Random(name), 0
+
+        def draw(sample: RawSample) -> list[Example]:
+            examples = self.reader.draw(sample, random.Random(f"{name} {self.drawn}"))
+            self.drawn += 1
+            return examples
+
+        examples = chain.from_iterable(self.resampled(rng, draw))
         shuffled = shuffle(self.buffer, self.buffer // 4, rng=rng)(examples)
         share = len(range(worker, self.length, workers))
         dropped = len(range(worker, self.start, workers))
         batches = batched(self.batch_size, tuple, False)(shuffled)
         return map(self.reader.collate, islice(batches, dropped, share))
 
-    def resampled(self, rng: random.Random) -> Iterator[RawSample]:
-        """The raw samples to draw examples from, for ever."""
-        return self.endless(self.shards, rng)
+    def resampled(self, rng: random.Random, draw: Draw) -> Iterator[list[Example]]:
+        """The examples of one sample after another, for ever."""
+        return self.endless(self.shards, rng, draw)
 
-    def endless(self, shards: Sequence[ShardFile], rng: random.Random) -> Iterator[RawSample]:
-        """Samples of several open shards in turn, for ever; the first ones start anywhere."""
+    def endless(
+        self, shards: Sequence[ShardFile], rng: random.Random, draw: Draw
+    ) -> Iterator[list[Example]]:
+        """Examples of several open shards in turn, for ever; the first ones start anywhere.
 
-        def opened(anywhere: bool) -> Iterator[RawSample]:
+        Bad samples take no random numbers, so that the others come as they would without them.
+        """
+
+        def opened(anywhere: bool) -> Iterator[list[Example]]:
             shard = rng.choice(shards)
-            start = rng.randrange(shard.samples) if anywhere else 0
-            return self.samples(shard, range(start, shard.samples))
+            start = int(rng.random() * shard.samples) if anywhere else 0
+            return self.examples(self.samples(shard, range(start, shard.samples)), draw)
 
         streams = [opened(anywhere=True) for _ in range(OPEN_SHARDS)]
         while not self.skips.too_many:
             chosen = rng.randrange(OPEN_SHARDS)
-            sample = next(streams[chosen], None)
-            if sample is None:
+            while (examples := next(streams[chosen], None)) is None and not self.skips.too_many:
                 streams[chosen] = opened(anywhere=False)
-            else:
-                yield sample
+            if examples is not None:
+                yield examples
 
 
 class MixedStream(TrainingStream):
@@ -207,16 +232,16 @@ class MixedStream(TrainingStream):
         super().__init__(**stream)
         self.groups = [(shards, share) for shards, share in groups if share]
 
-    def resampled(self, rng: random.Random) -> Iterator[RawSample]:
+    def resampled(self, rng: random.Random, draw: Draw) -> Iterator[list[Example]]:
         """Each sample from a group that is drawn for it."""
-        streams = [self.endless(shards, rng) for shards, _ in self.groups]
+        streams = [self.endless(shards, rng, draw) for shards, _ in self.groups]
         shares = [share for _, share in self.groups]
         while True:
             (stream,) = rng.choices(streams, shares)
-            sample = next(stream, None)
-            if sample is None:
+            examples = next(stream, None)
+            if examples is None:
                 return
-            yield sample
+            yield examples
 
 
 class EvaluationStream(Stream):
@@ -225,7 +250,7 @@ class EvaluationStream(Stream):
     def batches(self, worker: int, workers: int) -> Iterator[Batch]:
         """The batches of every (world x workers)-th sample; a rank's first worker comes first."""
         examples = self.examples(self._mine(worker, workers), self.reader.spread)
-        return batched(self.batch_size, self.reader.collate, True)(examples)
+        return batched(self.batch_size, self.reader.collate, True)(chain.from_iterable(examples))
 
     def _mine(self, worker: int, workers: int) -> Iterator[RawSample]:
         slots, slot = self.world * workers, worker * self.world + self.rank

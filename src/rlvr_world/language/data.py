@@ -1,12 +1,12 @@
 """Transitions in words, whether of text games or of web pages."""
 
-import json
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from rlvr_world.data.decode import read_json
 from rlvr_world.data.loader import ShardLoader
 from rlvr_world.data.manifest import ShardManifest
 from rlvr_world.data.samples import BadSample
@@ -38,9 +38,11 @@ class TransitionReader(ExampleReader):
         if "json" not in sample:
             raise BadSample(f"{where} has no json")
         try:
-            transition = self.kind.from_json(json.loads(sample["json"]), where)
-        except json.JSONDecodeError as error:
-            raise BadSample(f"{where}: json is broken ({error})") from error
+            document = read_json(sample["json"])
+        except ValueError as error:
+            raise BadSample(f"{where}: {error}") from error
+        try:
+            transition = self.kind.from_json(document, where)
         except (ValueError, RecursionError) as error:
             raise BadSample(str(error)) from error
         return [{"key": sample["__key__"], "transition": transition}]
@@ -145,4 +147,4 @@ class TransitionDataModule(ShardDataModule, ABC):
         return [s for s in shards if self.groups is None or s.group in self.groups]
 
     def _files(self, shards: Sequence[TransitionShard]) -> list[ShardFile]:
-        return [ShardFile(self.root / shard.name, shard.samples) for shard in shards]
+        return [self.file(self.root, shard) for shard in shards]

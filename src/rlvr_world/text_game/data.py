@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rlvr_world.data.decode import read_json
 from rlvr_world.data.stream import Example
-from rlvr_world.files import read_json
 from rlvr_world.language.data import Retelling, TransitionDataModule, TransitionReader
 from rlvr_world.language.transition import Form, Style, TextTransition
 from rlvr_world.text_game.prompt import answer_text, prompt_text
@@ -70,7 +70,7 @@ class TextDataModule(TransitionDataModule):
         self.renumber_objects = renumber_objects
 
     def reader(self, split: str) -> GameReader:
-        return GameReader(self.kind, rules=load_rules(self.root))
+        return GameReader(self.kind, rules=load_rules(self.fetched(self.root, "rules.json")))
 
     def texts(self, batch: Batch, style: Style, form: Form) -> Iterator[str]:
         for step, rules in zip(batch["transition"], batch["rules"], strict=True):
@@ -90,13 +90,13 @@ def load_rules(root: str | Path) -> Rules:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: make the data again, or write {{}} to it")
     try:
-        rules = read_json(path)
+        rules = read_json(path.read_bytes())
         sound = all(
             game.keys() == {"objects", "actions", "score"}
             and all(isinstance(text, str) for text in game.values())
             for game in rules.values()
         )
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError):
         sound = False
     if not sound:
         raise ValueError(

@@ -41,7 +41,7 @@ def long_rollout(
         raise ValueError(f"long_rollout needs a codec for video, not a {type(codec).__name__}")
     window = codec.window
     prefix, frames = codec.tokens(codec.given(batch))  # [B, P], [B, W, N]
-    actions, predicted = codec.action_tokens(batch["actions"]), []
+    actions, predicted = codec.action_tokens(batch), []
     while frames.shape[1] < actions.shape[1]:
         start = frames.shape[1] - window
         steps = actions[:, start : start + window + horizon]

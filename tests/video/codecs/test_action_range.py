@@ -37,7 +37,7 @@ def test_bins_that_98_percent_of_the_actions_use(manifest, tmp_path):
     bins = {}
     for kind in ("quantile", "extremes"):
         codec = FrameCodec(tokenizer, (32, 32), action_range=DataRange(manifest, kind))
-        bins[kind] = (codec.action_tokens(actions) - codec.num_codes)[0, :, 0].tolist()
+        bins[kind] = (codec.action_tokens({"actions": actions}) - codec.num_codes)[0, :, 0].tolist()
         other = FrameCodec(tokenizer, (32, 32), *DataRange(manifest, kind).limits())
         assert codec.fingerprint == other.fingerprint
     assert bins["quantile"] == [0, 0, 128, 255, 255]

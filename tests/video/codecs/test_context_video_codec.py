@@ -40,7 +40,7 @@ def test_layout_is_context_then_frames_with_actions_between(tokenizer, window, l
     ids, mask, _ = video.encode(batch)
     pixels = batch["frames"].float() / 255
     codes = tokenizer.encode(batch["context"].float() / 255, pixels)
-    actions = video.action_tokens(batch["actions"])
+    actions = video.action_tokens(batch)
     rows = [codes.context.flatten(1) + CODES]
     given = [torch.zeros(2, CONTEXT_TOKENS)]
     for frame in range(4):
@@ -58,7 +58,7 @@ def test_ids_of_frames_context_actions_and_special_tokens_follow_each_other(toke
     context = ids[:, :CONTEXT_TOKENS]
     assert (context >= CODES).all()
     assert (context < CODES + CONTEXT_CODES).all()
-    actions = video.action_tokens(torch.tensor([[[0.0, 1.0]]]))
+    actions = video.action_tokens({"actions": torch.tensor([[[0.0, 1.0]]])})
     assert actions.tolist() == [[[CODES + CONTEXT_CODES, CODES + CONTEXT_CODES + 255]]]
     assert int(ids.max()) < video.vocab_size - 2
     assert video.legal_tokens().nonzero().flatten().tolist() == list(range(CODES))

@@ -31,7 +31,7 @@ def clips(frames=3, rows=2, size=(16, 24), action_dims=2):
 def test_layout_is_frames_with_actions_between(tokenizer, frames, context):
     video, batch = codec(tokenizer, context), clips(frames)
     ids, mask, _ = video.encode(batch)
-    tokens, actions = video.frame_tokens(batch), video.action_tokens(batch["actions"])
+    tokens, actions = video.frame_tokens(batch), video.action_tokens(batch)
     per_frame = tokens.shape[-1]
     assert per_frame == 2 * 3
     assert ids.shape == mask.shape == (2, frames * per_frame + (frames - 1) * 2)
@@ -78,16 +78,30 @@ def test_ids_stay_below_the_vocabulary_and_only_codes_are_legal(tokenizer):
 def test_action_bins_by_hand(tokenizer):
     video = codec(tokenizer)
     actions = torch.tensor([[[0.0, -1.0], [10.0, 1.0], [5.0, 0.0], [-3.0, 9.0], [0.039, 0.99]]])
-    bins = video.action_tokens(actions) - video.num_codes
+    bins = video.action_tokens({"actions": actions}) - video.num_codes
     assert bins.tolist() == [[[0, 0], [255, 255], [128, 128], [0, 255], [0, 254]]]
 
 
 def test_a_stride_brings_several_actions_between_frames(tokenizer):
     video = codec(tokenizer)
-    bins = video.action_tokens(torch.tensor([[[0.0, -1.0, 10.0, 1.0]]])) - video.num_codes
-    assert bins.tolist() == [[[0, 0, 255, 255]]]
-    with pytest.raises(ValueError, match="no multiple of the 2 in action_low"):
-        video.action_tokens(torch.zeros(1, 3, 5))
+    batch = {"actions": torch.tensor([[[0.0, -1.0, 10.0, 1.0]]]), "steps": [2]}
+    assert (video.action_tokens(batch) - video.num_codes).tolist() == [[[0, 0, 255, 255]]]
+
+
+@pytest.mark.parametrize(
+    ("low", "dims", "steps", "message"),
+    [
+        ((0.0, -1.0), 4, None, r"has 2 dimensions, but actions have 4 \(at 1 per frame\)"),
+        ((0.0,), 4, [1, 1], r"has 1 dimensions, but actions have 4 \(at 1 per frame\)"),
+        ((0.0, -1.0), 8, [2, 2], r"has 2 dimensions, but actions have 4 \(at 2 per frame\)"),
+        ((0.0, -1.0), 5, [2, 2], r"has 2 dimensions, but actions have 2.5 \(at 2 per frame\)"),
+    ],
+)
+def test_actions_of_other_dimensions_are_no_stride(tokenizer, low, dims, steps, message):
+    video = codec(tokenizer, low=low, high=tuple(bound + 2 for bound in low))
+    batch = clips(action_dims=dims) | ({"steps": steps} if steps else {})
+    with pytest.raises(ValueError, match=message):
+        video.encode(batch)
 
 
 def test_tokens_of_a_batch_are_used_as_they_are(tokenizer):

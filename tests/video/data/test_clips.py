@@ -5,6 +5,7 @@ import jsonargparse
 import numpy as np
 import pytest
 import torch
+from toy_shards import stand_in_trainer
 
 from rlvr_world.video.data.video import VideoDataModule, episodes
 
@@ -18,7 +19,7 @@ def batches(loader):
 def module(root, rank=0, world=1, epoch=0, **arguments):
     defaults = {"clip_length": 3, "batch_size": 4, "samples_per_epoch": 24, "shuffle": 16}
     data = VideoDataModule(str(root), **defaults | arguments)
-    data.trainer = SimpleNamespace(global_rank=rank, world_size=world, current_epoch=epoch)
+    data.trainer = stand_in_trainer(rank, world, epoch)
     data.setup("fit")
     return data
 
@@ -46,6 +47,7 @@ def test_clips_hold_the_right_frames_and_actions(make_root, stride):
                 for s in range(stride)
             ]
             assert torch.equal(batch["actions"], torch.cat(parts, -1).float())
+            assert batch["steps"] == [stride] * size
             assert (steps[:, -1] + stride <= 8).all()
 
 
@@ -113,14 +115,15 @@ def test_whole_episodes_in_order(make_root):
     assert found[3]["json"] == {"episode": 3}
 
 
-def test_state_holds_the_seed_and_refuses_other_data(make_root):
+def test_the_seed_asked_for_counts_and_other_data_is_refused(make_root):
     root = make_root()
     data = module(root, seed=7)
     state = data.state_dict()
     again = module(root, seed=1)
     again.trainer.state = SimpleNamespace(fn="fit")
-    again.load_state_dict(state)
-    assert again.seed == 7
+    with pytest.warns(UserWarning, match="the resumed run had seed 7, now 1"):
+        again.load_state_dict(state)
+    assert again.seed == 1
     with pytest.raises(ValueError, match=r"toy has fingerprint .* resume with the same data"):
         again.load_state_dict(state | {"fingerprint": "other"})
     again.trainer.state.fn = "test"

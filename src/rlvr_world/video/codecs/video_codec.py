@@ -100,11 +100,11 @@ class VideoCodec(Codec):
 
     def encode(self, batch: Batch) -> TokenSequence:
         prefix, frames = self.tokens(batch)
-        return self.sequence(prefix, frames, self.action_tokens(batch["actions"]))
+        return self.sequence(prefix, frames, self.action_tokens(batch))
 
     def template(self, batch: Batch) -> TokenSequence:
         prefix, frames = self.tokens(self.given(batch))
-        return self.blank(prefix, frames, self.action_tokens(batch["actions"]))
+        return self.blank(prefix, frames, self.action_tokens(batch))
 
     def given(self, batch: Batch) -> Batch:
         return batch | {name: batch[name][:, : self.window] for name in TIMED if name in batch}
@@ -179,13 +179,17 @@ class VideoCodec(Codec):
                     "(rlvr-world data tokens)"
                 )
 
-    def action_tokens(self, actions: Tensor) -> Tensor:
-        """Token ids of actions [B, T, S * A]; a stride of S frames has S actions in a row."""
-        steps = actions.shape[-1] // len(self.action_low)
+    def action_tokens(self, batch: Batch) -> Tensor:
+        """Token ids of actions [B, T, S * A], of which ``steps`` says how many, S, are in a row.
+
+        There is one if the batch has no ``steps``.
+        """
+        actions, steps = batch["actions"], {*batch.get("steps", (1,))}.pop()
         if steps * len(self.action_low) != actions.shape[-1]:
             raise ValueError(
-                f"actions have {actions.shape[-1]} dimensions, which is no multiple of the "
-                f"{len(self.action_low)} in action_low"
+                f"action_low has {len(self.action_low)} dimensions, but actions have "
+                f"{actions.shape[-1] / steps:g} (at {steps} per frame): give the range of each, or "
+                "those of the data with action_range"
             )
         low, high = self.action_low.repeat(steps), self.action_high.repeat(steps)
         bins = ((actions - low) / (high - low) * self.action_bins).long()

@@ -55,7 +55,7 @@ class ClipReader(ExampleReader):
         first = examples[0]
         return {
             name: [example[name] for example in examples]
-            if isinstance(value, str)
+            if isinstance(value, str | int)
             else torch.from_numpy(np.stack([example[name] for example in examples]))
             for name, value in first.items()
         }
@@ -83,6 +83,7 @@ class ClipReader(ExampleReader):
         }
         steps = places[:, None] + np.arange(self.stride)
         clip["actions"] = episode["actions"][steps].reshape(self.length, -1)
+        clip["steps"] = self.stride
         clip["key"] = f"{episode['key']}:{start}"
         if "tokens" in episode:
             clip["tokenizer"] = episode["json"]["tokenizer"]

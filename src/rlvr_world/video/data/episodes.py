@@ -7,16 +7,14 @@
 be ``{key}.context_tokens.npy`` uint16 [1, N], of the one frame they depend on.
 """
 
-import io
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from rlvr_world.data.samples import BadSample
+from rlvr_world.data.decode import MAX_PIXELS, read_array, read_json, read_picture
+from rlvr_world.data.samples import BAD, BadSample
 
 Shapes = Mapping[str, tuple[int, ...]]
 """The shape of one time step by array name; frames are [H, W, 3]."""
@@ -43,10 +41,14 @@ def decode_episode(sample: Mapping[str, Any], shapes: Shapes | None = None) -> d
         BadSample: A file is missing or broken, or an array has another shape or NaN.
     """
     where = f"{sample['__url__']}: {sample['__key__']}"
+    if BAD in sample:
+        raise BadSample(f"{where}: {sample[BAD]}")
     arrays, info = _read_files(sample, shapes, where)
     if arrays["actions"].ndim != 2:
         raise BadSample(f"{where}: actions has shape {arrays['actions'].shape}, not [T, A]")
     length = len(arrays["actions"])
+    if not length:
+        raise BadSample(f"{where} has no time steps")
     if "frames" in arrays and arrays["frames"].ndim == 3:
         arrays["frames"] = _unstack(arrays["frames"], length, where)
     for name, array in arrays.items():
@@ -54,8 +56,6 @@ def decode_episode(sample: Mapping[str, Any], shapes: Shapes | None = None) -> d
         _check(array, steps, shapes[name] if shapes else None, f"{where}: {name}")
     if "frames" in arrays:
         arrays["frames"] = arrays["frames"].transpose(0, 3, 1, 2)
-    for name in {"tokens", "context_tokens"} & arrays.keys():
-        arrays[name] = arrays[name].astype(np.int64)
     return {"key": sample["__key__"], "json": info, **arrays}
 
 
@@ -63,22 +63,30 @@ def _read_files(
     sample: Mapping[str, Any], shapes: Shapes | None, where: str
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     jpegs = _jpeg_extensions(sample, where) if shapes is None or "frames" in shapes else []
-    try:
-        arrays = {
-            extension.split(".")[0]: _decode(extension, content)
-            for extension, content in sample.items()
-            if extension.endswith((".npy", ".png"))
-            and (shapes is None or extension.split(".")[0] in shapes)
-        }
-        if jpegs:
-            arrays["frames"] = np.stack([_decode(name, sample[name]) for name in jpegs])
-        info = json.loads(sample["json"]) if "json" in sample else None
-    except (OSError, ValueError, SyntaxError) as error:
-        raise BadSample(f"{where}: a file is broken ({error})") from error
-    missing = [name for name in shapes or ("actions",) if name not in arrays]
-    if missing or info is None:
-        missing += ["json"] if info is None else []
+    wanted = {
+        extension: extension.split(".")[0]
+        for extension in sample
+        if extension.endswith((".npy", ".png"))
+        and (shapes is None or extension.split(".")[0] in shapes)
+    }
+    missing = [name for name in shapes or ("actions",) if name not in {*wanted.values()}]
+    if jpegs and "frames" in missing:
+        missing.remove("frames")
+    missing += [] if "json" in sample else ["json"]
+    if missing:
         raise BadSample(f"{where} has no {' and no '.join(missing)}")
+    arrays, extension = {}, "json"
+    try:
+        info = read_json(sample[extension])
+        for extension, name in wanted.items():
+            arrays[name] = _decode(name, extension, sample[extension])
+        if jpegs:
+            extension, limit = "frames.*.jpg", MAX_PIXELS // len(jpegs)
+            arrays["frames"] = np.stack([read_picture(sample[name], limit) for name in jpegs])
+    except ValueError as error:
+        raise BadSample(f"{where}: a file is broken ({extension}: {error})") from error
+    if not isinstance(info, dict):
+        raise BadSample(f"{where}: json holds no object")
     return arrays, info
 
 
@@ -95,11 +103,21 @@ def _jpeg_extensions(sample: Mapping[str, Any], where: str) -> list[str]:
     return extensions
 
 
-def _decode(extension: str, content: bytes) -> NDArray[Any]:
-    """The array in one file; a PNG is [T * H, W, 3], a JPEG [H, W, 3]."""
-    if extension.endswith((".png", ".jpg")):
-        return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-    return np.load(io.BytesIO(content), allow_pickle=False)
+def _decode(name: str, extension: str, content: bytes) -> NDArray[Any]:
+    """The array in one file, of the type that its name has; a PNG is [T * H, W, 3]."""
+    if extension.endswith(".png"):
+        return read_picture(content)
+    array = read_array(content)
+    if name == "frames" and array.dtype != np.uint8:
+        raise ValueError(f"the frames are {array.dtype}, not uint8")
+    if name in ("tokens", "context_tokens"):
+        if array.dtype.kind == "f" or (array.size and not 0 <= array.min() <= array.max() < 2**31):
+            raise ValueError("the tokens are not whole numbers from 0 on")
+        return array.astype(np.int64)
+    if name in ("actions", "states"):
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32)
+    return array
 
 
 def _unstack(strip: NDArray[np.uint8], length: int, where: str) -> NDArray[np.uint8]:
@@ -110,8 +128,9 @@ def _unstack(strip: NDArray[np.uint8], length: int, where: str) -> NDArray[np.ui
 
 
 def _check(array: NDArray[Any], length: int, shape: tuple[int, ...] | None, what: str) -> None:
-    if len(array) != length:
-        raise BadSample(f"{what} has {len(array)} time steps, actions has {length}")
+    steps = len(array) if array.ndim else "no"
+    if steps != length:
+        raise BadSample(f"{what} has {steps} time steps, actions has {length}")
     if shape is not None and array.shape[1:] != tuple(shape):
         raise BadSample(f"{what} has shape {array.shape[1:]} per step, expected {tuple(shape)}")
     if array.dtype.kind in "fc" and not np.isfinite(array).all():

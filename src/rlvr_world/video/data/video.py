@@ -7,6 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from braceexpand import braceexpand
+
 from rlvr_world.data.loader import ShardLoader
 from rlvr_world.data.manifest import fingerprint
 from rlvr_world.data.samples import read_members
@@ -23,13 +25,16 @@ class VideoDataModule(ShardDataModule):
 
     A batch holds ``frames`` uint8 [B, T, 3, H, W], or ``tokens`` long [B, T, N] with the
     fingerprints of their ``tokenizer``; ``actions`` float32 [B, T, A * stride], of which step t
-    holds all actions between frame t and frame t + 1; ``states`` float32 [B, T, S] where there are
+    holds all actions between frame t and frame t + 1, and ``steps``, B times their number, which is
+    the stride; ``states`` float32 [B, T, S] where there are
     any; and ``key``, the episode and the first frame of each clip. With ``context_gap`` it also
     holds ``context`` uint8 [B, 3, H, W]; tokens that depend on a context frame come with
     ``context_tokens`` long [B, N].
 
     Args:
-        root: Folder with the shards and their ``manifest.json``.
+        root: Folder with the shards and their ``manifest.json``, or its URL; a pattern such as
+            ``data/set-{0..3}`` or ``https://host/{a,b}`` stands for several, of which all but the
+            first count as ``more_roots``.
         clip_length: Frames per clip.
         stride: A clip takes every ``stride``-th frame.
         clips_per_episode: Clips that training takes of an episode each time it decodes one.
@@ -67,8 +72,9 @@ class VideoDataModule(ShardDataModule):
         more_roots: Sequence[str] = (),
         **shards: Any,
     ) -> None:
-        super().__init__(root=root, **shards)
-        self.roots = [self.root, *map(Path, more_roots)]
+        roots = [each for given in (root, *more_roots) for each in expanded(given)]
+        super().__init__(root=roots[0], **shards)
+        self.roots = [self.folder(each) for each in roots]
         counts = {
             "clip_length": clip_length,
             "stride": stride,
@@ -108,8 +114,7 @@ class VideoDataModule(ShardDataModule):
 
     def shard_groups(self, split: str) -> list[list[ShardFile]]:
         return [
-            [ShardFile(root / shard.name, shard.samples) for shard in there.shards]
-            for root, there in self.splits(split)
+            [self.file(root, shard) for shard in there.shards] for root, there in self.splits(split)
         ]
 
     def shards(self, split: str) -> list[ShardFile]:
@@ -127,7 +132,8 @@ class VideoDataModule(ShardDataModule):
 
     @cached_property
     def manifests(self) -> list[Manifest]:
-        return [Manifest.load(root, self.made_by.format(root=root)) for root in self.roots]
+        roots = [self.fetched(root, "manifest.json") for root in self.roots]
+        return [Manifest.load(root, self.made_by.format(root=root)) for root in roots]
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -174,6 +180,11 @@ class VideoDataModule(ShardDataModule):
 
     def predict_dataloader(self) -> ShardLoader:
         return self.once(self.test_split)
+
+
+def expanded(root: str) -> list[str]:
+    """The folders that a pattern in braces stands for; a ``pipe:`` command is none."""
+    return [root] if root.startswith("pipe:") else list(braceexpand(root))
 
 
 def episodes(root: str | Path, split: str) -> Iterator[dict[str, Any]]:

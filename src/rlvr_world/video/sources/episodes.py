@@ -1,6 +1,5 @@
 """Episodes of published data sets and their splits, before they become samples of shards."""
 
-import io
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rlvr_world.data.decode import open_picture, read_picture
 from rlvr_world.data.manifest import SPLITS
 from rlvr_world.video.data.episodes import jpeg_members
 
@@ -98,24 +98,19 @@ def one_size(sizes: Sequence[Any]) -> tuple[int, int]:
 
 def jpeg_size(image: bytes) -> tuple[int, int] | None:
     """Height and width from the header of a JPEG file; None if it is another kind of image."""
-    picture = open_image(image)
+    try:
+        picture = open_picture(image)
+    except ValueError as error:
+        raise BadEpisode(f"an image of it is broken ({error})") from error
     return (picture.height, picture.width) if picture.format == "JPEG" else None
 
 
 def decode(image: bytes) -> NDArray[np.uint8]:
-    """The pixels [H, W, 3] of an encoded image."""
+    """The pixels [H, W, 3] of an encoded image, as ``read_picture`` has them."""
     try:
-        return np.asarray(open_image(image).convert("RGB"))
-    except (OSError, SyntaxError) as error:
+        return read_picture(image)
+    except ValueError as error:
         raise BadEpisode(f"an image of it is broken ({error})") from error
-
-
-def open_image(image: bytes) -> Image.Image:
-    """An encoded image of which only the header is read."""
-    try:
-        return Image.open(io.BytesIO(image))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadEpisode("an image of it is broken (its kind cannot be told)") from error
 
 
 def resize(frame: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

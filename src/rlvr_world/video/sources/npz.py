@@ -1,7 +1,6 @@
 """The episodes that the original converts RT-1 into: an ``.npz`` with ``image`` and ``action``."""
 
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rlvr_world.data.decode import read_array
 from rlvr_world.data.manifest import fingerprint
+from rlvr_world.data.samples import MAX_FILE
 from rlvr_world.video.sources.conversion import EpisodeConverter
 from rlvr_world.video.sources.episodes import BadEpisode, Episode, EpisodeReader
 
@@ -66,10 +67,13 @@ class NPZConverter(EpisodeConverter):
 def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     """Arrays of an NPZ file by name; pickled objects are refused."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in names if name not in file]
+        with zipfile.ZipFile(path) as file:
+            sizes = {info.filename: info.file_size for info in file.infolist()}
+            missing = [name for name in names if f"{name}.npy" not in sizes]
+            if max(sizes.get(f"{name}.npy", 0) for name in names) > MAX_FILE:
+                raise ValueError(f"it claims more than {MAX_FILE} bytes")
             if not missing:
-                return {name: file[name] for name in names}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+                return {name: read_array(file.read(f"{name}.npy"), "fiub") for name in names}
+    except Exception as error:
         raise BadEpisode(f"it is broken ({error})") from error
     raise BadEpisode(f"it has no {' and no '.join(missing)}")
