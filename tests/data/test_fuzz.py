@@ -172,7 +172,7 @@ class Records:
         )
 
     def fuzz(self, rng):
-        from rlvr_world.video.sources.episode_shards import Store, sample
+        from rlvr_world.video.sources.conversion import sample
         from rlvr_world.video.sources.episodes import BadEpisode
         from rlvr_world.video.sources.rlds import RLDSReader
         from rlvr_world.video.sources.tfrecords import HEAD, TAIL, find_records, masked_crc
@@ -193,7 +193,7 @@ class Records:
         bad = records.problem is not None
         for index in range(len(offsets)):
             try:
-                sample(reader.read(index), Store(rng.choice(("png", "jpg")), None))
+                sample(reader.read(index), rng.choice(("png", "jpg")), None)
             except BadEpisode as error:
                 bad |= bool(str(error))
         path.unlink()
