@@ -110,6 +110,12 @@ def test_a_missing_stage_is_named_unless_it_is_not_read(tmp_path):
     assert resolved["model"]["weights"] == str(tmp_path / "world_model/checkpoints/last.ckpt")
 
 
+def test_a_run_without_a_validation_has_no_best_checkpoint(tmp_path):
+    write(tmp_path / "rlvr/checkpoints/last.ckpt")
+    with pytest.raises(FileNotFoundError, match=r"best\.ckpt .*rlvr ended before its first valid"):
+        with_artefacts({"models": {"rlvr": "rlvr:best"}}, tmp_path)
+
+
 def test_a_run_knows_its_folder_by_where_its_config_lies(tmp_path, monkeypatch):
     run = tmp_path / "moved" / "mle"
     (run / "checkpoints").mkdir(parents=True)

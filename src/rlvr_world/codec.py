@@ -103,6 +103,10 @@ class Codec(nn.Module, ABC):
         """
         return None
 
+    def marks(self, sequence: TokenSequence) -> Tensor:
+        """The given tokens that only say where a prediction begins or ends, [B, T] bool: none."""
+        return torch.zeros_like(sequence.target_mask)
+
     @abstractmethod
     def legal_tokens(self) -> Tensor:
         """Which token ids may stand at a predicted position, [V] bool."""

@@ -199,10 +199,10 @@ def _with_artefacts(value: Any, folder: Path, unread: Sequence[str], keys: tuple
         return value
     if keys[-1] not in unread and not path.exists():
         stage = str(value).partition(":")[0]
-        raise FileNotFoundError(
-            f"{'.'.join(keys)}: {path} does not exist; run the stage {stage} of {folder} first, or "
-            "give a path (a path has a slash)"
-        )
+        advice = f"run the stage {stage} of {folder} first, or give a path (a path has a slash)"
+        if path.with_name("last.ckpt").exists():
+            advice = f"{stage} ended before its first validation; name {stage}, which is its last"
+        raise FileNotFoundError(f"{'.'.join(keys)}: {path} does not exist; {advice}")
     return type(value)(path)
 
 

@@ -20,24 +20,32 @@ class MLEWorldModel(WorldModel):
         prompt_weight: Weight of a second loss, the mean over the prompts' tokens. A model from
             random weights learns to copy names from it, of which prompts hold more than answers.
             Among accumulated batches, each one's mean counts as its answers do.
+        learn_marks: Learn the codec's ``marks`` too, and with them all that a softmax over all ids
+            knows, as published models have: the beginning and the end token of a predicted frame.
         **options: See ``WorldModel``.
     """
 
-    def __init__(self, prompt_weight: float = 0.0, **options: Any) -> None:
+    def __init__(
+        self, prompt_weight: float = 0.0, learn_marks: bool = False, **options: Any
+    ) -> None:
         super().__init__(**options)
         if prompt_weight < 0:
             raise ValueError(f"prompt_weight must not be negative, got {prompt_weight}")
-        self.prompt_weight = prompt_weight
+        self.prompt_weight, self.learn_marks = prompt_weight, learn_marks
         self.tokens = self.kept_share = torch.tensor(0.0)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        sequence = self.codec.encode(batch)
+        sequence, legal = self.codec.encode(batch), self.legal_tokens()
         answers = sequence.target_mask
+        if self.learn_marks:
+            answers, legal = answers | self.codec.marks(sequence), torch.ones_like(legal)
+            sequence = sequence._replace(target_mask=answers)
         if self.prompt_weight == 0:
-            loss = self.mean_loss(self.log_probs(sequence), answers)
+            loss = self.mean_loss(self.log_probs(sequence, legal=legal), answers)
         else:
             prompts = prompt_mask(sequence, self.legal_tokens())
-            log_probs = self.log_probs(sequence._replace(target_mask=answers | prompts))
+            known = sequence._replace(target_mask=answers | prompts)
+            log_probs = self.log_probs(known, legal=legal)
             loss = self.mean_loss(log_probs, answers)
             prompt_loss = self.mean_loss(log_probs, prompts)
             self.log("train/prompt_loss", prompt_loss, sync_dist=True)

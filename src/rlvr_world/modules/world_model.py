@@ -53,6 +53,7 @@ class WorldModel(Stage):
         group_size: int = 1,
         token_budget: int | None = None,
         model: SequenceModel | None = None,
+        legal: Tensor | None = None,
     ) -> Tensor:
         """Log-probability of each predicted token given all tokens before it.
 
@@ -61,6 +62,7 @@ class WorldModel(Stage):
             group_size: G; the prompt that a group shares is computed once.
             token_budget: The most tokens that pass through the model at once; all if not given.
             model: The model to ask, instead of this one's own.
+            legal: The token ids that share the probability, [V] bool, instead of the codec's.
 
         Returns:
             [B * G, T], 0 at given positions.
@@ -68,11 +70,16 @@ class WorldModel(Stage):
         parts = []
         for part in sequence_parts(sequence, group_size, token_budget):
             rows = sequence.select(part.rows)
-            parts.append(token_log_probs(self.logits(rows, part.group_size, model), rows))
+            logits = self.logits(rows, part.group_size, model, legal)
+            parts.append(token_log_probs(logits, rows))
         return torch.cat(parts)
 
     def logits(
-        self, sequence: TokenSequence, group_size: int = 1, model: SequenceModel | None = None
+        self,
+        sequence: TokenSequence,
+        group_size: int = 1,
+        model: SequenceModel | None = None,
+        legal: Tensor | None = None,
     ) -> Tensor:
         """Logits of the K predicted tokens, row after row: [K, V] float32, -inf if not legal."""
         model = self.backbone if model is None else model
@@ -86,7 +93,8 @@ class WorldModel(Stage):
             hidden = model(ids[:, :-1], padding=padding)[:, start:]
         mask = sequence.target_mask[:, start + 1 : end]
         logits = model.logits(hidden[mask]).float()
-        return logits.masked_fill(~self.legal_tokens(), float("-inf"))
+        legal = self.legal_tokens() if legal is None else legal
+        return logits.masked_fill(~legal, float("-inf"))
 
     def negative_log_likelihood(self, sequence: TokenSequence) -> Tensor:
         """The mean over predicted tokens, in nats."""

@@ -1,6 +1,11 @@
+from functools import partial
+
 import pytest
 import torch
+from torch.nn import functional as F
 
+from rlvr_world.modules.mle import MLEWorldModel
+from rlvr_world.nn.transformer import Transformer
 from rlvr_world.video.codecs.context import ContextVideoCodec
 from rlvr_world.video.codecs.frame import FrameCodec
 from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
@@ -128,3 +133,21 @@ def test_special_tokens_stand_around_the_predicted_frames_of_a_frame_codec():
     torch.testing.assert_close(marked.decode(sequence), plain.decode(expected))
     assert not marked.legal_tokens()[[beginning, end]].any()
     assert marked.fingerprint != plain.fingerprint
+    assert not plain.marks(expected).any()
+    assert marked.marks(sequence)[0].nonzero().flatten().tolist() == [start, start + 5]
+
+
+def test_published_models_learn_the_marks_over_all_ids():
+    """The loss is the plain cross-entropy of the 320 + 2 positions of the original's labels."""
+    model = VQModel([8], [5, 5], 8, 1, stem=8, norm="batch", attention=False).eval()
+    codec = FrameCodec(model, (16, 16), [0.0, -1.0], [10.0, 1.0], 2, special_tokens=True)
+    backbone = partial(Transformer, dim=16, depth=1, heads=2)
+    mle = MLEWorldModel(codec=codec, backbone=backbone, learn_marks=True).eval()
+    mle.log = lambda *_, **__: None
+    batch = clips(3)
+    ids = codec.encode(batch).ids
+    start = 2 * (TOKENS + ACTIONS)
+    logits = mle.backbone.logits(mle.backbone(ids[:, :-1]))[:, start - 1 :]
+    expected = F.cross_entropy(logits.flatten(0, 1), ids[:, start:].flatten())
+    assert ids.shape[1] - start == TOKENS + 2
+    torch.testing.assert_close(mle.training_step(batch, 0), expected)

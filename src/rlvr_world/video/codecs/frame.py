@@ -79,6 +79,12 @@ class FrameCodec(VideoCodec):
         ids = torch.cat([ids[:, :start], beginning, ids[:, start:], beginning + 1], dim=1)
         return TokenSequence(ids, torch.cat([mask[:, :start], given, mask[:, start:], given], 1))
 
+    def marks(self, sequence: TokenSequence) -> Tensor:
+        """The beginning and the end token."""
+        if not self.special_tokens:
+            return super().marks(sequence)
+        return sequence.ids >= self.vocab_size - 2
+
     def decode(self, sequence: TokenSequence) -> Tensor:
         tokens = self.predicted_tokens(sequence)  # [B, F, N]
         codes = tokens.flatten(0, 1).unflatten(1, self.grid)
