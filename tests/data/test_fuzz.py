@@ -233,13 +233,12 @@ SHARE = {"npy": 20_000, "png": 15_000, "jpeg": 10_000, "json": 20_000, "manifest
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_100_000_faults(targets, name, record_property):
+def test_100_000_faults(targets, name):
     count = SHARE.get(name, (100_000 - sum(SHARE.values())) // (len(NAMES) - len(SHARE)) + 1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     broken = run(targets[name], range(10**6, 10**6 + count))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    for key, value in {"inputs": count, "broken": broken, "MB": round(grown)}.items():
-        record_property(key, value)
+    warnings.warn(f"{name}: {count} inputs, {broken} broken, {grown:.0f} MB more", stacklevel=1)
     assert broken
     assert grown < 300
 
