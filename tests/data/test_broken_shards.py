@@ -29,12 +29,12 @@ class Line(LightningModule):
         self.losses, self.validated = [], []
 
     def training_step(self, batch, index):
-        loss = (self.layer(batch["actions"] / 1e4) - batch["states"]).square().mean()
+        loss = (self.layer(batch["actions"].sin()) - batch["states"]).square().mean()
         self.losses.append(loss.item())
         return loss
 
     def validation_step(self, batch, index):
-        loss = (self.layer(batch["actions"] / 1e4) - batch["states"]).square().mean(dim=(1, 2))
+        loss = (self.layer(batch["actions"].sin()) - batch["states"]).square().mean(dim=(1, 2))
         self.validated += zip(batch["key"], loss.tolist(), strict=True)
 
     def configure_optimizers(self):
@@ -89,6 +89,7 @@ def compare(folder, shards, batches, caplog, workers=0, seed=0):
         said = [record.getMessage() for record in caplog.records]
     sound, clean = fit(folder / "sound", batches, workers, seed)
     assert len(broken.losses) == batches
+    assert np.isfinite(broken.losses).all()
     assert not clean.skipped["train"].skipped
     skips = data.skipped
     for split in ("train", "val"):
@@ -113,7 +114,7 @@ def test_the_loss_curve_is_that_of_the_sound_set(tmp_path, caplog, workers):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*had to be skipped")
 def test_1000_shards_of_which_1_percent_is_broken(tmp_path, caplog):
-    gap, broken, sound, skips = compare(tmp_path, 1000, 1125, caplog)
+    gap, broken, sound, skips = compare(tmp_path, 1000, 600, caplog)
     shares = [f"{split}: {skips[split].skipped} of {skips[split].read}" for split in skips]
     warnings.warn(f"largest gap {gap}, skipped in {', '.join(shares)}", stacklevel=1)
     assert gap == 0
