@@ -115,6 +115,7 @@ def mutated(content, rng):
 
 
 WORDS = (
-    b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"NaN", b"-1e999", b"9" * 400, b"null", b'"', b"{}", b"[[", b"\\ud800",
-    b"\\u0000", b"..", b"/", b"\x80\0\0\0\xff\xff\xff\xff", b"(1000000000000,)", b"|O", b"[1] ", b"\n\t",
+    b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"NaN", b"-1e999", b"9" * 400, b"null", b'"', b"{}", b"[[",
+    b"\\ud800", b"\\u0000", b"..", b"/", b"\x80\0\0\0\xff\xff\xff\xff", b"(1000000000000,)", b"|O",
+    b"[1] ", b"\n\t",
 )  # fmt: skip

@@ -17,7 +17,7 @@ def toy_sample(split, index, length=LENGTH, tokens=False):
         members["tokens.npy"] = (100 * index + time[:, None] + np.zeros((1, 6))).astype(np.uint16)
     else:
         frames = np.zeros((length, 8, 8, 3), np.uint8)
-        frames[..., 0], frames[..., 1] = index, time[:, None, None]
+        frames[..., 0], frames[..., 1] = index % 256, time[:, None, None]
         members["frames.png"] = frames
     members["actions.npy"] = np.stack([100 * index + time, -time], 1).astype(np.float32)
     members["states.npy"] = np.stack([time] * 5, 1).astype(np.float32)

@@ -3,7 +3,6 @@
 import json
 import random
 import resource
-import time
 import warnings
 
 import numpy as np
@@ -79,18 +78,17 @@ class Room:
     def fuzz_tar(self, rng):
         """Mutate the bytes of the tar itself: whatever is lost is counted and names the shard."""
         self.path.write_bytes(mutated(self.tar, rng))
-        keys, skips = self.read()
+        _, skips = self.read()
         assert skips.read >= SAMPLES
         assert all(str(self.path) in reason for reason in skips.reasons)
         return skips.skipped > 0
 
 
 def sentence(call, *arguments):
-    """Whether a call fails, which must be by a ValueError of one line."""
+    """Whether a call fails, which must be by a ``ValueError``."""
     try:
         call(*arguments)
-    except ValueError as error:
-        assert str(error)
+    except ValueError:
         return True
     return False
 
@@ -235,14 +233,12 @@ SHARE = {"npy": 20_000, "png": 15_000, "jpeg": 10_000, "json": 20_000, "manifest
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_100_000_faults(targets, name, record_property):
+def test_100_000_faults(targets, name):
     count = SHARE.get(name, (100_000 - sum(SHARE.values())) // (len(NAMES) - len(SHARE)) + 1)
-    begin, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     broken = run(targets[name], range(10**6, 10**6 + count))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(
-        f"{name}: {count} inputs, {broken} broken, {time.monotonic() - begin:.0f} s, {grown:.0f} MB"
-    )
+    warnings.warn(f"{name}: {count} inputs, {broken} broken, {grown:.0f} MB more", stacklevel=1)
     assert broken
     assert grown < 300
 

@@ -67,7 +67,7 @@ def test_jpegs_of_all_modes_become_rgb(mode):
 
 @pytest.mark.parametrize("kind", ["BMP", "TIFF", "GIF", "WEBP", "EPS"])
 def test_other_formats_are_refused(kind):
-    with pytest.raises(ValueError, match=r"the picture is broken \(cannot identify"):
+    with pytest.raises(ValueError, match=r"the picture is broken \(it is neither PNG nor JPEG"):
         read_picture(saved(Image.new("RGB", (4, 4)), kind))
 
 

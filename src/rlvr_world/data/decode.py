@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 MAX_JSON = 2**24
 """Bytes of a JSON file of a sample, at most."""
@@ -98,6 +98,8 @@ def _named(problem: str) -> Iterator[None]:
     """Turn whatever a decoder raises on a broken file into a ``ValueError``."""
     try:
         yield
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{problem} (it is neither PNG nor JPEG)") from error
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise ValueError(f"{problem} ({reason[:300]})") from error

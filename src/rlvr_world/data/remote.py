@@ -96,6 +96,20 @@ def mirror(root: str, cache: str | Path | None) -> Path:
     return Path(cache).expanduser() / f"{quote(root, safe='')[-80:]}-{digest}"
 
 
+def local(file: str | Path) -> Path:
+    """A file here, or the present version of one behind a URL, which is downloaded.
+
+    Raises:
+        OSError: It cannot be downloaded.
+    """
+    if not is_url(file):
+        return Path(file)
+    folder, _, name = str(file).rpartition("/")
+    path = mirror(folder, None) / name
+    Origin(str(file)).download(path)
+    return path
+
+
 def fetch(url: str, path: Path) -> None:
     """Copy what is behind a URL into a file, within ``LIMIT`` seconds.
 

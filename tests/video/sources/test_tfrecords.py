@@ -1,3 +1,4 @@
+import gzip
 import struct
 
 import pytest
@@ -51,6 +52,33 @@ def test_checksum_of_the_published_check_value():
     crc = 0xE3069283  # CRC-32C of the digits 1 to 9
     rotated = (crc >> 15) | (crc << 17 & 0xFFFFFFFF)
     assert masked_crc(b"123456789") == (rotated + 0xA282EAD8) % 2**32
+
+
+def test_gzipped_files_hold_the_same_records(file, tmp_path):
+    data, path = file.read_bytes(), tmp_path / "three.tfrecord.gz"
+    path.write_bytes(gzip.compress(data))
+    assert read_all(path) == read_all(file)
+    backwards = [read_record(path, offset) for offset in find_records(path).offsets[::-1]]
+    assert backwards == [*read_all(file)[0].values()][::-1]
+
+
+@pytest.mark.parametrize("cut", [-1, -9, 30])
+def test_a_gzipped_file_that_is_cut_or_broken_keeps_its_first_records(file, tmp_path, cut):
+    packed, path = gzip.compress(file.read_bytes(), 0), tmp_path / "cut.tfrecord.gz"
+    path.write_bytes(packed[:cut])
+    found, bad, problem = read_all(path)
+    assert not bad
+    assert problem.startswith(f"cut.tfrecord.gz, record {len(found)}: the file is cut here")
+    broken = bytearray(gzip.compress(file.read_bytes()[:-1]))
+    path.write_bytes(broken)
+    assert read_all(path)[2] == "cut.tfrecord.gz, record 2: the file is cut here"
+
+
+def test_a_gzipped_file_cannot_claim_more_than_it_can_hold(tmp_path):
+    size = (10**12).to_bytes(8, "little")
+    path = tmp_path / "claim.tfrecord.gz"
+    path.write_bytes(gzip.compress(size + masked_crc(size).to_bytes(4, "little") + bytes(100)))
+    assert find_records(path).problem == "claim.tfrecord.gz, record 0: the file is cut here"
 
 
 @settings(max_examples=150, deadline=None)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from rlvr_world.files import read_json
+from rlvr_world.data.decode import read_json
+from rlvr_world.data.manifest import MAX_BYTES
+from rlvr_world.data.remote import local
 from rlvr_world.modules.checkpoint import load_checkpoint
 
 KINDS = {"quantile": ("q01", "q99"), "extremes": ("min", "max")}
@@ -29,23 +31,23 @@ class DataRange:
     keeps its extremes, and one that never changes gets a range of 1 around its value.
 
     Args:
-        manifest: ``manifest.json`` of the shards.
+        manifest: ``manifest.json`` of the shards, or its URL.
         kind: ``quantile``, the 1 % and the 99 % quantile, or ``extremes``, the smallest and the
             largest action.
     """
 
-    manifest: Path
+    manifest: str | Path
     kind: Literal["quantile", "extremes"] = "quantile"
 
     def limits(self) -> Limits:
         """The ranges; ``FileNotFoundError`` or ``ValueError`` where the manifest has none."""
-        path = Path(self.manifest)
+        path = local(self.manifest)
         if not path.is_file():
             raise FileNotFoundError(
                 f"{path} does not exist: make the data first, or give action_low and action_high"
             )
         try:
-            actions = read_json(path)["actions"]
+            actions = read_json(path.read_bytes(), MAX_BYTES)["actions"]
             ends = [actions[name] for name in (*KINDS[self.kind], "min", "max")]
             ranges = [widened(*row) for row in zip(*ends, strict=True)]
         except (ValueError, KeyError, TypeError) as error:
