@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rlvr_world.codec import Codec
 from rlvr_world.language.transition import Style
+from rlvr_world.modules.checkpoint import check_intact
 from rlvr_world.types import Batch, TokenSequence
 
 
@@ -199,7 +200,9 @@ def packed_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
 
     Raises:
         FileNotFoundError: The file holds none.
+        ValueError: The file is damaged.
     """
+    check_intact(checkpoint)
     try:
         files = torch.load(checkpoint, map_location="cpu", weights_only=True)["codec"]["tokenizer"]
     except (KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
