@@ -1,4 +1,4 @@
-"""``python -m benchmarks rollout|step|data|rlds|tokenizer|rewards|paper``: one table of ratios."""
+"""``python -m benchmarks rollout|step|data|rlds|tokenizer|rewards|paper|kill``: one table each."""
 
 import argparse
 import logging
@@ -22,6 +22,7 @@ NAMES = {
     "tokenizer": "the frame tokenizer beside diffusers' VQModel",
     "rewards": "text-game rewards beside a comparison of states with deepdiff",
     "paper": "rollouts and RLVR steps at the paper's sizes, beside the device's floors",
+    "kill": "runs that are killed and resumed, bit for bit",
 }
 
 
@@ -32,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
     outer.add_argument("benchmark", choices=NAMES, help=_listing())
     chosen = outer.parse_args(arguments[:1]).benchmark
     benchmark = import_module(f"benchmarks.{chosen}")
+    if chosen == "kill":
+        benchmark.main(arguments[1:])
+        return []
     parser = _parser(chosen)
     benchmark.add_arguments(parser)
     args = parser.parse_args(arguments[1:])

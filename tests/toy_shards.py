@@ -27,13 +27,9 @@ def toy_sample(split, index, length=LENGTH, tokens=False):
 
 def stand_in_trainer(rank=0, world=1, epoch=0):
     """What a data module asks of a trainer that is about to begin an epoch."""
-    state = SimpleNamespace(ready=epoch, processed=epoch)
-    batches = SimpleNamespace(is_last_batch=False, current=SimpleNamespace(ready=0))
-    loop = SimpleNamespace(
-        epoch_progress=SimpleNamespace(current=state),
-        epoch_loop=SimpleNamespace(batch_progress=batches),
-    )
-    return SimpleNamespace(global_rank=rank, world_size=world, fit_loop=loop)
+    batches = SimpleNamespace(current=SimpleNamespace(ready=0))
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=batches))
+    return SimpleNamespace(global_rank=rank, world_size=world, current_epoch=epoch, fit_loop=loop)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def test_every_stage_keeps_its_last_and_its_best_state():
     callbacks = default_callbacks(Line(), Numbers(), {}, FOLDER)
     assert names(callbacks) == {
         "GradientNorm", "Throughput", "Timer", "LearningRateMonitor", "ModelCheckpoint",
-        "Interruption",
+        "LastCheckpoint", "Interruption",
     }  # fmt: skip
     assert kept(callbacks) == [("best", "val/loss", "min"), ("last", None, "min")]
 

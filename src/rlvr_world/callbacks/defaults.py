@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning import Callback, LightningDataModule, LightningModule
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, Timer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
@@ -13,6 +13,16 @@ from rlvr_world.callbacks.gradient_norm import GradientNorm
 from rlvr_world.callbacks.interruption import Interruption
 from rlvr_world.callbacks.reward_monitor import RewardMonitor
 from rlvr_world.callbacks.throughput import Throughput
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Also keeps the state at the end of each epoch, be it cut short by ``max_steps``."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save it, unless this step is saved already."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if not self._should_skip_saving_checkpoint(trainer):
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
 
 
 @dataclass(frozen=True)
@@ -62,8 +72,8 @@ def default_callbacks(
     if keeps:
         monitored = validates(data, trainer) and (kept or kept_best(module))
         callbacks += checkpoint_callbacks(checkpoints, monitored or None)
-    given = {type(callback) for callback in listed(trainer.get("callbacks"))}
-    return [callback for callback in callbacks if type(callback) not in given]
+    given = tuple(type(callback) for callback in listed(trainer.get("callbacks")))
+    return [callback for callback in callbacks if not isinstance(callback, given)]
 
 
 def checkpoint_callbacks(folder: Path, kept: KeptBest | None) -> list[ModelCheckpoint]:
@@ -74,7 +84,7 @@ def checkpoint_callbacks(folder: Path, kept: KeptBest | None) -> list[ModelCheck
     """
     options: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False}
     options["every_n_train_steps"] = kept and kept.every_n_train_steps
-    last = ModelCheckpoint(filename="last", **options)
+    last = LastCheckpoint(filename="last", **options)
     if kept is None:
         return [last]
     best = ModelCheckpoint(filename="best", monitor=kept.monitor, mode=kept.mode, **options)

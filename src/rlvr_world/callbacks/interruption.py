@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities import rank_zero_info
 
 from rlvr_world.modules.skipped_steps import TooManySkips
@@ -35,25 +35,29 @@ class Interruption(Callback):
         self.before: dict[int, Any] = {}
         self.asked = 0
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Watch for signals."""
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Watch for signals, which Lightning has begun to do by now."""
         environment = trainer._accelerator_connector.cluster_environment
-        if isinstance(environment, SLURMEnvironment):
+        if self.before or getattr(environment, "auto_requeue", False):
             return
+        self.asked = 0
         try:
             self.before = {each: signal.signal(each, self.note) for each in SIGNALS}
         except ValueError:
             self.before = {}  # not the main thread, which alone may handle signals
 
+    on_train_start = on_sanity_check_start
+
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Remember the first signal; the second one does what it did before."""
+        """Remember the first signal; a second one ends the process."""
         self.asked = number
-        self.restore()
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
 
     def restore(self) -> None:
         """Let signals do what they did before."""
         for each, handler in self.before.items():
-            signal.signal(each, signal.default_int_handler if each == signal.SIGINT else handler)
+            signal.signal(each, handler)
         self.before = {}
 
     def on_train_batch_end(
@@ -75,8 +79,10 @@ class Interruption(Callback):
         Raises:
             Interrupted: Some rank was.
         """
-        asked = torch.tensor(float(self.asked), device=trainer.strategy.root_device)
-        number = int(trainer.strategy.reduce(asked, reduce_op="max"))
+        number = self.asked
+        if trainer.world_size > 1:
+            asked = torch.tensor(float(number), device=trainer.strategy.root_device)
+            number = int(trainer.strategy.reduce(asked, reduce_op="max"))
         if number:
             raise Interrupted(128 + number)
 
@@ -84,12 +90,20 @@ class Interruption(Callback):
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Save the weights if they are sound and between two optimizer steps."""
-        self.restore()
         is_sound = isinstance(exception, Interrupted | TooManySkips)
-        if not is_sound or self.checkpoint is None or trainer.sanity_checking:
-            return
-        trainer.save_checkpoint(self.checkpoint)
-        rank_zero_info(f"The run is saved; go on with the option --ckpt_path {self.checkpoint}")
+        if is_sound and self.checkpoint is not None and not trainer.sanity_checking:
+            callbacks: list[Callback] = getattr(trainer, "callbacks", [])
+            for callback in callbacks:
+                if trainer.validating and isinstance(callback, WeightAveraging):
+                    callback.on_validation_epoch_end(trainer, pl_module)  # takes its weights back
+            trainer.save_checkpoint(self.checkpoint)
+            rank_zero_info(f"The run is saved; go on with the option --ckpt_path {self.checkpoint}")
+        self.restore()
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let nothing follow on a run that was complete before it could stop."""
+        if self.asked:
+            raise SystemExit(128 + self.asked)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave signals as they were."""

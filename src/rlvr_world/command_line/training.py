@@ -31,6 +31,7 @@ HARMLESS = (
     "The number of training batches .* is smaller than the logging interval",
     "The '.*_dataloader' does not have many workers",
     "Checkpoint directory .* exists and is not empty",
+    "Using ModelCheckpoint with manual optimization and every_n_train_steps",
     "You are using `LearningRateMonitor` callback with models that have no learning rate",
 )
 """Warnings of Lightning that ask for nothing."""

@@ -256,8 +256,5 @@ class ShardDataModule(LightningDataModule, ABC):
         """The epoch, and the batch in it, that the trainer comes to next."""
         if self.trainer is None:
             return 0, 0
-        epochs: Any = self.trainer.fit_loop.epoch_progress.current
-        batches = self.trainer.fit_loop.epoch_loop.batch_progress
-        if batches.is_last_batch or epochs.ready == epochs.processed:
-            return epochs.ready, 0
-        return epochs.processed, batches.current.ready
+        batches = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        return self.trainer.current_epoch, batches.ready

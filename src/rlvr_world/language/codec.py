@@ -16,6 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rlvr_world.codec import Codec
 from rlvr_world.language.transition import Style
+from rlvr_world.modules.checkpoint import check_intact
 from rlvr_world.types import Batch, TokenSequence
 
 MESSAGE = "A message of the user."
@@ -203,6 +204,7 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
 
 def packed_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     """The tokenizer that a codec packed into a checkpoint."""
+    check_intact(checkpoint)
     try:
         files = torch.load(checkpoint, map_location="cpu", weights_only=True)["codec"]["tokenizer"]
     except (KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:

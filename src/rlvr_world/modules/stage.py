@@ -23,6 +23,7 @@ from rlvr_world.modules.checkpoint import (
     load_matching,
     plain,
 )
+from rlvr_world.modules.progress import go_to_last_step, start_there
 from rlvr_world.modules.skipped_steps import SkippedSteps, are_finite
 from rlvr_world.types import Batch
 
@@ -32,7 +33,8 @@ class Stage(LightningModule):
 
     Its checkpoints hold plain data only, and say where they come from (``provenance``). An
     optimizer step whose loss or gradient is not finite is skipped, on all ranks alike. A run that
-    is resumed goes on with the optimizer's and the schedule's settings that it is given now.
+    is resumed goes on with the optimizer's and the schedule's settings that it is given now, and
+    the randomness of a batch depends on its number, the rank and the run's seed alone.
 
     Args:
         optimizer: Constructor of the optimizer, given the parameters.
@@ -67,6 +69,7 @@ class Stage(LightningModule):
         self.loss_is_finite = torch.tensor(True)
         self.resumed: list[str] | None = None
         self.asked: list[list[dict[str, Any]]] = []
+        self.run_seed = 0
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.weights is not None:
@@ -130,6 +133,7 @@ class Stage(LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         keys = ", ".join(map(str, batch["key"][:3])) if "key" in batch else f"batch {batch_idx}"
         self.skips.cause = f"the loss or the gradient is not finite at {keys} ..."
+        torch.manual_seed(hash((self.run_seed, self.global_rank, self.batches_seen)) % 2**63)
 
     def on_before_backward(self, loss: Tensor) -> None:
         self.loss_is_finite = self.loss_is_finite.to(loss.device) & loss.detach().isfinite()
@@ -152,13 +156,14 @@ class Stage(LightningModule):
         self.log("train/skipped_steps", float(self.skips.total))
 
     def on_fit_start(self) -> None:
-        """Refuse to resume with other optimizers; remember the settings that they are given."""
+        """Refuse to resume with other optimizers; remember the seed and their settings."""
         now = [described(optimizer) for optimizer in self.trainer.optimizers]
         if self.resumed is not None and self.resumed != now:
             raise ValueError(
                 f"{self.trainer.ckpt_path}: trained by {', '.join(self.resumed)}, which is to go "
                 f"on as {', '.join(now)}; give the same optimizer, or start from its `weights`"
             )
+        self.run_seed = torch.initial_seed()
         self.asked = [
             [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
             for optimizer in self.trainer.optimizers
@@ -168,6 +173,7 @@ class Stage(LightningModule):
         """Let what is asked count more than what the checkpoint of a resumed run says."""
         if self.resumed is None:
             return
+        start_there(self.trainer)
         for optimizer, groups in zip(self.trainer.optimizers, self.asked, strict=True):
             for group, asked in zip(optimizer.param_groups, groups, strict=True):
                 change = asked["initial_lr"] / group["initial_lr"] if group["initial_lr"] else 1.0
@@ -192,6 +198,7 @@ class Stage(LightningModule):
             "data": getattr(getattr(self.trainer, "datamodule", None), "fingerprint", None),
             "optimizers": [described(optimizer) for optimizer in self.trainer.optimizers],
             "skipped_steps": self.skips.total,
+            "accumulated_batches": self.trainer.accumulate_grad_batches,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -208,6 +215,8 @@ class Stage(LightningModule):
                 "resumed; to start from its weights, give it as model.weights"
             )
         self.resumed = provenance.get("optimizers")
+        accumulated = provenance.get("accumulated_batches", 1)
+        go_to_last_step(checkpoint["loops"]["fit_loop"], accumulated, self.trainer)
         self.skips.total = provenance.get("skipped_steps", 0)
 
 

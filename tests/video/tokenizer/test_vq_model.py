@@ -121,7 +121,7 @@ def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
 def test_a_truncated_checkpoint_is_refused(tmp_path, length):
     torch.save(checkpoint_of(small_model()), tmp_path / "whole.ckpt")
     (tmp_path / "cut.ckpt").write_bytes((tmp_path / "whole.ckpt").read_bytes()[:length])
-    with pytest.raises(ValueError, match=r"cut\.ckpt: cannot be read as a tokenizer"):
+    with pytest.raises(ValueError, match=r"cut\.ckpt: (is empty|not a readable checkpoint)"):
         VQModel.load(tmp_path / "cut.ckpt")
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from rlvr_world.files import read_json, whole, write_json
+from rlvr_world.modules.checkpoint import check_intact
 
 KINDS: dict[str, type["TokenizerModel"]] = {}
 """The classes of tokenizers by ``kind``, under which a checkpoint keeps their arguments."""
@@ -134,6 +135,7 @@ def _read_folder(folder: Path) -> SavedTokenizer:
 
 
 def _read_checkpoint(path: Path) -> SavedTokenizer | None:
+    check_intact(path)
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(checkpoint, dict):
         return None
