@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from rlvr_world import __version__
-from rlvr_world.runs import config_files, with_packaged_configs
+from rlvr_world.runs import check_config, config_files, with_packaged_configs
 from rlvr_world.torch_pair import check_torch_pair
 
 PROGRAM = "rlvr-world"
@@ -122,7 +122,10 @@ def main(args: Sequence[str] | None = None) -> None:
     name, rest = split_command(args)
     trusted, rest = split_trusted(rest)
     rest = with_packaged_configs(rest)
-    for folder in (Path.cwd(), *(file.absolute().parent for file in config_files(rest))):
+    configs = config_files(rest)
+    for file in configs:
+        check_config(file)
+    for folder in (Path.cwd(), *(file.absolute().parent for file in configs)):
         if str(folder) not in sys.path:
             sys.path.append(str(folder))
     check_torch_pair()

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+JSON_BYTES = 1 << 28
+"""The largest JSON file that is read."""
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
@@ -60,6 +63,21 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def read_json(path: Path) -> Any:
+    """The plain data in a JSON file, whoever wrote it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no JSON in UTF-8, is nested too deeply, or larger than ``JSON_BYTES``.
+    """
+    if path.stat().st_size > JSON_BYTES:
+        raise ValueError(f"{path} is larger than {JSON_BYTES >> 20} MiB, too large for a JSON file")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON that can be read: {error}") from error
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file."""
     with path.open("rb") as file:
@@ -79,7 +97,7 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
                 f"{folder} holds files but no settings.json: use another folder, or delete this one"
             )
         write_json(path, wanted)
-    check_settings(folder, json.loads(path.read_text()), wanted)
+    check_settings(folder, read_json(path), wanted)
 
 
 def check_settings(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

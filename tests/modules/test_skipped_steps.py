@@ -112,7 +112,7 @@ def test_too_many_in_a_row_end_the_run_with_the_last_good_weights(tmp_path):
     watch = Watch(tmp_path / "last.ckpt")
     module = rlvr(Odd(float("nan"), range(2, 99), "17"), max_skipped_steps=1)
     said = r"1 optimizer steps in a row .* rewards\.mine is nan for 17; the weights are those"
-    with pytest.warns(UserWarning), pytest.raises(TooManySkips, match=said):
+    with pytest.warns(UserWarning, match="skipped"), pytest.raises(TooManySkips, match=said):
         fit(module, watch)
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
     saved = torch.cat([state[name].flatten() for name, _ in module.named_parameters()])
@@ -123,7 +123,7 @@ def test_too_many_in_a_row_end_the_run_with_the_last_good_weights(tmp_path):
 
 def test_good_steps_between_start_the_count_anew():
     module = Shaky(dict.fromkeys([0, 2, 4], float("nan")), max_skipped_steps=2, **options())
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="skipped"):
         fit(module, Watch())
     assert (module.skips.total, module.skips.in_a_row) == (3, 0)
 

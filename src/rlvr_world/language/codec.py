@@ -24,8 +24,9 @@ MESSAGE = "A message of the user."
 class TextCodec(Codec):
     """A prompt with the state and the action, then the answer and an end token.
 
-    Texts of the data never become control tokens. Prompts are padded on the left. What is longer than its limit is cut, a prompt at its beginning
-    and an answer at its end; ``cut`` counts such texts and the first one is reported.
+    Texts of the data never become control tokens. Prompts are padded on the left. What is longer
+    than its limit is cut, a prompt at its beginning and an answer at its end; ``cut`` counts such
+    texts and the first one is reported.
 
     Args:
         tokenizer: Folder of a tokenizer in ``transformers``' form, or its name on the hub.

@@ -29,7 +29,7 @@ class TextGameCodec(TextCodec):
         form: Form = "difference",
         **options: Any,
     ) -> None:
-        super().__init__(tokenizer, **options)
+        super().__init__(tokenizer=tokenizer, **options)
         self.form = form
 
     @property

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rlvr_world.data.decode import read_json
 from rlvr_world.data.stream import Example
+from rlvr_world.files import read_json
 from rlvr_world.language.data import Retelling, TransitionDataModule, TransitionReader
 from rlvr_world.language.transition import Form, Style, TextTransition
 from rlvr_world.text_game.prompt import answer_text, prompt_text
@@ -67,7 +67,7 @@ class TextDataModule(TransitionDataModule):
         renumber_objects: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(root, **options)
+        super().__init__(root=root, **options)
         if not modes:
             raise ValueError("modes must name at least one of full, action, tick and score")
         self.groups = tuple(modes)
@@ -101,7 +101,7 @@ def load_rules(root: str | Path) -> Rules:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: make the data again, or write {{}} to it")
     try:
-        rules = read_json(path.read_bytes())
+        rules = read_json(path)
         sound = all(
             game.keys() == {"objects", "actions", "score"}
             and all(isinstance(text, str) for text in game.values())

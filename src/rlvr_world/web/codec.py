@@ -28,7 +28,12 @@ class WebPageCodec(TextCodec):
         answer_length: int = 512,
         **options: Any,
     ) -> None:
-        super().__init__(tokenizer, prompt_length, answer_length, **options)
+        super().__init__(
+            tokenizer=tokenizer,
+            prompt_length=prompt_length,
+            answer_length=answer_length,
+            **options,
+        )
 
     @property
     def layout(self) -> tuple[Any, ...]:

@@ -48,7 +48,7 @@ class WebDataModule(TransitionDataModule):
         renumber: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(root, **options)
+        super().__init__(root=root, **options)
         self.reword, self.renumber = reword, renumber
 
     def texts(self, batch: Batch, style: Style, form: Form) -> Iterator[str]:

@@ -45,13 +45,13 @@ class ContextVideoCodec(VideoCodec):
             raise ValueError(f"window must be at least 1, got {window}")
         codes = tokenizer.num_codes + tokenizer.num_context_codes
         super().__init__(
-            tokenizer,
-            tokenizer.frame_size,
-            tokenizer.grid,
-            codes,
-            window,
-            action_low,
-            action_high,
+            tokenizer=tokenizer,
+            frame_size=tokenizer.frame_size,
+            grid=tokenizer.grid,
+            codes=codes,
+            window=window,
+            action_low=action_low,
+            action_high=action_high,
             **options,
         )
         self.context_grid = tokenizer.context_grid

@@ -48,13 +48,13 @@ class FrameCodec(VideoCodec):
             raise ValueError(f"context_frames must be at least 1, got {context_frames}")
         grid = [side // model.downscale for side in frame_size]
         super().__init__(
-            model,
-            frame_size,
-            grid,
-            model.num_codes,
-            context_frames,
-            action_low,
-            action_high,
+            tokenizer=model,
+            frame_size=frame_size,
+            grid=grid,
+            codes=model.num_codes,
+            window=context_frames,
+            action_low=action_low,
+            action_high=action_high,
             **options,
         )
         self.context_frames = context_frames

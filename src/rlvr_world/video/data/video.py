@@ -70,7 +70,7 @@ class VideoDataModule(ShardDataModule):
         **shards: Any,
     ) -> None:
         roots = [each for given in (root, *more_roots) for each in expanded(given)]
-        super().__init__(roots[0], **shards)
+        super().__init__(root=roots[0], **shards)
         self.roots = [self.folder(each) for each in roots]
         counts = {
             "clip_length": clip_length,

@@ -1,6 +1,5 @@
 """Folders of published checkpoints, ``config.json`` beside safetensors: read and written."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rlvr_world.files import whole, write_json
+from rlvr_world.files import read_json, whole, write_json
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.video.published.configs import from_published_config, published_config
 from rlvr_world.video.published.weights import PublishedModel, Weight, published_weights
@@ -127,7 +126,7 @@ def _check(
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text())
+        content = read_json(file)
     except ValueError as error:
         raise ValueError(f"{file}: not readable as JSON; download it again") from error
     if not isinstance(content, dict):

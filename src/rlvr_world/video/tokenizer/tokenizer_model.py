@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from rlvr_world.files import whole, write_json
+from rlvr_world.files import read_json, whole, write_json
 
 KINDS: dict[str, type["TokenizerModel"]] = {}
 """The classes of tokenizers by ``kind``, under which a checkpoint keeps their arguments."""
@@ -133,7 +133,7 @@ def read_tokenizer(path: str | Path) -> SavedTokenizer:
 
 
 def _read_folder(folder: Path) -> SavedTokenizer:
-    config = json.loads((folder / "config.json").read_text())
+    config = read_json(folder / "config.json")
     kind = config.pop("kind", "vq_model")
     return SavedTokenizer(kind, config, load_file(folder / "model.safetensors"))
 
