@@ -179,9 +179,8 @@ def test_a_malformed_sample_is_skipped_counted_and_reported(root, workers, edit,
 
 
 def test_json_that_is_missing_or_cut_short(root):
-    edit_val(
-        root, lambda samples: samples.__setitem__(1, ("val-full-000001", {"a.npy": np.zeros(1)}))
-    )
+    other = ("val-full-000001", {"a.npy": np.zeros(1)})
+    edit_val(root, lambda samples: samples.__setitem__(1, other))
     with pytest.warns(UserWarning, match="val-full-000001 has no json"):
         list(module(root).val_dataloader())
     path = root / "val-full-000000.tar"

@@ -9,11 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
-from rlvr_world.data.decode import read_json
-from rlvr_world.files import write_json
-
-MAX_BYTES = 2**28
-"""Bytes of a manifest, at most."""
+from rlvr_world.files import read_json, write_json
 
 SPLITS = ("train", "val", "test")
 
@@ -53,7 +49,7 @@ class ShardManifest(ABC):
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist: make the data with `{made_by}`")
         try:
-            manifest = cls.parse(read_json(path.read_bytes(), MAX_BYTES))
+            manifest = cls.parse(read_json(path))
             check_type(manifest, cls, "it")
             for split in manifest.splits.values():
                 for shard in split.shards:

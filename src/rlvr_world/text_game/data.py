@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rlvr_world.data.decode import read_json
 from rlvr_world.data.stream import Example
 from rlvr_world.language.data import Retelling, TransitionDataModule, TransitionReader
 from rlvr_world.language.transition import Form, Style, TextTransition
@@ -90,7 +89,7 @@ def load_rules(root: str | Path) -> Rules:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: make the data again, or write {{}} to it")
     try:
-        rules = read_json(path.read_bytes())
+        rules = read_json(path)
         sound = all(
             game.keys() == {"objects", "actions", "score"}
             and all(isinstance(text, str) for text in game.values())

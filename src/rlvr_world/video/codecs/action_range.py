@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from rlvr_world.data.decode import read_json
-from rlvr_world.data.manifest import MAX_BYTES
 from rlvr_world.data.remote import local
+from rlvr_world.files import read_json
 from rlvr_world.modules.checkpoint import load_checkpoint
 
 KINDS = {"quantile": ("q01", "q99"), "extremes": ("min", "max")}
@@ -47,7 +46,7 @@ class DataRange:
                 f"{path} does not exist: make the data first, or give action_low and action_high"
             )
         try:
-            actions = read_json(path.read_bytes(), MAX_BYTES)["actions"]
+            actions = read_json(path)["actions"]
             ends = [actions[name] for name in (*KINDS[self.kind], "min", "max")]
             ranges = [widened(*row) for row in zip(*ends, strict=True)]
         except (ValueError, KeyError, TypeError) as error:
