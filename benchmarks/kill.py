@@ -118,6 +118,7 @@ def run(arguments: list[str], folder: Path, fatal_write: tuple[int, float] | Non
     os.dup2(log, 1)
     os.dup2(log, 2)
     torch.set_num_threads(1)
+    multiprocessing.set_start_method("fork", force=True)  # of the loaders' workers, as elsewhere
     write, save, written = CheckpointFiles.save_checkpoint, torch.save, 0
 
     def noted(self: CheckpointFiles, state: dict[str, Any], path: Any, **rest: Any) -> None:
