@@ -77,6 +77,7 @@ class Kill:
     unreadable: int
     left_behind: int
     differs: int
+    best_differs: int
     seconds: float
 
 
@@ -117,6 +118,7 @@ def run(arguments: list[str], folder: Path, fatal_write: tuple[int, float] | Non
     os.dup2(log, 1)
     os.dup2(log, 2)
     torch.set_num_threads(1)
+    multiprocessing.set_start_method("fork", force=True)  # of the loaders' workers, as elsewhere
     write, save, written = CheckpointFiles.save_checkpoint, torch.save, 0
 
     def noted(self: CheckpointFiles, state: dict[str, Any], path: Any, **rest: Any) -> None:
@@ -220,9 +222,9 @@ class Stage:
         self.go(name, ["--ckpt_path", str(last)] if last.exists() else [])
         files = {path.name for path in last.parent.iterdir()} - {"best.ckpt", "last.ckpt"}
         differs = difference(learnt(last), self.truth)
-        differs += difference(learnt(self.checkpoint(name, "best")), self.best)
+        best_differs = difference(learnt(self.checkpoint(name, "best")), self.best)
         seconds = time.perf_counter() - start
-        found = (len(saved), lost, unreadable, len(files), differs, seconds)
+        found = (len(saved), lost, unreadable, len(files), differs, best_differs, seconds)
         return Kill(self.name, moment, *found)
 
 
@@ -279,7 +281,7 @@ def show(kills: Sequence[Kill]) -> None:
     """Print one row for each stage."""
     table = Table(title=f"kill: torch {torch.__version__}, commit {code_commit()}")
     headers = ("stage", "kills", "in a write", "before any save", "lost", "unreadable")
-    for header in (*headers, "left behind", "runs that differ", "seconds per kill"):
+    for header in (*headers, "left behind", "last differs", "best differs", "seconds per kill"):
         table.add_column(header, justify="right")
     for name in dict.fromkeys(kill.stage for kill in kills):
         mine = [kill for kill in kills if kill.stage == name]
@@ -289,6 +291,7 @@ def show(kills: Sequence[Kill]) -> None:
             sum(not kill.saved for kill in mine),
             *(sum(getattr(k, f) for k in mine) for f in ("lost", "unreadable", "left_behind")),
             sum(kill.differs > 0 for kill in mine),
+            sum(kill.best_differs > 0 for kill in mine),
         ]
         seconds = sum(kill.seconds for kill in mine) / len(mine)
         table.add_row(name, *map(str, counts), f"{seconds:.1f}")

@@ -32,7 +32,8 @@ class KeptBest:
     Args:
         monitor: Its name in the logs.
         mode: Whether lower or higher is better.
-        every_n_train_steps: Optimizer steps between two checkpoints, instead of each validation.
+        every_n_train_steps: Optimizer steps between two checkpoints, instead of each validation;
+            a metric of validation is looked at after each of these all the same.
     """
 
     monitor: str
@@ -80,13 +81,16 @@ def checkpoint_callbacks(folder: Path, kept: KeptBest | None) -> list[ModelCheck
     """What keeps best.ckpt and last.ckpt.
 
     The last state has a callback of its own: ``save_last`` of the best one's writes nothing while
-    the monitored metric gets worse.
+    the monitored metric gets worse. A metric of validation is looked at after each validation,
+    while the weights are those that it is of.
     """
     options: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False}
     options["every_n_train_steps"] = kept and kept.every_n_train_steps
     last = LastCheckpoint(filename="last", **options)
     if kept is None:
         return [last]
+    if kept.monitor.startswith("val/"):
+        del options["every_n_train_steps"]
     best = ModelCheckpoint(filename="best", monitor=kept.monitor, mode=kept.mode, **options)
     return [best, last]
 
