@@ -3,6 +3,8 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +46,9 @@ class ColorJitter:
         changes: list[Change] = []
         for name, enhancer in ENHANCERS.items():
             factor = 1 + rng.uniform(-1, 1) * getattr(self, name)
-            changes.append(lambda image, e=enhancer, f=factor: e(image).enhance(f))
+            changes.append(partial(enhanced, enhancer=enhancer, factor=factor))
         turn = round(255 * rng.uniform(-1, 1) * self.hue)
-        changes.append(lambda image: turned(image, turn))
+        changes.append(partial(turned, turn=turn))
         rng.shuffle(changes)
         changed = []
         for frame in frames:
@@ -55,6 +57,11 @@ class ColorJitter:
                 image = change(image)
             changed.append(np.asarray(image).transpose(2, 0, 1))
         return np.stack(changed)
+
+
+def enhanced(image: Image.Image, enhancer: Any, factor: float) -> Image.Image:
+    """An image of which one property has changed by a factor."""
+    return enhancer(image).enhance(factor)
 
 
 def turned(image: Image.Image, turn: int) -> Image.Image:
