@@ -115,6 +115,7 @@ class RLVRWorldModel(WorldModel):
         optimizer.zero_grad()
         parts = list(sequence_parts(minibatch.sequence, self.group_size, self.token_budget))
         whole = self.over_ranks(self.objective.size(minibatch.trained)).clamp(min=1e-9)
+        tokens = self.over_ranks(minibatch.trained.sum()).clamp(min=1e-9)
         with self.observer.timed("update"):
             for part in parts:
                 rollout = minibatch.select(part.rows)
@@ -124,7 +125,7 @@ class RLVRWorldModel(WorldModel):
                 with self.synchronised(part is parts[-1]):
                     self.manual_backward(loss * share)
                 for name, term in terms.items():
-                    logged[name] += term * share
+                    logged[name] += term * rollout.trained.sum() / tokens
             self.clip_gradients(optimizer, self.clip_norm, "norm")
             logged |= self.temperature.step(optimizer)
         cast(torch.optim.lr_scheduler.LRScheduler, self.lr_schedulers()).step()

@@ -10,6 +10,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_scheduler
@@ -179,6 +180,18 @@ class Stage(LightningModule):
             if isinstance(scheduler, LambdaLR):
                 for group, factor in zip(groups, scheduler.lr_lambdas, strict=True):
                     group["lr"] = group["initial_lr"] * factor(scheduler.last_epoch)
+
+    def on_validation_start(self) -> None:
+        """Let ranks that have more batches than others go on without them.
+
+        DDP would have the buffers of rank 0 sent to all in each of its forward passes.
+        """
+        if isinstance(self.trainer.strategy.model, DistributedDataParallel):
+            self.trainer.strategy.model.forward_sync_buffers = False
+
+    def on_validation_end(self) -> None:
+        if isinstance(self.trainer.strategy.model, DistributedDataParallel):
+            self.trainer.strategy.model.forward_sync_buffers = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         arguments = plain(dict(checkpoint.pop(self.CHECKPOINT_HYPER_PARAMS_KEY, {})))
