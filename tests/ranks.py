@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from dials import DIALS, DIGITS, DialCodec, DialsRight, Transitions
 from lightning import Callback, LightningDataModule, Trainer
-from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
@@ -150,7 +150,8 @@ def trainer_for(ranks, folder, strategy="ddp", **options):
     return Trainer(
         accelerator="cpu", devices=ranks, strategy=strategy if ranks > 1 else "auto",
         logger=False, enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0, use_distributed_sampler=False, default_root_dir=folder, **defaults | options,
+        num_sanity_val_steps=0, use_distributed_sampler=False, default_root_dir=folder,
+        **defaults | options,
     )  # fmt: skip
 
 
