@@ -25,7 +25,9 @@ class KeyCollector(LightningModule):
 
     def validation_step(self, batch, index):
         self.validated += batch["key"]
-        self.log("count", float(len(batch["key"])), on_epoch=True, reduce_fx="sum", sync_dist=True)
+
+    def on_validation_epoch_end(self):
+        self.log("count", float(len(self.validated)), reduce_fx="sum", sync_dist=True)
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), 0.1)
@@ -93,27 +95,28 @@ from test_lightning_runs import KeyCollector, data
 
 torch.set_num_threads(1)
 found = {}
-for workers in (0, 2):
+for workers, root in ((0, 2), (2, 2), (1, 3)):
     model = KeyCollector()
     trainer = Trainer(
         accelerator="cpu", devices=2, strategy="ddp", max_epochs=1, logger=False,
         enable_progress_bar=False, enable_checkpointing=False, num_sanity_val_steps=0,
     )
-    trainer.fit(model, data(sys.argv[2], num_workers=workers, eval_clips_per_episode=3))
+    trainer.fit(model, data(sys.argv[root], num_workers=workers, eval_clips_per_episode=3))
     counted = trainer.callback_metrics["count"].item()
     found[workers] = [model.trained, model.validated, counted]
-Path(sys.argv[3], f"{trainer.global_rank}.json").write_text(json.dumps(found))
+Path(sys.argv[4], f"{trainer.global_rank}.json").write_text(json.dumps(found))
 """
 
 
 def test_two_ranks_share_the_data(make_root, tmp_path):
+    short = make_root(val=1).rename(tmp_path / "short")
     root = make_root(val=5)
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)
     here = Path(__file__).parent
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "SLURM"))}
     subprocess.run(
-        [sys.executable, str(script), str(here), str(root), str(tmp_path)],
+        [sys.executable, str(script), str(here), str(root), str(short), str(tmp_path)],
         check=True,
         timeout=300,
         env=environment | {"OMP_NUM_THREADS": "1"},
@@ -126,3 +129,6 @@ def test_two_ranks_share_the_data(make_root, tmp_path):
         assert len(set(val_first) | set(val_second)) == 15
         assert len(val_first) + len(val_second) == 15
         assert count == 15
+    (_, val_first, count), (_, val_second, _) = (rank["1"] for rank in ranks)
+    assert len(set(val_first)) == len(val_first) == count == 3
+    assert val_second == []

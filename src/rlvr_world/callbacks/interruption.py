@@ -1,7 +1,9 @@
 """Runs that are asked to stop: by SIGTERM, as schedulers do, or by Ctrl-C."""
 
 import signal
+import time
 from pathlib import Path
+from subprocess import Popen, TimeoutExpired
 from types import FrameType
 from typing import Any
 
@@ -13,6 +15,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from rlvr_world.modules.skipped_steps import TooManySkips
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+GRACE = 5.0
+"""Seconds that other ranks have to end by themselves."""
 
 
 class Interrupted(SystemExit):
@@ -89,7 +93,9 @@ class Interruption(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Save the weights if they are sound and between two optimizer steps."""
+        """Save the weights if they are sound and between two optimizer steps; end all ranks."""
+        if trainer.world_size > 1:
+            exception.add_note(f"on rank {trainer.global_rank} of {trainer.world_size}")
         is_sound = isinstance(exception, Interrupted | TooManySkips)
         if is_sound and self.checkpoint is not None and not trainer.sanity_checking:
             callbacks: list[Callback] = getattr(trainer, "callbacks", [])
@@ -99,6 +105,7 @@ class Interruption(Callback):
             trainer.save_checkpoint(self.checkpoint)
             rank_zero_info(f"The run is saved; go on with the option --ckpt_path {self.checkpoint}")
         self.restore()
+        end_processes(getattr(trainer.strategy.launcher, "procs", []))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let nothing follow on a run that was complete before it could stop."""
@@ -108,3 +115,19 @@ class Interruption(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave signals as they were."""
         self.restore()
+
+
+def end_processes(others: list[Popen[bytes]]) -> None:
+    """Let the other ranks that this process has started end, then kill those that do not.
+
+    They may wait for this one. The list is emptied, since Lightning kills this process, too, when
+    one on the list fails.
+    """
+    processes, others[:] = list(others), []
+    deadline = time.monotonic() + GRACE
+    for process in processes:
+        try:
+            process.wait(max(deadline - time.monotonic(), 0))
+        except TimeoutExpired:
+            process.kill()
+            process.wait()

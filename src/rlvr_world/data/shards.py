@@ -192,19 +192,22 @@ class ShardDataModule(LightningDataModule, ABC):
             )
 
     def once(self, split: str) -> ShardLoader:
-        """Each example of a split once, over all ranks together."""
+        """Each example of a split once, over all ranks together; some may have none."""
         stream = EvaluationStream(**self._source(split, self.eval_batch_size))
-        samples = stream.skips.total
-        if samples < self._world:
-            raise ValueError(f"{self.root}: {split} has {samples} samples, {self._world} ranks")
         return self._loader(split, stream, self._eval_length(split, stream))
 
     def _eval_length(self, split: str, stream: EvaluationStream) -> int | None:
-        """This rank's batches in a pass; known only if all samples have the same length."""
+        """This rank's batches in a pass.
+
+        Known only if all samples have the same length, and said only if each rank has some: one
+        that has none must take part in the end of the pass, for which Lightning wants no length.
+        """
         lengths = self.lengths(split)
         if len(lengths) != 1:
             return None
         ((length, samples),) = lengths.items()
+        if samples < self._world:
+            return None
         workers = max(self.num_workers, 1)
         starts = range(self._rank, self._world * workers, self._world)
         slots = [len(range(start, samples, self._world * workers)) for start in starts]

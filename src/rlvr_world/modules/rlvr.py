@@ -28,9 +28,9 @@ from rlvr_world.types import Batch, Rollout
 class RLVRWorldModel(WorldModel):
     """A world model tuned by GRPO on metrics of its decoded predictions (Section 4 of the paper).
 
-    A training batch holds prompts. Each batch is one RL step: ``num_minibatches`` optimizer steps
-    on ``group_size`` predictions for each prompt. ``weights`` is the checkpoint of the MLE stage to
-    start from, also the frozen reference policy; a pretrained backbone may do without.
+    Each batch of prompts is one RL step: ``num_minibatches`` optimizer steps on ``group_size``
+    predictions for each. ``weights`` is the MLE checkpoint to start from, also the frozen
+    reference policy; a pretrained backbone may do without.
 
     Args:
         group_size: G, the number of predictions sampled for each prompt.
@@ -42,8 +42,7 @@ class RLVRWorldModel(WorldModel):
         objective: How rewards become a loss.
         credit: What predictions of several frames are worth, and which tokens that trains.
         clip_norm: Largest norm of the gradient.
-        temperature_lr: Learning rate of the logarithm of the policy's temperature as one more
-            parameter, which becomes part of the weights; without it only all weights change it.
+        temperature_lr: Learning rate of the temperature's logarithm as a parameter of its own.
         **options: See ``WorldModel``; ``rewards`` are needed, their weighted sum is maximised.
     """
 
@@ -105,9 +104,9 @@ class RLVRWorldModel(WorldModel):
             ask = (sequence, self.group_size, self.token_budget)
             reference = self.log_probs(*ask, model=self.reference.on(self.device))
             log_probs = self.log_probs(*ask) if self.sampler.needs_correction else sampled
-        importance = importance_weights(log_probs, sampled, sequence.target_mask)
+        weights = importance_weights(log_probs, sampled, sequence.target_mask)
         scored = (scores, rewards, per_token(advantages, sequence.target_mask))
-        return Rollout(sequence, log_probs, reference, importance, trained, *scored)
+        return Rollout(sequence, log_probs, reference, weights, trained, *scored)
 
     def improve(self, minibatch: Rollout) -> dict[str, Tensor]:
         """One optimizer step on the GRPO objective; the terms to log."""
@@ -115,6 +114,7 @@ class RLVRWorldModel(WorldModel):
         optimizer.zero_grad()
         parts = list(sequence_parts(minibatch.sequence, self.group_size, self.token_budget))
         whole = self.over_ranks(self.objective.size(minibatch.trained)).clamp(min=1e-9)
+        tokens = self.over_ranks(minibatch.trained.sum()).clamp(min=1e-9)
         with self.observer.timed("update"):
             for part in parts:
                 rollout = minibatch.select(part.rows)
@@ -124,7 +124,7 @@ class RLVRWorldModel(WorldModel):
                 with self.synchronised(part is parts[-1]):
                     self.manual_backward(loss * share)
                 for name, term in terms.items():
-                    logged[name] += term * share
+                    logged[name] += term * rollout.trained.sum() / tokens
             self.clip_gradients(optimizer, self.clip_norm, "norm")
             logged |= self.temperature.step(optimizer)
         cast(torch.optim.lr_scheduler.LRScheduler, self.lr_schedulers()).step()

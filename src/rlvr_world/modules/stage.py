@@ -10,6 +10,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_scheduler
@@ -26,6 +27,9 @@ from rlvr_world.modules.checkpoint import (
 from rlvr_world.modules.progress import go_to_last_step, start_there
 from rlvr_world.modules.skipped_steps import SkippedSteps, are_finite
 from rlvr_world.types import Batch
+
+SYNCED = ("broadcast_buffers", "forward_sync_buffers")
+"""By which of them DDP sends buffers depends on PyTorch's version."""
 
 
 class Stage(LightningModule):
@@ -68,6 +72,7 @@ class Stage(LightningModule):
         self.skips = SkippedSteps(max_skipped_steps)
         self.loss_is_finite = torch.tensor(True)
         self.resumed: list[str] | None = None
+        self.synced: dict[str, Any] = {}
         self.asked: list[list[dict[str, Any]]] = []
         self.run_seed = 0
 
@@ -185,6 +190,21 @@ class Stage(LightningModule):
             if isinstance(scheduler, LambdaLR):
                 for group, factor in zip(groups, scheduler.lr_lambdas, strict=True):
                     group["lr"] = group["initial_lr"] * factor(scheduler.last_epoch)
+
+    def on_validation_start(self) -> None:
+        """Let ranks that have more batches than others go on without them.
+
+        DDP would have the buffers of rank 0 sent to all in each of its forward passes.
+        """
+        model = self.trainer.strategy.model
+        if isinstance(model, DistributedDataParallel):
+            self.synced = {name: vars(model)[name] for name in SYNCED if name in vars(model)}
+            vars(model).update(dict.fromkeys(self.synced, False))
+
+    def on_validation_end(self) -> None:
+        model = self.trainer.strategy.model
+        if isinstance(model, DistributedDataParallel):
+            vars(model).update(self.synced)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         arguments = plain(dict(checkpoint.pop(self.CHECKPOINT_HYPER_PARAMS_KEY, {})))

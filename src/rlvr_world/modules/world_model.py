@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rlvr_world.codec import Codec, check_codec, check_count
+from rlvr_world.modules.means import Means
 from rlvr_world.modules.stage import Stage
 from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.reward import Reward, RewardSet
@@ -46,6 +47,7 @@ class WorldModel(Stage):
         self.seed = seed
         self.rewards = RewardSet(rewards)
         self.is_checked = False
+        self.means = Means()
 
     def log_probs(
         self,
@@ -152,10 +154,9 @@ class WorldModel(Stage):
     def validation_step(self, batch: Batch, batch_idx: int, prefix: str = "val") -> dict[str, Any]:
         sequence, size = self.codec.encode(batch), len(batch["key"])
         nll, tokens = self.negative_log_likelihood(sequence), int(sequence.target_mask.sum())
-        self.log(f"{prefix}/nll", nll, batch_size=tokens, sync_dist=True, prog_bar=True)
+        self.means.add(f"{prefix}/nll", nll, tokens)
         for part, count in self.codec.too_long(batch).items():
-            name = f"{prefix}/too_long/{part}"
-            self.log(name, count / size, batch_size=size, sync_dist=True)
+            self.means.add(f"{prefix}/too_long/{part}", count / size, size)
         prediction = self.predict(batch, generator=self.generator(batch_idx))
         target = check_count(f"{type(self.codec).__name__}.target", self.codec.target(batch), size)
         return {"prediction": prediction, "target": target}
@@ -165,6 +166,12 @@ class WorldModel(Stage):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
         return self.predict(batch, generator=self.generator(batch_idx))
+
+    def on_validation_epoch_end(self) -> None:
+        for name, mean in self.means.collect().items():
+            self.log(name, mean, sync_dist=True, prog_bar=name.endswith("/nll"))
+
+    on_test_epoch_end = on_validation_epoch_end
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

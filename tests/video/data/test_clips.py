@@ -102,9 +102,14 @@ def test_evaluation_is_the_same_again(make_root):
     assert keys(loader) == keys(loader)
 
 
-def test_too_few_samples_for_the_ranks(make_root):
-    with pytest.raises(ValueError, match="val has 5 samples, 6 ranks"):
-        module(make_root(), world=6).val_dataloader()
+def test_ranks_beyond_the_samples_have_no_batches_and_no_rank_says_how_many(make_root):
+    root, seen = make_root(), []
+    for rank in range(6):
+        loader = module(root, world=6, rank=rank).val_dataloader()
+        with pytest.raises(TypeError, match="not known"):
+            len(loader)
+        seen.append(sum(1 for _ in loader))
+    assert seen == [1] * 5 + [0]
 
 
 def test_whole_episodes_in_order(make_root):

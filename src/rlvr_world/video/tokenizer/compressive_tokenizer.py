@@ -47,5 +47,5 @@ class CompressiveTokenizer(VQTokenizer):
         super().log_code_use(prefix)
         values = self.context_code_use.compute()
         for name in ("codebook_use", "perplexity"):
-            self.log(f"{prefix}/context_{name}", values[name])
+            self.log(f"{prefix}/context_{name}", values[name], sync_dist=True)
         self.context_code_use.reset()

@@ -133,14 +133,14 @@ class VQTokenizer(Stage):
                 terms["adversarial"] = self.adversarial_weight * generator_hinge_loss(logits)
             loss = reduce(add, terms.values())
             self.descend(0, loss)
-        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/loss", loss, prog_bar=True, sync_dist=True)
         if discriminator is not None:
             with self.toggled_optimizer(self.raw_optimizer(1)):
                 terms["discriminator"] = self.discriminator_loss(
                     discriminator, reconstruction.detach(), frames
                 )
                 self.descend(1, terms["discriminator"])
-        self.log_dict({f"train/{name}": term for name, term in terms.items()})
+        self.log_dict({f"train/{name}": term for name, term in terms.items()}, sync_dist=True)
 
     def reconstruct(self, batch: Batch) -> tuple[Tensor, Any]:
         """All frames of a batch through the tokenizer, [B * T, 3, H, W], and their codes."""
@@ -205,20 +205,16 @@ class VQTokenizer(Stage):
         scheduler: Any = self.trainer.lr_scheduler_configs[index].scheduler
         scheduler.step()
 
-    def validation_step(
-        self, batch: Batch, batch_idx: int, prefix: str = "val"
-    ) -> dict[str, Tensor]:
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         frames = flat_frames(batch)
         reconstruction, codes = self.reconstruct(batch)
         reconstruction = reconstruction.clamp(0, 1)
         if self.perceptual:
             self.lpips.update(self.perceptual.on(self.device)(reconstruction, frames))
-            self.log(f"{prefix}/lpips", self.lpips)
         clips = batch["frames"].shape[:2]
         prediction, target = reconstruction.unflatten(0, clips), frames.unflatten(0, clips)
-        for name, metric in (("psnr", self.psnr), ("l1", self.l1)):
+        for metric in (self.psnr, self.l1):
             metric.update(metric.score(prediction, target))
-            self.log(f"{prefix}/{name}", metric, prog_bar=True)
         self.count_codes(codes)
         return {"prediction": prediction, "target": target}
 
@@ -228,19 +224,31 @@ class VQTokenizer(Stage):
         return draw_clips(batch["frames"], target, predictions, rows)
 
     def on_validation_epoch_end(self) -> None:
+        self.log_means("val")
         self.log_code_use("val")
 
     def count_codes(self, codes: Any) -> None:
         self.code_use.update(codes)
 
+    def log_means(self, prefix: str) -> None:
+        """Log how frames were decoded since the last time, by ranks that may have had none."""
+        metrics = {"psnr": self.psnr, "l1": self.l1} | (
+            {"lpips": self.lpips} if self.perceptual else {}
+        )
+        for name, metric in metrics.items():
+            self.log(f"{prefix}/{name}", metric.compute(), prog_bar=name != "lpips", sync_dist=True)
+            metric.reset()
+
     def log_code_use(self, prefix: str) -> None:
-        self.log_dict({f"{prefix}/{name}": x for name, x in self.code_use.compute().items()})
+        values = {f"{prefix}/{name}": x for name, x in self.code_use.compute().items()}
+        self.log_dict(values, sync_dist=True)
         self.code_use.reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        return self.validation_step(batch, batch_idx, prefix="test")
+        return self.validation_step(batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
+        self.log_means("test")
         self.log_code_use("test")
 
     def export(self, folder: Path) -> None:
