@@ -2,7 +2,6 @@
 
 import pkgutil
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -224,7 +223,7 @@ def members(group: str) -> list[str]:
 
 def table(lines: dict[str, str]) -> list[str]:
     """Names and summaries in two columns."""
-    return [f"  {name:<15}{summary}" for name, summary in lines.items()]
+    return [f"  {name:<18}{summary}" for name, summary in lines.items()]
 
 
 def load(target: str) -> Callable[..., Any]:
@@ -247,11 +246,14 @@ def import_rooms() -> None:
 
 
 def console() -> None:
-    """Run the command of this process; an error that this package raises is one sentence."""
+    """Run the command of this process; what it refuses or cannot do is said in one sentence."""
     try:
         main()
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        origin = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
-        if not origin.is_relative_to(Path(__file__).parent):
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{PROGRAM}: stopped\n")
+        sys.exit(130)
+    except Exception as error:
+        said = load("command_line.errors:sayable")(error)
+        if said is None:
             raise
-        sys.exit("; ".join([f"{PROGRAM}: error: {error}", *getattr(error, "__notes__", [])]))
+        sys.exit(f"{PROGRAM}: error: {said}")

@@ -94,7 +94,8 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
     if not path.exists():
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
             raise ValueError(
-                f"{folder} holds files but no settings.json: use another folder, or delete this one"
+                f"{folder} holds files but no settings.json: use another folder, or move this one "
+                "away"
             )
         write_json(path, wanted)
     check_settings(folder, read_json(path), wanted)
@@ -105,6 +106,6 @@ def check_settings(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, 
     for key in (*wanted, *there):
         if wanted.get(key) != there.get(key):
             raise ValueError(
-                f"{folder} was made with {key} {there.get(key)}, not {wanted.get(key)}: use "
-                "another folder, or delete this one"
+                f"{folder} was made with {key} {there.get(key)}, not {wanted.get(key)}: "
+                "use another folder, or move this one away"
             )

@@ -155,6 +155,11 @@ class RewardSet(nn.ModuleDict):
             raise ValueError(f"{fault}; a reward must return finite numbers")
         return scores
 
+    @property
+    def weight(self) -> float:
+        """The sum of all weights; 0 without rewards, or where they are only watched."""
+        return sum(reward.weight for reward in self.values())
+
     def total(self, scores: Mapping[str, Tensor]) -> Tensor:
         """The reward to maximise, shaped as the scores are."""
         signs = {name: 1.0 if r.higher_is_better else -1.0 for name, r in self.items()}

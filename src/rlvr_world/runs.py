@@ -25,6 +25,7 @@ OF_LIGHTNING = {"best", "last", "hpc", "registry"}
 CONFIG_BYTES, CONFIG_NODES = 1 << 20, 100_000
 
 STAGE = re.compile(r"[A-Za-z][\w-]*(:(best|last))?")
+MISNAMED = re.compile(r"[A-Za-z][\w-]*:(?!(best|last)$)[\w-]*")
 LANGUAGE_FILES = ("tokenizer.json", "config.json")
 
 
@@ -83,8 +84,10 @@ def check_config(path: Path) -> None:
         raise ValueError(f"{path} is no text in UTF-8, so no config: {error}") from error
     except RecursionError as error:
         raise ValueError(f"{path} is nested too deeply for a config") from error
-    except yaml.YAMLError:
-        return  # the parser of the options says where
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(root, yaml.MappingNode):
+        raise ValueError(f"{path} is no config, which holds names and their values")
     if nodes > CONFIG_NODES:
         raise ValueError(f"{path} refers to its own parts so often that it is too large to read")
 
@@ -200,6 +203,8 @@ def _with_artefacts(value: Any, folder: Path, unread: Sequence[str], keys: tuple
     if keys[-1] not in unread and not path.exists():
         stage = str(value).partition(":")[0]
         advice = f"run the stage {stage} of {folder} first, or give a path (a path has a slash)"
+        if keys[-1] == "tokenizer":
+            advice += f"; a tokenizer of text: rlvr-world data bpe --output {folder / stage}"
         if path.with_name("last.ckpt").exists():
             advice = f"{stage} ended before its first validation; name {stage}, which is its last"
         raise FileNotFoundError(f"{'.'.join(keys)}: {path} does not exist; {advice}")
@@ -207,7 +212,13 @@ def _with_artefacts(value: Any, folder: Path, unread: Sequence[str], keys: tuple
 
 
 def names_stage(keys: tuple[str, ...], value: str) -> bool:
-    """Whether the value under nested ``keys`` is the bare name of a stage."""
+    """Whether the value under nested ``keys`` is the bare name of a stage.
+
+    Raises:
+        ValueError: It is one, followed by neither ``best`` nor ``last``.
+    """
+    if keys and keys[-1] in ARTEFACTS and MISNAMED.fullmatch(value):
+        raise ValueError(f"{'.'.join(keys)}: {value}: what follows the colon is best or last")
     if not keys or not STAGE.fullmatch(value):
         return False
     if keys[-1] == "ckpt_path":

@@ -3,16 +3,23 @@
 import inspect
 import re
 import sys
+import sysconfig
+import traceback
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
 OPTION = re.compile(r"unrecognized arguments: --([^\s=]+)|does not accept option '(\S+)'")
 ARGUMENT = re.compile(r"given class_path '(\S+)':\s+Option '(\S+)' is not accepted")
+NOT_ACCEPTED = re.compile(r"Option '(\S+)' is not accepted")
 CLASS = re.compile(r"Expected a dot import path string: (\w+)")
+PACKAGE = Path(__file__).parents[1]
+INSTALLED = (PACKAGE, *(Path(at) for at in sysconfig.get_paths().values()), Path(sys.prefix))
+SAID = (ValueError, OSError, ModuleNotFoundError)
 KEY = re.compile(r'Parser key "(\S+)":')
 GIVEN = re.compile(r"^\s*Given value: (.*)$", re.MULTILINE)
 NOISE = re.compile(
@@ -62,6 +69,10 @@ def sentence(message: str, options: Iterable[str]) -> str:
         known = nearest(name, argument_names(path))
         return f"{path.rpartition('.')[2]} has no argument {name}{known}"
     keys = ".".join(dict.fromkeys(KEY.findall(message)))
+    if refused := NOT_ACCEPTED.findall(message):
+        return f"{keys}: there is no argument {refused[-1]}"
+    if (unknown := CLASS.findall(message)) and not unknown[-1][:1].isupper():
+        return f"{keys}: cannot be {unknown[-1]}"
     if unknown := CLASS.findall(message):
         return f"{keys}: there is no class {unknown[-1]}{nearest(unknown[-1], class_names())}"
     lines = (KEY.sub("", line).strip().removeprefix("- ") for line in message.splitlines())
@@ -69,6 +80,25 @@ def sentence(message: str, options: Iterable[str]) -> str:
     value = GIVEN.findall(message)
     given = f", got {value[-1]}" if value and len(value[-1]) < 80 else ""
     return f"{keys}: {reason}{given}" if keys else reason
+
+
+def sayable(error: BaseException) -> str | None:
+    """What ends a command in a sentence: an error that this package raises, or of the system.
+
+    An error that a parser has wrapped counts; one that passes through code of the user's does not,
+    whose traceback says more.
+    """
+    chain: BaseException | None = error
+    while chain is not None:
+        frames = [Path(frame.filename) for frame in traceback.extract_tb(chain.__traceback__)]
+        is_ours = bool(frames) and frames[-1].is_relative_to(PACKAGE)
+        is_users = not all(any(f.is_relative_to(at) for at in INSTALLED) for f in frames)
+        if isinstance(chain, SAID) and (is_ours or (isinstance(chain, OSError) and not is_users)):
+            return "; ".join([str(chain), *getattr(chain, "__notes__", [])])
+        if type(chain).__name__ == "MisconfigurationException":
+            return str(chain).strip()
+        chain = chain.__cause__ or chain.__context__
+    return None
 
 
 def option_names(parser: ArgumentParser) -> Iterator[str]:

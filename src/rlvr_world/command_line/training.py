@@ -36,6 +36,11 @@ HARMLESS = (
 )
 """Warnings of Lightning that ask for nothing."""
 
+log = logging.getLogger("lightning.pytorch")
+
+NAME = re.compile(r"(?!\.{1,2}$)[^/\\\x00]+")
+"""A run's name is that of a folder in the preset's."""
+
 SHARDED = re.compile("fsdp|deepspeed|ModelParallel", re.IGNORECASE)
 """Strategies that write checkpoints in files of their own."""
 
@@ -111,9 +116,15 @@ class TrainingCLI(LightningCLI):
         super().parse_arguments(parser, args)
         command = self.config.get("subcommand")
         settings = self.config[command] if command else self.config
+        if not NAME.fullmatch(str(settings.run)):
+            raise ValueError(
+                f"run: {settings.run!r} is no name of a folder; give it without slashes"
+            )
         settings = self.where_it_lies(settings, args)
         unread = () if command == "fit" else ("weights",)
         resolved = with_artefacts(settings, Path(settings.folder), unread)
+        if command:
+            resolved.ckpt_path = own_checkpoint(command, resolved)
         if command:
             self.config[command] = resolved
         else:
@@ -156,6 +167,39 @@ class TrainingCLI(LightningCLI):
             kwargs["plugins"] = [*listed(settings["plugins"]), CheckpointFiles()]
         callbacks = [*listed(settings["callbacks"]), *defaults]
         return super().instantiate_trainer(callbacks=callbacks, **kwargs)
+
+
+def own_checkpoint(command: str, settings: Namespace) -> str | None:
+    """The checkpoint that ``ckpt_path`` asks for, where it is ``last`` or ``best`` of the run.
+
+    Without one, ``fit`` starts anew, and says so where there is a run already; the other commands
+    take the run's best checkpoint or its last one, since new weights have learnt nothing.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    folder, asked = Path(settings.folder, settings.run, "checkpoints"), settings.ckpt_path
+    there = {name: folder / f"{name}.ckpt" for name in ("best", "last")}
+    if asked in there:
+        if not there[asked].exists():
+            raise FileNotFoundError(f"ckpt_path: {there[asked]} does not exist; leave it out")
+        return str(there[asked])
+    if asked is not None:
+        return asked
+    if command == "fit":
+        if there["last"].exists():
+            log.warning("%s holds a run, which this one replaces", folder.parent)
+        return None
+    for path in there.values():
+        if path.exists():
+            log.info("Its checkpoint is %s", path)
+            return str(path)
+    backbone = settings.get("model.init_args.backbone.init_args") or {}
+    if backbone.get("source") is None:
+        raise FileNotFoundError(
+            f"ckpt_path: {folder} has no checkpoint; give one, or run fit first"
+        )
+    return None
 
 
 def is_no_tip(record: logging.LogRecord) -> bool:

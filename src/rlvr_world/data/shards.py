@@ -63,6 +63,14 @@ class ShardDataModule(LightningDataModule, ABC):
         cache: str | None = None,
     ) -> None:
         super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("eval_batch_size", eval_batch_size or batch_size, 1),
+            ("samples_per_epoch", samples_per_epoch, 1),
+            ("num_workers", num_workers, 0),
+        ):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
         self.cache = cache
         self.urls: dict[Path, str] = {}
         self.root = self.folder(root)

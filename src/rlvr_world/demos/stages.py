@@ -39,6 +39,9 @@ class Stages(ABC):
         self.command = command
         self.folder = folder
         self.overlay = overlay or []
+        for path in self.overlay:
+            if not config_path(path).is_file():
+                raise FileNotFoundError(f"overlay: there is no file {path}")
         self.console = Console()
         self.seconds: dict[str, float] = {}
 

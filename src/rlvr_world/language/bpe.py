@@ -9,11 +9,12 @@ from rlvr_world.language.data import TransitionDataModule
 from rlvr_world.language.transition import Form, Style
 
 END, PAD = "<end>", "<pad>"
+SMALLEST = 256 + 2
 
 
 def learn_bpe(
     data: TransitionDataModule,
-    output: Path = Path("checkpoints/textworld_tokenizer"),
+    output: Path = Path("checkpoints/textworld/tokenizer"),
     vocab_size: int = 2048,
     style: Style = "compact",
     form: Form = "difference",
@@ -31,6 +32,10 @@ def learn_bpe(
         style: Style of the prompts to learn from.
         form: Form of the answers to learn from; those about web pages have one form only.
     """
+    if vocab_size < SMALLEST:
+        raise ValueError(
+            f"vocab_size must be at least {SMALLEST}: all bytes and two special tokens"
+        )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

@@ -64,8 +64,8 @@ class RLVRWorldModel(WorldModel):
         super().__init__(**options)
         self.automatic_optimization = False
         self.sampler = sampler or Sampler()
-        if not self.rewards:
-            raise ValueError("rewards: RLVR needs at least one reward")
+        if not self.rewards.weight:
+            raise ValueError("rewards: RLVR needs at least one reward whose weight is above 0")
         if group_size < 2:
             raise ValueError(f"group_size must be at least 2 to compare members, got {group_size}")
         if not self.sampler.is_exact:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import get_scheduler
+from transformers import SchedulerType, get_scheduler
 
 from rlvr_world import __version__
 from rlvr_world.files import sha256
@@ -64,6 +64,11 @@ class Stage(LightningModule):
         max_skipped_steps: int = 10,
     ) -> None:
         super().__init__()
+        known = [each.value for each in SchedulerType]
+        if schedule not in known:
+            raise ValueError(f"schedule: there is no {schedule}, only {', '.join(known)}")
+        if warmup_steps < 0:
+            raise ValueError(f"warmup_steps must not be negative, got {warmup_steps}")
         self.optimizer = optimizer
         self.schedule = schedule
         self.warmup_steps = warmup_steps
@@ -117,8 +122,15 @@ class Stage(LightningModule):
         """Raise ``ValueError`` if ``checkpoint`` was made for something else."""
 
     def new_optimizer(self) -> Optimizer:
-        """The optimizer of all parameters that are trained."""
-        return self.optimizer(p for p in self.parameters() if p.requires_grad)
+        """The optimizer of all parameters that are trained.
+
+        Raises:
+            ValueError: Its settings cannot be.
+        """
+        try:
+            return self.optimizer(p for p in self.parameters() if p.requires_grad)
+        except ValueError as error:
+            raise ValueError(f"optimizer: {error}") from error
 
     def configure_optimizers(self) -> Any:
         optimizer = self.new_optimizer()

@@ -108,6 +108,8 @@ class Transformer(SequenceModel):
     ) -> None:
         super().__init__()
         kv_heads, hidden = kv_heads or heads, hidden or 4 * dim
+        if min(dim, depth, heads, kv_heads, hidden) < 1:
+            raise ValueError("dim, depth, heads, kv_heads and hidden must be at least 1")
         if dim % (2 * heads) or heads % kv_heads:
             raise ValueError(
                 f"dim {dim} must be a multiple of 2 * heads ({heads}), "

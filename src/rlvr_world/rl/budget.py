@@ -54,7 +54,7 @@ def minibatches(
 ) -> Iterator[Rollout]:
     """A rollout in ``count`` random parts of whole groups."""
     rows = torch.arange(len(rollout.rewards), device=generator.device).view(-1, group_size)
-    if len(rows) % count:
+    if count < 1 or len(rows) % count:
         raise ValueError(f"num_minibatches {count} must divide the {len(rows)} prompts of a batch")
     order = torch.randperm(len(rows), generator=generator, device=generator.device)
     for part in order.chunk(count):

@@ -51,6 +51,11 @@ class GRPO:
     spreadless: Literal["keep", "drop"] = "keep"
     overlong: Literal["keep", "mask"] = "keep"
 
+    def __post_init__(self) -> None:
+        for name in ("clip_low", "clip_high", "kl_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"objective: {name} must be at least 0, got {getattr(self, name)}")
+
     def advantages(self, returns: Tensor, group_size: int) -> Tensor:
         """Advantages of P parts of predictions within their groups from returns, [B * G, P]."""
         groups = returns.unflatten(0, (-1, group_size))  # [B, G, P]

@@ -66,6 +66,8 @@ def tokens(
         context_every: Frames from one context frame to the next.
         device: Where the tokenizer runs; ``auto`` takes a GPU if there is one.
     """
+    if Path(root).absolute() == Path(source).absolute():
+        raise ValueError(f"root: {root} is the source; give another folder for the tokens")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     model = TokenizerModel.load(tokenizer).eval().to(device)

@@ -147,6 +147,9 @@ class EpisodeRecorder:
         settings: Mapping[str, Any],
         processes: int | None,
     ) -> None:
+        for name, value in episodes.items():
+            if value < 0:
+                raise ValueError(f"episodes.{name} must not be negative, got {value}")
         for name, value in settings.items():
             if isinstance(value, int) and name != "seed" and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
