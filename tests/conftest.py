@@ -9,6 +9,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 from stages import ROOT, run_stages
 from toy_shards import make_root  # noqa: F401
 
+LONG = (
+    "test_demo_pusht", "test_resume", "test_refusals", "test_hostile", "test_cli", "test_ranks",
+    "test_analyses", "test_learning", "test_configs", "test_hostile_samples", "test_remote",
+    "test_readme", "test_counterfactual", "test_pusht_recording", "test_web_agent_browser",
+    "test_web_hostile", "test_rollouts", "test_moved", "test_tokenizer",
+)  # fmt: skip
+"""Files that take longest, which begin first, so that no process is left with one at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
+
 
 @pytest.fixture(autouse=True)
 def _one_thread():

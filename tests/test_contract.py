@@ -167,5 +167,6 @@ def _mean_on_rank(rank: int, rendezvous: str) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_ranks_agree_on_the_mean_over_all_samples(tmp_path):
     mp.spawn(_mean_on_rank, args=(str(tmp_path / "rendezvous"),), nprocs=2)

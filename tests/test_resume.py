@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -209,25 +212,25 @@ def test_nothing_follows_on_a_run_that_was_asked_to_stop_in_its_last_moment(fold
     assert stopped.value.code == 143
 
 
-def fork(function):
-    """The exit status of a forked process in which a function runs, as a shell has it."""
-    child = os.fork()
-    if child == 0:
-        try:
-            function()
-        except SystemExit as stopped:
-            os._exit(stopped.code)
-        os._exit(0)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return status if status >= 0 else 128 - status
+TWICE = """
+import sys
+from functools import partial
+from pathlib import Path
+sys.path[:0] = [{tests!r}, {root!r}]
+from test_resume import Interruption, SignalAt, clips, fit, world
+folder, last = Path({folder!r}), Path({last!r})
+callbacks = [SignalAt([{number}] * 2, train=1), Interruption(last)]
+fit(partial(world, folder), clips(folder / "data"), callbacks=callbacks)
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_a_run_at_once(folder, tmp_path, number):
-    last = tmp_path / "last.ckpt"
-    callbacks = [SignalAt([number, number], train=1), Interruption(last)]
-    run = partial(fit, partial(world, folder), clips(folder / "data"), callbacks=callbacks)
-    assert fork(run) == 128 + number
+    last, here = tmp_path / "last.ckpt", Path(__file__).parent
+    places = {"tests": str(here), "root": str(here.parent), "folder": str(folder)}
+    script = TWICE.format(**places, last=str(last), number=int(number))
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=240)
+    assert ended.returncode == -number, ended.stderr[-1000:]
     assert not last.exists()
 
 

@@ -7,6 +7,7 @@ from benchmarks.__main__ import main
 pytest.importorskip("tfrecord", reason="tfrecord is not installed")
 
 
+@pytest.mark.slow
 def test_rlds_counts_frames_and_memory(tmp_path):
     path = tmp_path / "rlds.json"
     main(["rlds", "--scale", "tiny", "--rounds", "1", "--device", "cpu", "--json", str(path)])

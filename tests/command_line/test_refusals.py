@@ -1,5 +1,6 @@
 """What cannot be done is said in one sentence on the command line, with what to do instead."""
 
+import logging
 import sys
 
 import pytest
@@ -59,11 +60,13 @@ def test_it_is_one_sentence(workplace, monkeypatch, capsys, args, said):
     assert "Traceback" not in sentence
 
 
-def test_validation_takes_the_best_checkpoint_of_the_run(workplace, monkeypatch, capsys):
+def test_validation_takes_the_best_checkpoint_of_the_run(workplace, monkeypatch, caplog):
     args = ["validate", "-c", "configs/pusht/world_model.yaml", *DEBUG]
     monkeypatch.setattr(sys, "argv", ["rlvr-world", *args])
-    console()
-    assert "checkpoints/pusht/mle/checkpoints/best.ckpt" in capsys.readouterr().out
+    monkeypatch.setattr(logging.getLogger("lightning.pytorch"), "propagate", True)
+    with caplog.at_level("INFO", logger="lightning.pytorch"):
+        console()
+    assert "Its checkpoint is checkpoints/pusht/mle/checkpoints/best.ckpt" in caplog.text
 
 
 def test_an_error_in_the_users_code_keeps_its_traceback(workplace, monkeypatch):

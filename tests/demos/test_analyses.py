@@ -24,6 +24,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_metrics_trains_with_each_and_scores_with_all(place, monkeypatch):
     monkeypatch.chdir(place)
     command = ("analyse", "metrics", *RLVR, "--mle", "mle.ckpt", "--data", "data")

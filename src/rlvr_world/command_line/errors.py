@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+import lightning
 from jsonargparse import ArgumentParser
 
 OPTION = re.compile(r"unrecognized arguments: --([^\s=]+)|does not accept option '(\S+)'")
@@ -18,6 +19,7 @@ ARGUMENT = re.compile(r"given class_path '(\S+)':\s+Option '(\S+)' is not accept
 NOT_ACCEPTED = re.compile(r"Option '(\S+)' is not accepted")
 CLASS = re.compile(r"Expected a dot import path string: (\w+)")
 PACKAGE = Path(__file__).parents[1]
+ORIGINS = (PACKAGE, Path(lightning.__file__).parent)
 INSTALLED = (PACKAGE, *(Path(at) for at in sysconfig.get_paths().values()), Path(sys.prefix))
 SAID = (ValueError, OSError, ModuleNotFoundError)
 KEY = re.compile(r'Parser key "(\S+)":')
@@ -83,7 +85,7 @@ def sentence(message: str, options: Iterable[str]) -> str:
 
 
 def sayable(error: BaseException) -> str | None:
-    """What ends a command in a sentence: an error that this package raises, or of the system.
+    """What ends a command in a sentence: an error of this package, of Lightning or of the system.
 
     An error that a parser has wrapped counts; one that passes through code of the user's does not,
     whose traceback says more.
@@ -91,7 +93,7 @@ def sayable(error: BaseException) -> str | None:
     chain: BaseException | None = error
     while chain is not None:
         frames = [Path(frame.filename) for frame in traceback.extract_tb(chain.__traceback__)]
-        is_ours = bool(frames) and frames[-1].is_relative_to(PACKAGE)
+        is_ours = any(frames[-1].is_relative_to(at) for at in ORIGINS) if frames else False
         is_users = not all(any(f.is_relative_to(at) for at in INSTALLED) for f in frames)
         if isinstance(chain, SAID) and (is_ours or (isinstance(chain, OSError) and not is_users)):
             return "; ".join([str(chain), *getattr(chain, "__notes__", [])])
