@@ -29,13 +29,13 @@ demo-web: .venv/web.installed ## Record web pages, train MLE and RLVR, print the
 	$(BIN)/rlvr-world demo web
 
 test: .venv/dev.installed ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/dev.installed ## Run the slow tests too
 	$(BIN)/python -m pytest -m 'not gpu'
 
 coverage: .venv/dev.installed ## Run the tests and print the lines that they leave out
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing
 
 lint: .venv/dev.installed ## Check style and types
 	$(BIN)/ruff check .
