@@ -62,7 +62,6 @@ def test_one_sentence_with_the_nearest_right_name(command, sentence, capsys):
             "MSE has no argument wieght; did you mean weight?",
         ),
         ("modle: 3", "there is no option modle; did you mean model?"),
-        ("model: [", "wrong.yaml is not YAML"),
     ],
 )
 def test_mistakes_in_configs_are_named_alike(settings, sentence, tmp_path, capsys):
