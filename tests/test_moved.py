@@ -60,12 +60,17 @@ def test_the_table_is_the_same(workplace, moved, tmp_path, monkeypatch):
     assert tables[0]["rows"] == tables[1]["rows"]
 
 
-def test_a_run_goes_on_by_its_own_config(moved):
+@pytest.mark.parametrize("named", ["path", "last"])
+def test_a_run_goes_on_by_its_own_config(moved, named):
     run = moved / "mle"
     before = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"]
-    last = ("--ckpt_path", str(run / "checkpoints/last.ckpt"))
+    last = ("--ckpt_path", str(run / "checkpoints/last.ckpt") if named == "path" else named)
     main(["fit", "-c", str(run / "config.yaml"), *last, "--trainer.max_steps", "6", *QUIET])
     assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 6 > before
+
+
+def test_a_run_is_validated_by_its_own_config(moved):
+    main(["validate", "-c", str(moved / "mle" / "config.yaml"), *QUIET])
 
 
 def test_what_is_asked_of_a_moved_run_counts(moved):

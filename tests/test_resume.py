@@ -17,6 +17,7 @@ from tiny_runs import (
     clips,
     differences,
     fit,
+    prepared,
     rlvr,
     states,
     tokenizer,
@@ -35,10 +36,7 @@ MAKES = {"mle": world, "rlvr": rlvr, "tokenizer": lambda folder, **options: toke
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    write_clips(folder / "data")
-    rlvr(folder)  # leaves its tokenizer and its weights
-    return folder
+    return prepared(tmp_path_factory.mktemp("runs"))
 
 
 def averaging(stage):

@@ -7,7 +7,7 @@ from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 
-from benchmarks.kill import SIZE, write_clips  # noqa: F401
+from benchmarks.kill import SIZE, write_clips
 from rlvr_world.modules.checkpoint import CheckpointFiles
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
@@ -110,3 +110,10 @@ def states(trainer):
 def differences(one, other):
     assert one.keys() == other.keys()
     return [name for name in one if not torch.equal(one[name], other[name])]
+
+
+def prepared(folder):
+    """A folder with clips, a tokenizer and the weights that RLVR starts from."""
+    write_clips(folder / "data")
+    rlvr(folder)
+    return folder

@@ -12,9 +12,6 @@ from torchmetrics import Metric
 from rlvr_world.jobs import time_limit
 from rlvr_world.types import WHOLE, Batch, Detail, Prediction
 
-SECONDS = 600.0
-"""How long a reward may take for the predictions that it is given at once."""
-
 
 class Reward(Metric, ABC):
     """A metric of predictions against the truth, usable as a reward and as an evaluation.
@@ -30,6 +27,9 @@ class Reward(Metric, ABC):
 
     higher_is_better = True
     full_state_update = False
+    seconds = 600.0
+    """How long it may take for the predictions that it is given at once."""
+
     total: Tensor
     count: Tensor
 
@@ -137,13 +137,13 @@ class RewardSet(nn.ModuleDict):
 
         Raises:
             ValueError: A reward returns something else than one number for each.
-            TimeoutError: A reward takes longer than ``SECONDS``.
+            TimeoutError: A reward takes longer than its ``seconds``.
         """
         scores = {}
         for name, reward in self.items():
             what = f"rewards.{name}: {type(reward).__name__}.score"
             try:
-                with time_limit(SECONDS, what):
+                with time_limit(reward.seconds, what):
                     found = reward.scores(prediction, target, given, detail)
             except Exception as error:
                 keys = ", ".join(map(str, islice(given.get("key", ["a batch without keys"]), 8)))

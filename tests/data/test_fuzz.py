@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from page_steps import tick, write_pages
 from toy_shards import toy_sample
 
-from rlvr_world.data.decode import read_array, read_json, read_picture
+from rlvr_world.data.decode import parse_json, read_array, read_picture
 from rlvr_world.data.samples import Skips, read_members, write_shard
 from rlvr_world.data.stream import EvaluationStream, ShardFile
 from rlvr_world.language.manifest import TransitionManifest
@@ -97,7 +97,7 @@ FILES = {
     "npy": (read_array, npy(np.ones((8, 2), np.float32))),
     "png": (read_picture, picture(np.random.default_rng(0).integers(0, 9, (9, 8, 4), np.uint8))),
     "jpeg": (read_picture, picture(np.zeros((9, 8, 3), np.uint8), "JPEG")),
-    "json": (read_json, json.dumps({"a": [1.5, "\ud83d\ude00", None, {"b": []}]}).encode()),
+    "json": (parse_json, json.dumps({"a": [1.5, "\ud83d\ude00", None, {"b": []}]}).encode()),
 }
 
 

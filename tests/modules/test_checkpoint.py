@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 from lightning import Callback
-from tiny_runs import clips, fit, rlvr, world, write_clips
+from tiny_runs import clips, fit, prepared, world
 
 from rlvr_world.callbacks.defaults import KeptBest, checkpoint_callbacks
 from rlvr_world.modules.checkpoint import load_checkpoint
@@ -16,10 +16,7 @@ from rlvr_world.video.tokenizer.vq_model import VQModel
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    write_clips(folder / "data")
-    rlvr(folder)  # leaves its tokenizer and its weights
-    return folder
+    return prepared(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +112,13 @@ def test_the_best_checkpoint_stays_until_the_next_one_is_whole(folder, tmp_path,
         fit(partial(world, folder, optimizer=optimizer), clips(folder / "data"), callbacks=[best],
             max_epochs=20)  # fmt: skip
     assert load_checkpoint(tmp_path / "best.ckpt")["global_step"] == written[0]
+
+
+def test_weights_alone_are_no_run_to_resume(folder, tmp_path):
+    path = tmp_path / "weights.ckpt"
+    checkpoint = load_checkpoint(folder / "mle.ckpt")
+    for name in ("loops", "optimizer_states", "lr_schedulers", "callbacks"):
+        checkpoint.pop(name, None)
+    torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match=r"weights.ckpt: holds weights alone.* model\.weights"):
+        fit(partial(world, folder), clips(folder / "data"), resume=path)

@@ -106,7 +106,7 @@ def test_a_reward_that_raises_names_itself_and_the_samples():
 
 
 def test_a_reward_that_hangs_is_stopped(monkeypatch):
-    monkeypatch.setattr("rlvr_world.reward.SECONDS", 0.2)
+    monkeypatch.setattr(Hanging, "seconds", 0.2)
     with pytest.raises(TimeoutError, match=r"rewards\.mine: Hanging\.score took longer than 0\.2"):
         RewardSet({"mine": Hanging()}).scores(torch.zeros(4), torch.zeros(2), GIVEN)
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)

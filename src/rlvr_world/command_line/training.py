@@ -123,12 +123,12 @@ class TrainingCLI(LightningCLI):
         settings = self.where_it_lies(settings, args)
         unread = () if command == "fit" else ("weights",)
         resolved = with_artefacts(settings, Path(settings.folder), unread)
-        if command:
-            resolved.ckpt_path = own_checkpoint(command, resolved)
-        if command:
-            self.config[command] = resolved
-        else:
+        if not command:
             self.config = resolved
+            return
+        resolved.ckpt_path = own_checkpoint(command, resolved)
+        self.take_packed_tokenizer(resolved)
+        self.config[command] = resolved
 
     def where_it_lies(self, settings: Namespace, args: Any) -> Namespace:
         """The settings of a run by its own config.yaml, wherever its folder has been moved."""
@@ -140,13 +140,28 @@ class TrainingCLI(LightningCLI):
         settings.folder = folder_of(config)
         if "--run" not in asked:
             settings.run = run_of(config)
-        codec = settings.get("model.init_args.codec.init_args")
-        checkpoint = settings.get("ckpt_path")
-        if codec and checkpoint and Path(checkpoint).is_file():
-            tokenizer = codec.get("tokenizer")
-            if tokenizer is not None and not Path(tokenizer).exists():
-                codec["tokenizer"] = type(tokenizer)(checkpoint)
         return settings
+
+    def take_packed_tokenizer(self, settings: Namespace) -> None:
+        """Let a run by its own config.yaml read a tokenizer that is gone from its checkpoint."""
+        codec = settings.get("model.init_args.codec.init_args")
+        checkpoint, config = settings.ckpt_path, self.first_config
+        if not (codec and checkpoint and config and is_left_by_run(config)):
+            return
+        tokenizer = codec.get("tokenizer")
+        if tokenizer is not None and not Path(tokenizer).exists() and Path(checkpoint).is_file():
+            codec["tokenizer"] = type(tokenizer)(checkpoint)
+
+    def before_validate(self) -> None:
+        """Refuse to score weights that have learnt nothing."""
+        settings = self.config[self.subcommand]
+        if settings.ckpt_path is None and not getattr(self.model, "is_trained", True):
+            folder = Path(settings.folder, settings.run, "checkpoints")
+            raise FileNotFoundError(
+                f"ckpt_path: {folder} has no checkpoint; give one, or run fit first"
+            )
+
+    before_test = before_predict = before_validate
 
     def _parse_ckpt_path(self) -> None:
         """Configs and options count: a checkpoint does not change their settings."""
@@ -173,7 +188,7 @@ def own_checkpoint(command: str, settings: Namespace) -> str | None:
     """The checkpoint that ``ckpt_path`` asks for, where it is ``last`` or ``best`` of the run.
 
     Without one, ``fit`` starts anew, and says so where there is a run already; the other commands
-    take the run's best checkpoint or its last one, since new weights have learnt nothing.
+    take the run's best checkpoint or its last one.
 
     Raises:
         FileNotFoundError: There is none.
@@ -194,11 +209,6 @@ def own_checkpoint(command: str, settings: Namespace) -> str | None:
         if path.exists():
             log.info("Its checkpoint is %s", path)
             return str(path)
-    backbone = settings.get("model.init_args.backbone.init_args") or {}
-    if backbone.get("source") is None:
-        raise FileNotFoundError(
-            f"ckpt_path: {folder} has no checkpoint; give one, or run fit first"
-        )
     return None
 
 

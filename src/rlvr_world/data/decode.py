@@ -24,7 +24,7 @@ MAX_PIXELS = 2**27
 WHITE = (255, 255, 255, 255)
 
 
-def read_json(content: bytes, limit: int = MAX_JSON) -> Any:
+def parse_json(content: bytes, limit: int = MAX_JSON) -> Any:
     """The value in a JSON file, whose numbers are finite and whose text can be written as UTF-8.
 
     Args:

@@ -111,7 +111,7 @@ def _members(file: BinaryIO, size: int) -> Iterator[tarfile.TarInfo]:
             member = tar.next()
         except OSError:
             raise
-        except Exception:
+        except Exception:  # a broken header makes tarfile raise whatever the bytes lead to
             offset += tarfile.BLOCKSIZE
             continue
         if member is None:

@@ -1,7 +1,6 @@
 """Prompt and answer in words as the tokens of a language model, whatever they are about."""
 
 import hashlib
-import pickle
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rlvr_world.codec import Codec
 from rlvr_world.language.transition import Style
-from rlvr_world.modules.checkpoint import check_intact
+from rlvr_world.modules.checkpoint import load_checkpoint
 from rlvr_world.types import Batch, TokenSequence
 
 MESSAGE = "A message of the user."
@@ -204,10 +203,9 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
 
 def packed_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     """The tokenizer that a codec packed into a checkpoint."""
-    check_intact(checkpoint)
     try:
-        files = torch.load(checkpoint, map_location="cpu", weights_only=True)["codec"]["tokenizer"]
-    except (KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
+        files = load_checkpoint(checkpoint)["codec"]["tokenizer"]
+    except (KeyError, TypeError) as error:
         raise FileNotFoundError(
             f"{checkpoint}: holds no language tokenizer; give the folder of one"
         ) from error

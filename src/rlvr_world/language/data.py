@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from rlvr_world.data.decode import read_json
+from rlvr_world.data.decode import parse_json
 from rlvr_world.data.loader import ShardLoader
 from rlvr_world.data.manifest import ShardManifest
 from rlvr_world.data.samples import BadSample
@@ -38,7 +38,7 @@ class TransitionReader(ExampleReader):
         if "json" not in sample:
             raise BadSample(f"{where} has no json")
         try:
-            document = read_json(sample["json"])
+            document = parse_json(sample["json"])
         except ValueError as error:
             raise BadSample(f"{where}: {error}") from error
         try:

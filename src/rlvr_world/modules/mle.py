@@ -14,7 +14,8 @@ class MLEWorldModel(WorldModel):
     """A world model that learns to make the true next states likely (Equation 1 of the paper).
 
     The loss of an optimizer step is the mean over its predicted tokens: those of all ranks and of
-    all batches that ``accumulate_grad_batches`` takes together, however long each answer is.
+    all batches that ``accumulate_grad_batches`` takes together, however long each answer is. Ranks
+    divide by the mean number of tokens on a rank, since the gradient is that of their losses' mean.
 
     Args:
         prompt_weight: Weight of a second loss, the mean over the prompts' tokens. A model from
@@ -40,35 +41,28 @@ class MLEWorldModel(WorldModel):
         if self.learn_marks:
             answers, legal = answers | self.codec.marks(sequence), torch.ones_like(legal)
             sequence = sequence._replace(target_mask=answers)
+        tokens = self.over_ranks(answers.sum()).clamp(min=1e-9)
         if self.prompt_weight == 0:
-            loss = self.mean_loss(self.log_probs(sequence, legal=legal), answers)
+            loss = -(self.log_probs(sequence, legal=legal) * answers).sum() / tokens
         else:
             prompts = prompt_mask(sequence, self.legal_tokens())
             known = sequence._replace(target_mask=answers | prompts)
             log_probs = self.log_probs(known, legal=legal)
-            loss = self.mean_loss(log_probs, answers)
-            prompt_loss = self.mean_loss(log_probs, prompts)
+            loss = -(log_probs * answers).sum() / tokens
+            prompt_tokens = self.over_ranks(prompts.sum()).clamp(min=1e-9)
+            prompt_loss = -(log_probs * prompts).sum() / prompt_tokens
             self.log("train/prompt_loss", prompt_loss, sync_dist=True)
             self.log("train/answer_loss", loss, sync_dist=True)
             loss = loss + self.prompt_weight * prompt_loss
         self.log("train/loss", loss, prog_bar=True, sync_dist=True)
-        return self.accumulated(loss, answers)
+        return self.accumulated(loss, tokens)
 
-    def mean_loss(self, log_probs: Tensor, mask: Tensor) -> Tensor:
-        """The NLL of tokens [B, T] over the mean number of them on a rank.
-
-        Its mean over ranks, which is what the gradient is of, is the mean over all their tokens.
-        """
-        return -(log_probs * mask).sum() / self.over_ranks(mask.sum()).clamp(min=1e-9)
-
-    def accumulated(self, loss: Tensor, answers: Tensor) -> Tensor:
+    def accumulated(self, loss: Tensor, tokens: Tensor) -> Tensor:
         """The loss of a batch as a share of that of all batches since the last optimizer step."""
-        tokens = self.over_ranks(answers.sum())
         so_far = self.tokens.to(tokens.device)
         self.tokens = so_far + tokens
-        total = self.tokens.clamp(min=1e-9)
-        self.kept_share = so_far / total
-        return loss * self.batches_per_step * tokens / total
+        self.kept_share = so_far / self.tokens
+        return loss * self.batches_per_step * tokens / self.tokens
 
     @property
     def batches_per_step(self) -> int:

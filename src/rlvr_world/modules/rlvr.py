@@ -133,7 +133,7 @@ class RLVRWorldModel(WorldModel):
     def setup(self, stage: str) -> None:
         super().setup(stage)
         if stage == "fit":
-            if self.weights is None and not self.backbone.is_pretrained:
+            if self.weights is None and not self.is_trained:
                 raise ValueError("model.weights: RLVR starts from an MLE checkpoint; give its path")
             self.reference = Frozen(copy.deepcopy(self.backbone))
             without_dropout(self.backbone)

@@ -98,6 +98,11 @@ class Stage(LightningModule):
         self.parent = {"path": str(path), "sha256": sha256(path)}
 
     @property
+    def is_trained(self) -> bool:
+        """Whether the weights of a new module have learnt something already."""
+        return False
+
+    @property
     def batches_seen(self) -> int:
         """Training batches before the present one, also after a resume."""
         return self.trainer.fit_loop.total_batch_idx
@@ -163,11 +168,11 @@ class Stage(LightningModule):
         gradients = [p.grad for p in trained if p.grad is not None]
         is_sound = self.loss_is_finite & are_finite(gradients).to(self.loss_is_finite.device)
         self.loss_is_finite = torch.ones_like(self.loss_is_finite)
-        faults = self.trainer.strategy.reduce((~is_sound).float(), reduce_op="sum")
-        if faults > 0:
+        faults = float(self.trainer.strategy.reduce((~is_sound).float(), reduce_op="sum"))
+        if faults:
             for parameter in trained:
                 parameter.grad = None
-        self.skips.note(not faults > 0)
+        self.skips.note(not faults)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.log("train/skipped_steps", float(self.skips.total))
@@ -245,6 +250,11 @@ class Stage(LightningModule):
             raise ValueError(
                 f"{path}: a checkpoint of {stage}, from which {type(self).__name__} cannot be "
                 "resumed; to start from its weights, give it as model.weights"
+            )
+        if "loops" not in checkpoint:
+            raise ValueError(
+                f"{path}: holds weights alone, from which no run can be resumed; to start from "
+                "them, give it as model.weights"
             )
         self.resumed = provenance.get("optimizers")
         accumulated = provenance.get("accumulated_batches", 1)

@@ -49,6 +49,10 @@ class WorldModel(Stage):
         self.is_checked = False
         self.means = Means()
 
+    @property
+    def is_trained(self) -> bool:
+        return self.backbone.is_pretrained
+
     def log_probs(
         self,
         sequence: TokenSequence,

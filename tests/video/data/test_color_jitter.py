@@ -62,3 +62,9 @@ def test_only_training_clips_change_and_their_context_changes_alike(make_root):
     again = next(iter(module(root, jitter=jitter, **options).train_dataloader()))
     assert_close(batch["frames"], again["frames"])
     assert (batch["frames"] != next(iter(plain.train_dataloader()))["frames"]).any()
+
+
+def test_tokens_have_no_colours(make_root):
+    data = module(make_root(tokens=True), jitter=ColorJitter(hue=0.1))
+    with pytest.raises(ValueError, match=r"jitter: .* holds tokens, without colours"):
+        data.train_dataloader()

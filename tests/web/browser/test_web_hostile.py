@@ -145,7 +145,7 @@ def test_dialogs_do_not_stop_anything():
         const t = setInterval(() => { alert(n); if (++n == 20) clearInterval(t) }, 1)</script>
         <button onclick="alert('a'); document.title = confirm('b') + '/' + prompt('c')">ask</button>
         <button onclick="print()">print</button><a href="/inner">on</a>"""
-    with Pages(start=start, inner=QUIET) as pages, Visitor(pages.site()) as visitor:
+    with Pages(start=start, inner=QUIET) as pages, Visitor(patient(pages)) as visitor:
         visitor.reset()
         visitor.do("click <ask>")
         assert visitor.page.elements[0].name == "false/null"
@@ -153,6 +153,28 @@ def test_dialogs_do_not_stop_anything():
         visitor.do("click <on>")
         assert visitor.says("stay")
         visitor.reset()
+
+
+def patient(pages):
+    site = pages.site()
+    site.limit = 10
+    return site
+
+
+async def dismiss_late(dialog):
+    await asyncio.sleep(0.1)
+    await dialog.dismiss()
+
+
+def test_a_page_is_read_when_its_dialogs_are_over():
+    start = """<button onclick="ask(9)">ask</button><script>
+        function ask(n) { alert(n); n ? setTimeout(ask, 20, n - 1) : document.title = 'over' }
+        </script>"""
+    with Pages(start=start) as pages, Visitor(patient(pages)) as visitor:
+        visitor.reset()
+        visitor.environment.session.context.on("dialog", dismiss_late)
+        visitor.do("click <ask>")
+        assert visitor.page.elements[0].name == "over"
 
 
 HANGS = {

@@ -98,8 +98,6 @@ class ClipReader(ExampleReader):
         """The clip in other colours, its context frame alike."""
         if self.jitter is None:
             return clip
-        if "frames" not in clip:
-            raise ValueError("jitter: tokens have no colours; leave it out, or read frames")
         if "context" not in clip:
             return clip | {"frames": self.jitter(clip["frames"], rng)}
         changed = self.jitter(np.stack([clip["context"], *clip["frames"]]), rng)

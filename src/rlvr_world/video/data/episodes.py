@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlvr_world.data.decode import MAX_PIXELS, read_array, read_json, read_picture
+from rlvr_world.data.decode import MAX_PIXELS, parse_json, read_array, read_picture
 from rlvr_world.data.samples import BAD, BadSample
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -77,7 +77,7 @@ def _read_files(
         raise BadSample(f"{where} has no {' and no '.join(missing)}")
     arrays, extension = {}, "json"
     try:
-        info = read_json(sample[extension])
+        info = parse_json(sample[extension])
         for extension, name in wanted.items():
             arrays[name] = _decode(name, extension, sample[extension])
         if jpegs:

@@ -100,12 +100,16 @@ class VideoDataModule(ShardDataModule):
             context_gap=context_gap,
             jitter=jitter,
         )
+        self.jitter = jitter
         self.needs_context = context_gap is not None
         self.image_size = image_size
         self.test_split = test_split
 
     def reader(self, split: str) -> ClipReader:
-        return self.cut(self.splits(split)[0][1].shapes)
+        shapes = self.splits(split)[0][1].shapes
+        if self.jitter and split == "train" and "frames" not in shapes:
+            raise ValueError(f"jitter: {self.root} holds tokens, without colours; leave it out")
+        return self.cut(shapes)
 
     def splits(self, split: str) -> list[tuple[Path, Split]]:
         """The folders that have a split, and what each holds of it."""

@@ -54,6 +54,7 @@ class Tab:
         self.loaded = asyncio.Event()
         self.loaded.set()
         self.frame = ""
+        self.dialogs = 0
         self.tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -64,6 +65,8 @@ class Tab:
             tab.cdp.on(event, tab._loading)
         for event in ("Page.frameClearedScheduledNavigation", "Page.frameStoppedLoading"):
             tab.cdp.on(event, tab._finished)
+        for event in ("Page.javascriptDialogOpening", "Page.javascriptDialogClosed"):
+            tab.cdp.on(event, tab._asked)
         tab.cdp.on("Fetch.requestPaused", tab._paused)
         await tab.cdp.send("Page.enable")
         await tab.cdp.send("Accessibility.enable")
@@ -88,15 +91,16 @@ class Tab:
         raise BrowserLost("the page changes too fast to be read, or does not answer")
 
     async def settle(self, quiet: float, limit: float) -> None:
-        """Wait until the page is loaded and does not change.
+        """Wait until the page is loaded, does not change and opens no dialog.
 
         Args:
             quiet: Seconds without a change.
             limit: Seconds of changes after which the page is read as it is.
         """
         script = QUIET % (quiet * 1000, limit * 1000, quiet * 1000)
-        end = time.monotonic() + LOAD_SECONDS
-        while (left := end - time.monotonic()) > 0:
+        begin = time.monotonic()
+        while (left := begin + LOAD_SECONDS - time.monotonic()) > 0:
+            dialogs = self.dialogs
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.loaded.wait(), left)
             try:
@@ -104,7 +108,8 @@ class Tab:
             except self.error:
                 await asyncio.sleep(0.02)
                 continue
-            if self.loaded.is_set() and state == "complete":
+            is_calm = dialogs == self.dialogs or time.monotonic() > begin + limit
+            if self.loaded.is_set() and state == "complete" and is_calm:
                 return
 
     async def evaluate(self, script: str) -> Any:
@@ -165,6 +170,9 @@ class Tab:
     def _finished(self, event: dict[str, Any]) -> None:
         if event["frameId"] == self.frame:
             self.loaded.set()
+
+    def _asked(self, event: dict[str, Any]) -> None:
+        self.dialogs += 1
 
     def _paused(self, event: dict[str, Any]) -> None:
         """Let a document load, or keep the page where it is."""
