@@ -67,15 +67,15 @@ class Placed(Transitions):
 class Dials(LightningDataModule):
     """The same global batches for any number of ranks, and so many validation samples."""
 
-    def __init__(self, batch=BATCH, val=0, val_batch=8):
+    def __init__(self, batch=BATCH, val=0, val_batch=8, first=0):
         super().__init__()
-        self.batch, self.val, self.val_batch = batch, val, val_batch
+        self.batch, self.val, self.val_batch, self.first = batch, val, val_batch, first
 
     def train_dataloader(self):
         rank, own = self.trainer.global_rank, self.batch // self.trainer.world_size
         data = Placed(BATCH * STEPS, 0, slip=0.4)
         rows = torch.arange(len(data)).view(-1, self.batch)[:, rank * own : (rank + 1) * own]
-        return DataLoader(data, own, sampler=rows.flatten().tolist())
+        return DataLoader(data, own, sampler=rows.roll(-self.first, 0).flatten().tolist())
 
     def val_dataloader(self):
         """The first rank has all samples but the last fifth, or the only one."""

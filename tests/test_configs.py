@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from jsonargparse import ArgumentParser
-from lightning import LightningDataModule
+from lightning import LightningDataModule, Trainer
 from stages import ROOT, checkpoint
 from tokenizers import Tokenizer, models
 from torch import nn
@@ -20,6 +20,7 @@ from rlvr_world.codec import Codec
 from rlvr_world.command_line.training import TrainingCLI
 from rlvr_world.evaluation.best_of import best_of
 from rlvr_world.evaluation.evaluate import evaluate
+from rlvr_world.modules.sharding import FSDP2
 from rlvr_world.reward import Reward
 from rlvr_world.runs import folder_of
 from rlvr_world.video.lpips.trunks import BACKBONES
@@ -247,6 +248,13 @@ def test_a_copy_of_a_preset_has_runs_of_its_own(tmp_path):
 def test_overlays_say_where_and_how_only():
     for path in (CONFIGS / "trainer").glob("*.yaml"):
         assert set(yaml.safe_load(path.read_text())) == {"trainer"}
+
+
+@pytest.mark.parametrize("name", ["gpu", "ddp", "fsdp2", "debug"])
+def test_overlays_make_trainers(name):
+    settings = yaml.safe_load((CONFIGS / f"trainer/{name}.yaml").read_text())["trainer"]
+    trainer = Trainer(**settings | {"accelerator": "cpu", "devices": 1}, logger=False)
+    assert isinstance(trainer.strategy, FSDP2) == (name == "fsdp2")
 
 
 @pytest.mark.parametrize(("name", "millions"), [("rt1", 120.38), ("rt1/multi_step", 127.10)])

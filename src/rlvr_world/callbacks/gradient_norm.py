@@ -8,6 +8,8 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from rlvr_world.nn.sharding import gathered
+
 
 class GradientNorm(Callback):
     """Logs the norm of the gradient before it is clipped, once for each training batch.
@@ -44,8 +46,7 @@ class GradientNorm(Callback):
     ) -> None:
         """Log the norms of the batch."""
         for index, norm in self.norms.items():
-            full = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-            module.log(f"train/gradient_norm{f'-{index}' if index else ''}", full)
+            module.log(f"train/gradient_norm{f'-{index}' if index else ''}", gathered(norm))
         self.norms = {}
 
 

@@ -32,6 +32,7 @@ HARMLESS = (
     "The '.*_dataloader' does not have many workers",
     "Checkpoint directory .* exists and is not empty",
     "Using ModelCheckpoint with manual optimization and every_n_train_steps",
+    "FSDP2-wrapped module .* returned a view tensor",
     "You are using `LearningRateMonitor` callback with models that have no learning rate",
 )
 """Warnings of Lightning that ask for nothing."""
@@ -41,7 +42,7 @@ log = logging.getLogger("lightning.pytorch")
 NAME = re.compile(r"(?!\.{1,2}$)[^/\\\x00]+")
 """A run's name is that of a folder in the preset's."""
 
-SHARDED = re.compile("fsdp|deepspeed|ModelParallel", re.IGNORECASE)
+SHARDED = re.compile(r"fsdp(?!2)|deepspeed", re.IGNORECASE)
 """Strategies that write checkpoints in files of their own."""
 
 

@@ -72,7 +72,8 @@ class MLEWorldModel(WorldModel):
     def on_before_backward(self, loss: Tensor) -> None:
         super().on_before_backward(loss)
         if self.batches_per_step > 1:
-            for parameter in self.parameters():
+            groups = self.trainer.optimizers[0].param_groups
+            for parameter in (p for group in groups for p in group["params"]):
                 if parameter.grad is not None:
                     parameter.grad *= self.kept_share
 

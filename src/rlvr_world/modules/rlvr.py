@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from rlvr_world.frozen import Frozen
 from rlvr_world.modules.rollout_logger import RolloutLogger, RolloutObserver
 from rlvr_world.modules.scoring import score_predictions
+from rlvr_world.modules.sharding import split
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.sequence_model import SequenceModel, without_dropout
 from rlvr_world.reward import not_finite
@@ -76,6 +77,7 @@ class RLVRWorldModel(WorldModel):
         self.detail = credit.detail(self.codec.patch_grid)
         self.temperature_lr, self.temperature = temperature_lr, WeightsTemperature()
         self.observer: RolloutObserver = RolloutObserver()
+        self.is_last_part = True
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         rollout = self.rollout(batch)
@@ -102,8 +104,12 @@ class RLVRWorldModel(WorldModel):
         trained = self.objective.trained_tokens(sequence, groups, self.codec.end_token)
         with self.observer.timed("update"):
             ask = (sequence, self.group_size, self.token_budget)
-            reference = self.log_probs(*ask, model=self.reference.on(self.device))
-            log_probs = self.log_probs(*ask) if self.sampler.needs_correction else sampled
+            with self.reference.on(self.device).whole() as model:
+                reference = self.log_probs(*ask, model=model)
+            log_probs = sampled
+            if self.sampler.needs_correction:
+                with self.backbone.whole() as model:
+                    log_probs = self.log_probs(*ask, model=model)
         weights = importance_weights(log_probs, sampled, sequence.target_mask)
         scored = (scores, rewards, per_token(advantages, sequence.target_mask))
         return Rollout(sequence, log_probs, reference, weights, trained, *scored)
@@ -116,19 +122,26 @@ class RLVRWorldModel(WorldModel):
         whole = self.over_ranks(self.objective.size(minibatch.trained)).clamp(min=1e-9)
         tokens = self.over_ranks(minibatch.trained.sum()).clamp(min=1e-9)
         with self.observer.timed("update"):
-            for part in parts:
-                rollout = minibatch.select(part.rows)
-                logits = self.logits(rollout.sequence, part.group_size)
-                loss, terms = self.objective.loss(logits, rollout)
-                share = self.objective.size(rollout.trained) / whole
-                with self.synchronised(part is parts[-1]):
-                    self.manual_backward(loss * share)
-                for name, term in terms.items():
-                    logged[name] += term * rollout.trained.sum() / tokens
+            with self.backbone.whole() as model:
+                for part in parts:
+                    rollout = minibatch.select(part.rows)
+                    logits = self.logits(rollout.sequence, part.group_size, model)
+                    loss, terms = self.objective.loss(logits, rollout)
+                    share = self.objective.size(rollout.trained) / whole
+                    self.is_last_part = part is parts[-1]
+                    with self.synchronised(self.is_last_part):
+                        self.manual_backward(loss * share)
+                    for name, term in terms.items():
+                        logged[name] += term * rollout.trained.sum() / tokens
             self.clip_gradients(optimizer, self.clip_norm, "norm")
             logged |= self.temperature.step(optimizer)
         cast(torch.optim.lr_scheduler.LRScheduler, self.lr_schedulers()).step()
         return dict(logged)
+
+    def backward(self, loss: Tensor, *args: Any, **options: Any) -> None:
+        super().backward(loss, *args, **options)
+        if self.backbone.twin is not None and self.is_last_part:
+            self.backbone.twin.hand_over_gradients()
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
@@ -136,6 +149,7 @@ class RLVRWorldModel(WorldModel):
             if self.weights is None and not self.is_trained:
                 raise ValueError("model.weights: RLVR starts from an MLE checkpoint; give its path")
             self.reference = Frozen(copy.deepcopy(self.backbone))
+            split(self.reference.module, self.strategy)
             without_dropout(self.backbone)
 
     def new_optimizer(self) -> Optimizer:

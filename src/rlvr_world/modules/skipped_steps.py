@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from rlvr_world.nn.sharding import gathered
+
 
 class TooManySkips(ValueError):
     """Training stopped; the weights are those of the last good step."""
@@ -47,5 +49,4 @@ class SkippedSteps:
 
 def are_finite(gradients: Iterable[Tensor]) -> Tensor:
     """Whether all numbers are finite, a bool tensor that is not waited for."""
-    norm = torch.nn.utils.get_total_norm(gradients)
-    return getattr(norm, "full_tensor", lambda: norm)().isfinite()
+    return gathered(torch.nn.utils.get_total_norm(gradients)).isfinite()

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from lightning import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
-from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.strategies import ParallelStrategy, Strategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -25,6 +25,7 @@ from rlvr_world.modules.checkpoint import (
     plain,
 )
 from rlvr_world.modules.progress import go_to_last_step, start_there
+from rlvr_world.modules.sharding import check_strategy
 from rlvr_world.modules.skipped_steps import SkippedSteps, are_finite
 from rlvr_world.types import Batch
 
@@ -82,6 +83,7 @@ class Stage(LightningModule):
         self.run_seed = 0
 
     def setup(self, stage: str) -> None:
+        check_strategy(self, self.strategy)
         if stage == "fit" and self.weights is not None:
             self.load_weights(self.weights)
 
@@ -101,6 +103,11 @@ class Stage(LightningModule):
     def is_trained(self) -> bool:
         """Whether the weights of a new module have learnt something already."""
         return False
+
+    @property
+    def strategy(self) -> Strategy | None:
+        """How the trainer spreads the work over ranks; None without a trainer."""
+        return self.trainer.strategy if self._trainer else None
 
     @property
     def batches_seen(self) -> int:

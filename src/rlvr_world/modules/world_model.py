@@ -1,6 +1,7 @@
 """A world model: a codec for one modality and a causal model of its token sequences."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from rlvr_world.codec import Codec, check_codec, check_count
 from rlvr_world.modules.means import Means
+from rlvr_world.modules.sharding import split
 from rlvr_world.modules.stage import Stage
 from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.reward import Reward, RewardSet
@@ -48,6 +50,7 @@ class WorldModel(Stage):
         self.rewards = RewardSet(rewards)
         self.is_checked = False
         self.means = Means()
+        self.evaluating = ExitStack()
 
     @property
     def is_trained(self) -> bool:
@@ -102,9 +105,11 @@ class WorldModel(Stage):
         legal = self.legal_tokens() if legal is None else legal
         return logits.masked_fill(~legal, float("-inf"))
 
-    def negative_log_likelihood(self, sequence: TokenSequence) -> Tensor:
+    def negative_log_likelihood(
+        self, sequence: TokenSequence, model: SequenceModel | None = None
+    ) -> Tensor:
         """The mean over predicted tokens, in nats."""
-        return -masked_mean(self.log_probs(sequence), sequence.target_mask)
+        return -masked_mean(self.log_probs(sequence, model=model), sequence.target_mask)
 
     def sample(
         self,
@@ -121,7 +126,8 @@ class WorldModel(Stage):
         """
         template, legal = self.codec.template(batch), self.legal_tokens()
         end = self.codec.end_token
-        return sampler(self.backbone, template, legal, group_size, generator, end)
+        with self.backbone.whole() as model:
+            return sampler(model, template, legal, group_size, generator, end)
 
     def predict(
         self, batch: Batch, sampler: Sampler | None = None, generator: torch.Generator | None = None
@@ -139,6 +145,9 @@ class WorldModel(Stage):
         seed = hash((self.seed, self.global_rank, *key)) % 2**63
         return torch.Generator(self.device).manual_seed(seed)
 
+    def configure_model(self) -> None:
+        split(self.backbone, self.strategy)
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         super().on_train_batch_start(batch, batch_idx)
         self.check(batch)
@@ -149,6 +158,23 @@ class WorldModel(Stage):
     def on_test_batch_start(self, batch: Batch, *_: int) -> None:
         self.check(batch)
 
+    def on_validation_start(self) -> None:
+        super().on_validation_start()
+        self.on_test_start()
+
+    def on_validation_end(self) -> None:
+        super().on_validation_end()
+        self.on_test_end()
+
+    def on_test_start(self) -> None:
+        """Hold all weights until the end, since ranks may have different numbers of batches."""
+        self.evaluating.enter_context(self.backbone.whole())
+
+    def on_test_end(self) -> None:
+        self.evaluating.close()
+
+    on_predict_start, on_predict_end = on_test_start, on_test_end
+
     def check(self, batch: Batch) -> None:
         """Hold the codec to its contract on the first batch."""
         if not self.is_checked:
@@ -157,7 +183,9 @@ class WorldModel(Stage):
 
     def validation_step(self, batch: Batch, batch_idx: int, prefix: str = "val") -> dict[str, Any]:
         sequence, size = self.codec.encode(batch), len(batch["key"])
-        nll, tokens = self.negative_log_likelihood(sequence), int(sequence.target_mask.sum())
+        with self.backbone.whole() as model:
+            nll = self.negative_log_likelihood(sequence, model)
+        tokens = int(sequence.target_mask.sum())
         self.means.add(f"{prefix}/nll", nll, tokens)
         for part, count in self.codec.too_long(batch).items():
             self.means.add(f"{prefix}/too_long/{part}", count / size, size)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 
@@ -98,6 +98,11 @@ class LanguageModel(SequenceModel):
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         if lora is not None:
             add_lora(self.model, lora)
+
+    @property
+    def layers(self) -> list[nn.Module]:
+        names = self.model._no_split_modules or ()
+        return [module for module in self.model.modules() if type(module).__name__ in names]
 
     def forward(
         self,

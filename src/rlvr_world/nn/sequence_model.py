@@ -1,7 +1,8 @@
 """What a causal model of token sequences offers to losses and samplers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from rlvr_world.nn.sharding import Twin
 
 Cache = Any
 """What a model remembers of earlier positions; each model has its own kind."""
@@ -23,6 +26,21 @@ class SequenceModel(nn.Module, ABC):
 
     is_pretrained: bool = False
     """Whether the weights come from earlier training, so that RLVR can start from them."""
+
+    twin: "Twin | None" = None
+    """Its counterpart with whole weights, if its own are split among ranks (``nn.sharding``)."""
+
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """The blocks that it is a stack of."""
+        return []
+
+    def whole(self) -> AbstractContextManager["SequenceModel"]:
+        """The model with all its weights on this rank; all ranks enter this together.
+
+        Within, each may call it as often as it needs.
+        """
+        return nullcontext(self) if self.twin is None else self.twin.filled()
 
     @property
     def gains(self) -> nn.Parameter:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from rlvr_world.nn.sharding import gathered
+
 
 class WeightsTemperature:
     """The temperature changes only as all weights do.
@@ -44,7 +46,8 @@ class OwnTemperature(WeightsTemperature):
     def step(self, optimizer: Any) -> dict[str, Tensor]:
         """Step the optimizer and move the factor into the gains; the factor, to be logged."""
         assert self.gains.grad is not None
-        self.log.grad = (self.gains.grad * self.gains).sum()  # the gains' gradient along the gains
+        along = (self.gains.grad * self.gains).sum()  # the gains' gradient along the gains
+        self.log.grad = gathered(along).to(self.log.dtype)
         optimizer.step()
         factor = self.log.exp()
         self.gains.mul_(factor)
