@@ -1,5 +1,6 @@
 """Under SLURM a run that is asked to saves, is queued again and goes on from there."""
 
+import multiprocessing
 import os
 import signal
 from functools import partial
@@ -46,7 +47,7 @@ def slurm(tmp_path, monkeypatch):
 
 
 class WithinAStep(Callback):
-    """Sends a signal to its own process between a backward pass and its optimizer step."""
+    """Sends a signal to its process and to its data workers, as srun does, before a step."""
 
     def __init__(self, number, step):
         self.number, self.step = number, step
@@ -54,7 +55,10 @@ class WithinAStep(Callback):
     def on_before_optimizer_step(self, trainer, *_):
         if trainer.global_step == self.step:
             self.step = None
-            os.kill(os.getpid(), self.number)
+            workers = [process.pid for process in multiprocessing.active_children()]
+            assert len(workers) >= trainer.datamodule.num_workers
+            for process in (*workers, os.getpid()):
+                os.kill(process, self.number)
 
 
 def interrupted(make, data, last, number, step):
@@ -65,12 +69,14 @@ def interrupted(make, data, last, number, step):
 
 
 @pytest.mark.parametrize(
-    ("stage", "step", "seen"), [("mle", 1, 2), ("rlvr", 3, 2), ("tokenizer", 3, 4)]
+    ("stage", "step", "seen", "workers"),
+    [("mle", 1, 2, 2), ("rlvr", 3, 2, 0), ("tokenizer", 3, 4, 1)],
 )
 def test_a_job_that_runs_again_ends_with_the_same_weights(
-    folder, tmp_path, slurm, stage, step, seen
+    folder, tmp_path, slurm, stage, step, seen, workers
 ):
-    make, data, last = partial(MAKES[stage], folder), clips(folder / "data"), tmp_path / "last.ckpt"
+    make, last = partial(MAKES[stage], folder), tmp_path / "last.ckpt"
+    data = clips(folder / "data", num_workers=workers)
     _, whole, _ = fit(make, data)
     slurm()
     before = signal.getsignal(signal.SIGUSR1)
