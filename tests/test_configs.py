@@ -40,7 +40,9 @@ PARTS = {"codec": Codec, "backbone": None, **dict.fromkeys(DATA, LightningDataMo
 REWARDS = ("rewards", "rewards_repetition", "metrics")
 COMMANDS = {"evaluation": evaluate, "counterfactual": evaluate, "best_of": best_of,
             "agent": web_agent}  # fmt: skip
-FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob("*.yaml"))
+FILES = sorted(
+    path.relative_to(CONFIGS) for path in CONFIGS.rglob("*.yaml") if path.parent.name != "cluster"
+)
 PRESETS = [path for path in FILES if path.parts[0] != "trainer"]
 
 
@@ -250,7 +252,7 @@ def test_overlays_say_where_and_how_only():
         assert set(yaml.safe_load(path.read_text())) == {"trainer"}
 
 
-@pytest.mark.parametrize("name", ["gpu", "ddp", "fsdp2", "debug"])
+@pytest.mark.parametrize("name", ["gpu", "ddp", "multi_node", "fsdp2", "debug"])
 def test_overlays_make_trainers(name):
     settings = yaml.safe_load((CONFIGS / f"trainer/{name}.yaml").read_text())["trainer"]
     trainer = Trainer(**settings | {"accelerator": "cpu", "devices": 1}, logger=False)

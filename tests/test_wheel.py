@@ -49,8 +49,8 @@ def test_help_and_types_are_there(installed, tmp_path):
     assert "demo" in run(installed, tmp_path, "--help")
     (package,) = installed.parent.glob("lib/*/site-packages/rlvr_world")
     assert (package / "py.typed").exists()
-    configs = [path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*.yaml")]
-    assert configs
+    configs = [path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*.*")]
+    assert {path.suffix for path in configs} == {".yaml", ".sbatch"}
     assert all((package / "configs" / path).is_file() for path in configs)
 
 

@@ -1,16 +1,18 @@
-"""Runs that are asked to stop: by SIGTERM, as schedulers do, or by Ctrl-C."""
+"""Runs that are asked to stop: by SIGTERM, as schedulers do, by Ctrl-C, or to be queued again."""
 
+import os
 import signal
 import time
 from pathlib import Path
-from subprocess import Popen, TimeoutExpired
+from subprocess import Popen, SubprocessError, TimeoutExpired, run
 from types import FrameType
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch.callbacks import WeightAveraging
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from rlvr_world.modules.skipped_steps import TooManySkips
 
@@ -27,8 +29,10 @@ class Interruption(Callback):
     """Saves a run that is asked to stop, after the batch that it is at, and says how to resume it.
 
     The process ends with code 143 after SIGTERM and 130 after Ctrl-C, so that a script does not go
-    on as if the run was complete. A second signal ends it at once. Under SLURM, signals are left to
-    Lightning, which requeues the job.
+    on as if the run was complete. A second signal ends it at once.
+
+    Under SLURM, where Lightning's ``SLURMEnvironment`` asks for it, ``requeue_signal`` (SIGUSR1)
+    also queues the job again. Lightning would save at once, in the midst of a step, and go on.
 
     Args:
         checkpoint: Where the run is saved; nowhere if not given.
@@ -41,12 +45,12 @@ class Interruption(Callback):
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Watch for signals, which Lightning has begun to do by now."""
-        environment = trainer._accelerator_connector.cluster_environment
-        if self.before or getattr(environment, "auto_requeue", False):
+        if self.before:
             return
         self.asked = 0
+        watched = SIGNALS + requeue_signals(trainer)
         try:
-            self.before = {each: signal.signal(each, self.note) for each in SIGNALS}
+            self.before = {each: signal.signal(each, self.note) for each in watched}
         except ValueError:
             self.before = {}  # not the main thread, which alone may handle signals
 
@@ -104,6 +108,11 @@ class Interruption(Callback):
                     callback.on_validation_epoch_end(trainer, pl_module)  # takes its weights back
             trainer.save_checkpoint(self.checkpoint)
             rank_zero_info(f"The run is saved; go on with the option --ckpt_path {self.checkpoint}")
+            asks_again = isinstance(exception, Interrupted) and exception.code in [
+                128 + each for each in requeue_signals(trainer)
+            ]
+            if asks_again and trainer.is_global_zero:
+                requeue()
         self.restore()
         end_processes(getattr(trainer.strategy.launcher, "procs", []))
 
@@ -115,6 +124,26 @@ class Interruption(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave signals as they were."""
         self.restore()
+
+
+def requeue_signals(trainer: Trainer) -> tuple[int, ...]:
+    """The signal after which SLURM is to run this job again; none elsewhere."""
+    environment = trainer._accelerator_connector.cluster_environment
+    if not isinstance(environment, SLURMEnvironment) or not environment.auto_requeue:
+        return ()
+    return () if environment.requeue_signal is None else (environment.requeue_signal,)
+
+
+def requeue() -> None:
+    """Let SLURM run this job again from its beginning."""
+    job, array = os.environ["SLURM_JOB_ID"], os.environ.get("SLURM_ARRAY_JOB_ID")
+    if array is not None:
+        job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    try:
+        run(["scontrol", "requeue", job], check=True, timeout=60)
+        rank_zero_info(f"The job {job} is queued again")
+    except (OSError, SubprocessError) as error:
+        rank_zero_warn(f"the job {job} could not be queued again, submit it anew: {error}")
 
 
 def end_processes(others: list[Popen[bytes]]) -> None:

@@ -77,7 +77,6 @@ class RLVRWorldModel(WorldModel):
         self.detail = credit.detail(self.codec.patch_grid)
         self.temperature_lr, self.temperature = temperature_lr, WeightsTemperature()
         self.observer: RolloutObserver = RolloutObserver()
-        self.is_last_part = True
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         rollout = self.rollout(batch)
@@ -104,12 +103,9 @@ class RLVRWorldModel(WorldModel):
         trained = self.objective.trained_tokens(sequence, groups, self.codec.end_token)
         with self.observer.timed("update"):
             ask = (sequence, self.group_size, self.token_budget)
-            with self.reference.on(self.device).whole() as model:
-                reference = self.log_probs(*ask, model=model)
-            log_probs = sampled
-            if self.sampler.needs_correction:
-                with self.backbone.whole() as model:
-                    log_probs = self.log_probs(*ask, model=model)
+            reference = self.log_probs(*ask, model=self.reference.on(self.device))
+            needs = self.sampler.needs_correction
+            log_probs = self.log_probs(*ask, model=self.backbone) if needs else sampled
         weights = importance_weights(log_probs, sampled, sequence.target_mask)
         scored = (scores, rewards, per_token(advantages, sequence.target_mask))
         return Rollout(sequence, log_probs, reference, weights, trained, *scored)
@@ -128,8 +124,7 @@ class RLVRWorldModel(WorldModel):
                     logits = self.logits(rollout.sequence, part.group_size, model)
                     loss, terms = self.objective.loss(logits, rollout)
                     share = self.objective.size(rollout.trained) / whole
-                    self.is_last_part = part is parts[-1]
-                    with self.synchronised(self.is_last_part):
+                    with self.synchronised(part is parts[-1]):
                         self.manual_backward(loss * share)
                     for name, term in terms.items():
                         logged[name] += term * rollout.trained.sum() / tokens
@@ -137,11 +132,6 @@ class RLVRWorldModel(WorldModel):
             logged |= self.temperature.step(optimizer)
         cast(torch.optim.lr_scheduler.LRScheduler, self.lr_schedulers()).step()
         return dict(logged)
-
-    def backward(self, loss: Tensor, *args: Any, **options: Any) -> None:
-        super().backward(loss, *args, **options)
-        if self.backbone.twin is not None and self.is_last_part:
-            self.backbone.twin.hand_over_gradients()
 
     def setup(self, stage: str) -> None:
         super().setup(stage)

@@ -1,7 +1,7 @@
 """A world model: a codec for one modality and a causal model of its token sequences."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class WorldModel(Stage):
         self.is_checked = False
         self.means = Means()
         self.evaluating = ExitStack()
+        self.is_last_part = True
 
     @property
     def is_trained(self) -> bool:
@@ -70,17 +71,18 @@ class WorldModel(Stage):
             sequence: Filled sequences [B * G, T], members of a group being neighbours.
             group_size: G; the prompt that a group shares is computed once.
             token_budget: The most tokens that pass through the model at once; all if not given.
-            model: The model to ask, instead of this one's own.
+            model: The model to ask, with all its weights on each rank, instead of the own one.
             legal: The token ids that share the probability, [V] bool, instead of the codec's.
 
         Returns:
             [B * G, T], 0 at given positions.
         """
         parts = []
-        for part in sequence_parts(sequence, group_size, token_budget):
-            rows = sequence.select(part.rows)
-            logits = self.logits(rows, part.group_size, model, legal)
-            parts.append(token_log_probs(logits, rows))
+        with nullcontext() if model is None else model.whole() as model:
+            for part in sequence_parts(sequence, group_size, token_budget):
+                rows = sequence.select(part.rows)
+                logits = self.logits(rows, part.group_size, model, legal)
+                parts.append(token_log_probs(logits, rows))
         return torch.cat(parts)
 
     def logits(
@@ -148,6 +150,16 @@ class WorldModel(Stage):
     def configure_model(self) -> None:
         split(self.backbone, self.strategy)
 
+    def synchronised(self, now: bool) -> AbstractContextManager[Any]:
+        self.is_last_part = now
+        return super().synchronised(now)
+
+    def backward(self, loss: Tensor, *args: Any, **options: Any) -> None:
+        super().backward(loss, *args, **options)
+        twin = self.backbone.twin
+        if twin is not None and twin.users and self.is_last_part:
+            twin.hand_over_gradients()
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         super().on_train_batch_start(batch, batch_idx)
         self.check(batch)
@@ -183,8 +195,7 @@ class WorldModel(Stage):
 
     def validation_step(self, batch: Batch, batch_idx: int, prefix: str = "val") -> dict[str, Any]:
         sequence, size = self.codec.encode(batch), len(batch["key"])
-        with self.backbone.whole() as model:
-            nll = self.negative_log_likelihood(sequence, model)
+        nll = self.negative_log_likelihood(sequence, self.backbone)
         tokens = int(sequence.target_mask.sum())
         self.means.add(f"{prefix}/nll", nll, tokens)
         for part, count in self.codec.too_long(batch).items():

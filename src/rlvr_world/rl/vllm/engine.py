@@ -34,6 +34,16 @@ class VLLMEngine:
         """A copy makes an engine of its own."""
         return vars(self) | {"llm": None, "asleep": False, "checksum": None}
 
+    @property
+    def vocab_size(self) -> int:
+        """Tokens that the model knows, by its config."""
+        return int(self.llm.model_config.get_vocab_size())
+
+    @property
+    def max_model_len(self) -> int:
+        """Tokens of the longest sequence."""
+        return int(self.llm.model_config.max_model_len)
+
     def load(self, model: SequenceModel) -> None:
         if self.llm is None:
             self.llm = make_llm(self.arguments)

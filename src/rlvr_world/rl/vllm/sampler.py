@@ -1,4 +1,4 @@
-"""Fills the predicted positions of token sequences by sampling from a vLLM engine."""
+"""Fills the predicted positions of token sequences by sampling from vLLM."""
 
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,23 @@ from torch import Tensor
 from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.rl.sampler import predicted_runs
 from rlvr_world.rl.vllm.engine import VLLMEngine
+from rlvr_world.rl.vllm.server import VLLMServer
 from rlvr_world.types import TokenSequence
 
 
 class VLLMSampler:
-    """A ``Sampler`` for large models, whose tokens a vLLM engine on the same GPU draws.
+    """A ``Sampler`` for large models: vLLM draws the tokens, on the same GPU or as a server.
 
-    The engine takes the weights of the model before it samples, if they have changed. Its
+    The engine or server takes the weights of the model before it samples, if they have changed. Its
     log-probabilities differ slightly from the model's own, so training corrects for the mismatch
     (``rl.losses.importance_weights``). It needs vLLM, the extra ``vllm``.
 
     Args:
         model: The folder of the model in ``transformers``' form, or its name on the hub. Its
             ``config.json`` is enough: weights come from the model in training.
+        server: Address of a vLLM server that draws the tokens, such as ``http://127.0.0.1:8000``;
+            an engine in this process, to which all but ``timeout`` below applies, if not given.
+        timeout: Seconds that an answer of the server may take, and that it may be out of reach.
         dtype: Type of the engine's weights and activations, as vLLM names it.
         max_model_len: Longest sequence, prompt included; as in ``config.json`` if not given.
         gpu_memory_utilization: Share of the GPU's memory for the engine, in (0, 1].
@@ -38,6 +42,8 @@ class VLLMSampler:
     def __init__(
         self,
         model: Path | str,
+        server: str | None = None,
+        timeout: float = 300.0,
         dtype: str = "bfloat16",
         max_model_len: int | None = None,
         gpu_memory_utilization: float = 0.3,
@@ -51,23 +57,22 @@ class VLLMSampler:
         if is_folder and not (path / "config.json").is_file():
             raise FileNotFoundError(f"{path}: no config.json; give a model in transformers' form")
         self.path = path
-        self.engine = VLLMEngine(
-            {
-                "model": str(model),
-                "dtype": dtype,
-                "max_model_len": max_model_len,
-                "gpu_memory_utilization": gpu_memory_utilization,
-                "tensor_parallel_size": tensor_parallel_size,
-                "enforce_eager": enforce_eager,
-                "enable_sleep_mode": sleep,
-                "enable_prefix_caching": True,
-                "skip_tokenizer_init": True,
-                "load_format": "dummy",
-                "logprobs_mode": "processed_logprobs",
-            }
-            | (engine or {}),
-            sleep,
-        )
+        arguments = {
+            "model": str(model),
+            "dtype": dtype,
+            "max_model_len": max_model_len,
+            "gpu_memory_utilization": gpu_memory_utilization,
+            "tensor_parallel_size": tensor_parallel_size,
+            "enforce_eager": enforce_eager,
+            "enable_sleep_mode": sleep,
+            "enable_prefix_caching": True,
+            "skip_tokenizer_init": True,
+            "load_format": "dummy",
+            "logprobs_mode": "processed_logprobs",
+        }
+        self.engine: VLLMEngine | VLLMServer = VLLMEngine(arguments | (engine or {}), sleep)
+        if server is not None:
+            self.engine = VLLMServer(server, str(model), timeout)
 
     @torch.no_grad()
     def __call__(
@@ -88,8 +93,7 @@ class VLLMSampler:
         self.engine.load(model)
         self.check(template, legal_tokens, runs[-1][1])
         rows = OpenRows(template.repeat(group_size), end_token)
-        vocab_size = self.engine.llm.model_config.get_vocab_size()
-        settings = token_settings(legal_tokens, vocab_size, end_token)
+        settings = token_settings(legal_tokens, self.engine.vocab_size, end_token)
         device = "cpu" if generator is None else generator.device
         for start, stop in runs:
             copies = group_size if start == runs[0][0] else 1
@@ -102,17 +106,16 @@ class VLLMSampler:
         return rows.filled(), rows.log_probs.to(template.ids.device)
 
     def check(self, template: TokenSequence, legal_tokens: Tensor, end: int) -> None:
-        config = self.engine.llm.model_config
-        if config.get_vocab_size() < len(legal_tokens):
+        if self.engine.vocab_size < len(legal_tokens):
             raise ValueError(
-                f"{self.path}: its config.json names {config.get_vocab_size()} tokens, but the "
+                f"{self.path}: its config.json names {self.engine.vocab_size} tokens, but the "
                 f"codec has {len(legal_tokens)}"
             )
         length = end - (0 if template.padding is None else int(template.padding.min()))
-        if length > config.max_model_len:
+        if length > self.engine.max_model_len:
             raise ValueError(
                 f"max_model_len: a sequence of {length} tokens does not fit into "
-                f"{config.max_model_len}; raise max_model_len or shorten prompts or answers"
+                f"{self.engine.max_model_len}; raise max_model_len or shorten prompts or answers"
             )
 
 
