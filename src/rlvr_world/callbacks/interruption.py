@@ -1,5 +1,6 @@
 """Runs that are asked to stop: by SIGTERM, as schedulers do, or by Ctrl-C."""
 
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -103,7 +104,8 @@ class Interruption(Callback):
                 if trainer.validating and isinstance(callback, WeightAveraging):
                     callback.on_validation_epoch_end(trainer, pl_module)  # takes its weights back
             trainer.save_checkpoint(self.checkpoint)
-            rank_zero_info(f"The run is saved; go on with the option --ckpt_path {self.checkpoint}")
+            saved = shlex.quote(str(self.checkpoint))
+            rank_zero_info(f"The run is saved; go on with the option --ckpt_path {saved}")
         self.restore()
         end_processes(getattr(trainer.strategy.launcher, "procs", []))
 
