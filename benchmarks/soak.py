@@ -122,7 +122,7 @@ def grown(held: Sequence[Held]) -> dict[str, float]:
     first = next(each for each in held if each.step >= min(WARM, held[-1].step))
     before, after = asdict(first), asdict(held[-1])
     names = ("resident_mb", "peak_mb", "worker_mb", "files", "threads")
-    return {name: after[name] / before[name] - 1 for name in names}
+    return {name: after[name] / before[name] - 1 if before[name] else 0.0 for name in names}
 
 
 def main(arguments: Sequence[str]) -> list[Held]:

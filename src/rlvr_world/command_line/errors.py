@@ -113,13 +113,15 @@ def sayable(error: BaseException) -> str | None:
     """
     chain: BaseException | None = error
     while chain is not None:
-        frames = [Path(frame.filename) for frame in traceback.extract_tb(chain.__traceback__)]
+        names = (frame.filename for frame in traceback.extract_tb(chain.__traceback__))
+        frames = [Path(name) for name in names if not name.startswith("<frozen ")]
         is_ours = any(frames[-1].is_relative_to(at) for at in ORIGINS) if frames else False
         is_users = not all(any(f.is_relative_to(at) for at in INSTALLED) for f in frames)
         if isinstance(chain, SAID) and (is_ours or (isinstance(chain, OSError) and not is_users)):
             return "; ".join([str(chain), *getattr(chain, "__notes__", [])])
-        of_devices = isinstance(chain, TypeError) and frames[-1].is_relative_to(ACCELERATORS)
-        if of_devices or type(chain).__name__ == "MisconfigurationException":
+        in_devices = bool(frames) and frames[-1].is_relative_to(ACCELERATORS)
+        is_said = isinstance(chain, TypeError) and in_devices
+        if is_said or type(chain).__name__ == "MisconfigurationException":
             return str(chain).strip()
         chain = chain.__cause__ or chain.__context__
     return None
