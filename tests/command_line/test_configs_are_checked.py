@@ -40,7 +40,8 @@ def test_a_key_that_is_there_twice_is_named(tmp_path, text, line, key, first):
 def test_what_is_there_once_is_not_refused(tmp_path):
     (tmp_path / "part.yaml").write_text("- 1\n- part.yaml\n- once.yaml\n")
     path = tmp_path / "once.yaml"
-    path.write_text("a: &x {b: 1, c: part.yaml}\nd: {<<: *x, b: 2}\n1: a\n'1': b\n")
+    text = f"a: &x {{b: 1, c: part.yaml}}\nd: {{<<: *x, b: 2}}\n1: a\n'1': {'b' * 5000}.yaml\n"
+    path.write_text(text)
     check_config(path, seen := set())
     assert seen == {path, tmp_path / "part.yaml"}
 

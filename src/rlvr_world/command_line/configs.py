@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def check_config(path: Path, seen: set[Path], is_part: bool = False) -> None:
         ValueError: It is over 1 MiB, no UTF-8, nested too deeply, a few lines of it stand for very
             many, or a key is there twice.
     """
-    if path in seen or not path.is_file():
+    if path in seen or not os.path.isfile(path):  # a text may be too long for a path
         return
     seen.add(path)
     if path.stat().st_size > CONFIG_BYTES:
