@@ -2,10 +2,13 @@
 
 import mmap
 import os
+import sys
 
 import pytest
 
 from benchmarks.soak import Held, grown, soak
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what it reads is in /proc")
 
 
 def test_it_measures_what_a_process_holds():
