@@ -1,4 +1,4 @@
-"""``python -m benchmarks rollout|step|data|rlds|tokenizer|rewards|paper|kill``: one table each."""
+"""``python -m benchmarks NAME``: one table each; NAME is one of ``NAMES``."""
 
 import argparse
 import logging
@@ -23,6 +23,7 @@ NAMES = {
     "rewards": "text-game rewards beside a comparison of states with deepdiff",
     "paper": "rollouts and RLVR steps at the paper's sizes, beside the device's floors",
     "kill": "runs that are killed and resumed, bit for bit",
+    "soak": "memory, open files and threads of a long run",
 }
 
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
     outer.add_argument("benchmark", choices=NAMES, help=_listing())
     chosen = outer.parse_args(arguments[:1]).benchmark
     benchmark = import_module(f"benchmarks.{chosen}")
-    if chosen == "kill":
+    if chosen in ("kill", "soak"):
         benchmark.main(arguments[1:])
         return []
     parser = _parser(chosen)

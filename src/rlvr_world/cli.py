@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from rlvr_world import __version__
-from rlvr_world.runs import check_config, config_files, with_packaged_configs
+from rlvr_world.command_line.configs import check_configs
+from rlvr_world.runs import config_files, with_packaged_configs
 from rlvr_world.torch_pair import check_torch_pair
 
 PROGRAM = "rlvr-world"
@@ -122,14 +123,13 @@ def main(args: Sequence[str] | None = None) -> None:
     trusted, rest = split_trusted(rest)
     rest = with_packaged_configs(rest)
     configs = config_files(rest)
-    for file in configs:
-        check_config(file)
+    check_configs(rest)
     for folder in (Path.cwd(), *(file.absolute().parent for file in configs)):
         if str(folder) not in sys.path:
             sys.path.append(str(folder))
     check_torch_pair()
     for module in trusted:
-        import_module(module)
+        trust(module)
     entry = COMMANDS[name]
     if name in LIGHTNING:
         import_rooms()
@@ -179,6 +179,17 @@ def split_trusted(args: Sequence[str]) -> tuple[list[str], list[str]]:
     if not all(trusted):
         mistake("module after --trust", "", ["modules of yours, whose classes a checkpoint names"])
     return trusted, rest
+
+
+def trust(module: str) -> None:
+    """Import a module of the user's; one that is not there is a mistake of the command line."""
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in (module, module.partition(".")[0]):
+            raise
+        sys.stderr.write(f"{PROGRAM}: error: --trust: there is no module {module}\n")
+        raise SystemExit(2) from error
 
 
 def finish(text: str) -> NoReturn:

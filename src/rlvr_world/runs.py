@@ -11,8 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 CONFIGS = Path(__file__).parent / "configs"
 """The configs that come with the package."""
 
@@ -22,10 +20,8 @@ ARTEFACTS = {"weights", "tokenizer", "probe", "reference", "checkpoint", "ckpt_p
 OF_LIGHTNING = {"best", "last", "hpc", "registry"}
 """Words with which ``ckpt_path`` leaves the choice to Lightning."""
 
-CONFIG_BYTES, CONFIG_NODES = 1 << 20, 100_000
-
-STAGE = re.compile(r"[A-Za-z][\w-]*(:(best|last))?")
-MISNAMED = re.compile(r"[A-Za-z][\w-]*:(?!(best|last)$)[\w-]*")
+STAGE = re.compile(r"\w[\w -]*(:(best|last))?")
+MISNAMED = re.compile(r"\w[\w -]*:(?!(best|last)$)[\w-]*")
 LANGUAGE_FILES = ("tokenizer.json", "config.json")
 
 
@@ -64,42 +60,6 @@ def config_files(args: Sequence[str]) -> list[Path]:
         if option in flags:
             files.append(Path(value if equals else following))
     return files
-
-
-def check_config(path: Path) -> None:
-    """Refuse a config that no one wrote by hand.
-
-    Raises:
-        ValueError: It is over 1 MiB, no UTF-8, nested too deeply, or a few lines of it stand for
-            very many.
-    """
-    if not path.is_file():
-        return
-    if path.stat().st_size > CONFIG_BYTES:
-        raise ValueError(f"{path} is larger than 1 MiB, too large for a config")
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        nodes = size_of(root, {})
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8, so no config: {error}") from error
-    except RecursionError as error:
-        raise ValueError(f"{path} is nested too deeply for a config") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(root, yaml.MappingNode):
-        raise ValueError(f"{path} is no config, which holds names and their values")
-    if nodes > CONFIG_NODES:
-        raise ValueError(f"{path} refers to its own parts so often that it is too large to read")
-
-
-def size_of(node: Any, sizes: dict[int, float]) -> float:
-    """The number of values of a YAML node when its references are written out."""
-    if id(node) not in sizes:
-        sizes[id(node)] = float("inf")  # while it is counted: it may hold itself
-        inner = node.value if isinstance(node, yaml.CollectionNode) else ()
-        pairs = (each if isinstance(each, tuple) else (each,) for each in inner)
-        sizes[id(node)] = 1 + sum(size_of(part, sizes) for pair in pairs for part in pair)
-    return sizes[id(node)]
 
 
 def folder_of(config: Path | None) -> Path:

@@ -9,6 +9,7 @@ from rlvr_world.cli import console
 
 DEBUG = ["-c", "configs/trainer/debug.yaml"]
 RLVR = ["fit", "-c", "configs/pusht/rlvr.yaml", *DEBUG, "--run", "fresh"]
+TOKENIZER = ["fit", "-c", "configs/pusht/tokenizer.yaml", *DEBUG]
 LR = "--model.optimizer.init_args.lr"
 
 
@@ -40,6 +41,16 @@ def run(monkeypatch, capsys, *args):
         ([*RLVR, "--model.weights", "mle:bset"], "what follows the colon is best or last"),
         ([*RLVR, "--model.rewards", "{x: {class_path: MAE, init_args: {weight: 0}}}"], "above 0"),
         ([*RLVR, "--trainer.accelerator", "gpuu"], "gpuu"),
+        ([*TOKENIZER, "--folder", "empty.yaml"], "Not a directory: "),
+        ([*RLVR, "--trainer.devices", "-1"], "should be an int > 0"),
+        ([*RLVR, "--model.clip_norm", "0"], "clip_norm must be above 0"),
+        ([*RLVR, "--model.temperature_lr", "-1"], "temperature_lr not below 0"),
+        ([*RLVR, "--model.token_budget", "0"], "token_budget must be at least 1, got 0"),
+        ([*RLVR, "--data.max_skip_share", "7"], "max_skip_share must be from 0 to 1, got 7"),
+        ([*RLVR, "--data.shuffle", "-1"], "shuffle must be at least 0, got -1"),
+        ([*RLVR, "--data.cache_gb", "-1"], "cache_gb must be at least 0, got -1"),
+        ([*RLVR, "--model.codec.frame_size", "[64]"], "frame_size (64,) must be height and width"),
+        ([*RLVR, "--model.weights", "my run:best"], "pusht/my run/checkpoints/best.ckpt does not"),
         ([*RLVR, "--run", ""], "run: '' is no name of a folder"),
         ([*RLVR, "--run", "../../evil"], "is no name of a folder"),
         (["demo", "pusht", "--overlay", "nope.yaml"], "overlay: there is no file nope.yaml"),

@@ -1,8 +1,12 @@
+import bz2
+import gzip
+import lzma
 import warnings
 
 import numpy as np
 import pytest
 
+from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import VideoDataModule
 
 
@@ -68,6 +72,28 @@ def test_a_missing_shard_is_reported(make_root):
     (root / "val-000001.tar").unlink()
     with pytest.warns(UserWarning, match=r"3 of 6 samples .*val-000001.tar cannot be read"):
         list(module(root).val_dataloader())
+
+
+@pytest.mark.parametrize(
+    ("program", "pack"),
+    [
+        ("gzip", gzip.compress),
+        ("bzip2", bz2.compress),
+        ("xz", lzma.compress),
+        ("zstd", lambda tar: b"\x28\xb5\x2f\xfd" + tar),
+    ],
+)
+def test_packed_shards_are_refused_by_name(make_root, program, pack):
+    root = make_root(val=6, per_shard=3)
+    shards = sorted(root.glob("val-*.tar"))
+    for shard in shards:
+        shard.write_bytes(pack(shard.read_bytes()))
+    with pytest.raises(ValueError, match=rf"{shards[0]} .*packed by {program}; unpack it, shards"):
+        list(module(root).val_dataloader())
+    for shard in shards:
+        shard.rename(shard.with_suffix(".tar.gz"))
+    with pytest.raises(FileNotFoundError, match=r"no shards: tars, not packed, named like val-0"):
+        Manifest.build(root, "packed", {}, splits=["val"])
 
 
 def test_good_data_gives_no_warning(make_root):

@@ -1,6 +1,8 @@
 """Shards behind URLs: a server on loopback that fails, stalls, cuts and lies; pipes; patterns."""
 
+import os
 import shutil
+import sys
 import threading
 import time
 from functools import partial
@@ -172,6 +174,67 @@ def test_fsspec_opens_other_urls(make_root, tmp_path):
     assert found == keys(module(root, "").val_dataloader())
     with pytest.raises(OSError, match=r"nowhere://x/manifest.json cannot be downloaded .fsspec"):
         module("nowhere://x", tmp_path / "cache").setup("fit")
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_buckets_are_opened_by_fsspec(make_root, tmp_path, monkeypatch, scheme):
+    import fsspec
+    from fsspec.registry import _registry
+
+    root, opened = make_root(per_shard=4), []
+
+    class Bucket(fsspec.AbstractFileSystem):
+        """What s3fs and gcsfs are to fsspec."""
+
+        protocol, cachable = scheme, False
+
+        def _open(self, path, mode="rb", **_):
+            opened.append(path)
+            return open(root / path.removeprefix("bucket/robot/"), mode)
+
+    monkeypatch.setitem(_registry, scheme, Bucket)
+    found = keys(module(f"{scheme}://bucket/robot/", tmp_path / "cache").val_dataloader())
+    assert found == keys(module(root, "").val_dataloader())
+    assert opened == [f"bucket/robot/{name}" for name in ("manifest.json", SHARD, OTHER)]
+
+
+def test_a_bucket_says_what_opens_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(remote, "WAIT", 0.0)
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(OSError, match="fsspec cannot open it: Install s3fs"):
+        module("s3://b", tmp_path / "cache").setup("fit")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_cache_keeps_no_more_than_it_may(make_root, serve, tmp_path, workers):
+    root = make_root(train=12, per_shard=2)
+    size = max(path.stat().st_size for path in root.glob("*.tar"))
+    settings = {"cache_gb": 2.5 * size / 1e9, "num_workers": workers}
+    server = serve(root)
+    data = module(server.url, tmp_path / "cache", **settings)
+    for _ in range(3):
+        found, expected = (
+            keys(each.train_dataloader()) for each in (data, module(root, "", num_workers=workers))
+        )
+        assert found == expected
+    kept = list(tmp_path.joinpath("cache").rglob("*.tar"))
+    assert sum(path.stat().st_size for path in kept) <= (2.5 + max(workers, 1)) * size
+    assert len(server.requests) > 1 + 6
+    assert [path.name for path in tmp_path.joinpath("cache").rglob("*.json")] == ["manifest.json"]
+
+
+def test_the_cached_shard_goes_that_was_longest_unread(tmp_path):
+    origins = {name: remote.Origin(f"memory://shards/{name}.tar", limit=25) for name in "abcd"}
+    import fsspec
+
+    for origin in origins.values():
+        with fsspec.open(origin.url, "wb") as file:
+            file.write(bytes(10))
+    for time_, name in enumerate("abac"):
+        origins[name].bring(tmp_path / f"{name}.tar")
+        os.utime(tmp_path / f"{name}.tar", (time_, time_))
+    origins["d"].bring(tmp_path / "d.tar")
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["a", "c", "d"]
 
 
 def test_a_pipe_runs_only_where_the_environment_allows_it(make_root, tmp_path, monkeypatch):

@@ -154,6 +154,11 @@ def overlaid(files, tmp_path):
     return save_untrained(tmp_path / "o.ckpt", tokenizer, "rlvr.RLVRWorldModel", 2, options)
 
 
+def test_a_search_has_temperatures_from_0_on():
+    with pytest.raises(ValueError, match="no temperature is below 0"):
+        SamplerSearch(temperatures=[-1.0, 1.0])
+
+
 def test_the_reward_is_that_of_the_checkpoints_unless_it_is_given(files, overlaid, tmp_path):
     options = {"rewards": None, "tune": {"tuned": "mle"}, "search": SamplerSearch([0.5], limit=2)}
     once = run(files, tmp_path, **options)

@@ -36,6 +36,13 @@ def test_log_probs_equal_teacher_forcing_and_given_tokens_stay(model, pattern):
     assert (log_probs[:, 0] == 0).all()
 
 
+def test_weights_that_have_diverged_are_said(model):
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    with pytest.raises(ValueError, match="no finite probabilities: its weights have diverged"):
+        Sampler()(model, template("..__"), LEGAL)
+
+
 def test_same_seed_gives_the_same_tokens_and_another_seed_others(model):
     draws = [
         Sampler()(model, template(".." + "_" * 20), LEGAL, 4, torch.Generator().manual_seed(seed))

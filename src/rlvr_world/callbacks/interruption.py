@@ -1,6 +1,7 @@
 """Runs that are asked to stop: by SIGTERM, as schedulers do, by Ctrl-C, or to be queued again."""
 
 import os
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -107,7 +108,8 @@ class Interruption(Callback):
                 if trainer.validating and isinstance(callback, WeightAveraging):
                     callback.on_validation_epoch_end(trainer, pl_module)  # takes its weights back
             trainer.save_checkpoint(self.checkpoint)
-            rank_zero_info(f"The run is saved; go on with the option --ckpt_path {self.checkpoint}")
+            saved = shlex.quote(str(self.checkpoint))
+            rank_zero_info(f"The run is saved; go on with the option --ckpt_path {saved}")
             asks_again = isinstance(exception, Interrupted) and exception.code in [
                 128 + each for each in requeue_signals(trainer)
             ]

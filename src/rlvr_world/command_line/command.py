@@ -8,6 +8,7 @@ from typing import Any
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
+from rlvr_world.command_line.configs import check_numbers
 from rlvr_world.command_line.errors import Parser
 from rlvr_world.runs import config_files, folder_of, run_of, with_artefacts
 
@@ -52,6 +53,7 @@ def run_command(
     args = [re.sub(f"^{REPEATED}(?==|$)", f"{REPEATED}+", arg) for arg in args]
     writes = bool(WRITING & names)
     options = parse_of_runs(parser, args, writes) if of_runs else parser.parse_args(args)
+    check_numbers(options)
     settings = parser.instantiate(options).as_dict()
     settings.pop("config")
     result = component(**given, **settings)

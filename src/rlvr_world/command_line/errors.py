@@ -6,6 +6,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -14,12 +15,19 @@ from typing import Any, NoReturn
 import lightning
 from jsonargparse import ArgumentParser
 
-OPTION = re.compile(r"unrecognized arguments: --([^\s=]+)|does not accept option '(\S+)'")
+OPTION = re.compile(
+    r"unrecognized arguments: --([^\s=]+)|(?:Group '(\S+)' )?does not accept option '(\S+)'"
+)
+ALONE = re.compile(r"unrecognized arguments: ([^\s-]\S*\.ya?ml)")
+SCOPE = re.compile(r"given class_path '(\S+)':")
 ARGUMENT = re.compile(r"given class_path '(\S+)':\s+Option '(\S+)' is not accepted")
+OF_CALLABLE = re.compile(r"Option '(\S+)' is not accepted\. Got value: .*?class_path='(\S+?)'")
+ABSTRACT = re.compile(r"Expected an instantiatable class, but \S*?(\w+) is abstract")
 NOT_ACCEPTED = re.compile(r"Option '(\S+)' is not accepted")
 CLASS = re.compile(r"Expected a dot import path string: (\w+)")
 PACKAGE = Path(__file__).parents[1]
 ORIGINS = (PACKAGE, Path(lightning.__file__).parent)
+ACCELERATORS = ORIGINS[1] / "fabric" / "accelerators"
 INSTALLED = (PACKAGE, *(Path(at) for at in sysconfig.get_paths().values()), Path(sys.prefix))
 SAID = (ValueError, OSError, ModuleNotFoundError)
 KEY = re.compile(r'Parser key "(\S+)":')
@@ -63,13 +71,17 @@ def sentence(message: str, options: Iterable[str]) -> str:
         message: The message, of many lines where types are nested.
         options: The names of the options that the command has.
     """
+    if match := ALONE.search(message):
+        return f"{match[1]} stands alone; give configs after -c"
     if match := OPTION.search(message):
-        name = match[1] or match[2]
+        name = match[1] or ".".join(filter(None, match.groups()))
+        if classes := SCOPE.findall(message[: match.start()]):
+            return no_argument(classes[-1], name)
         return f"there is no option {name}{nearest(name, options)}"
     if refused := ARGUMENT.findall(message):
-        path, name = refused[-1]
-        known = nearest(name, argument_names(path))
-        return f"{path.rpartition('.')[2]} has no argument {name}{known}"
+        return no_argument(*refused[-1])
+    if match := OF_CALLABLE.search(message):
+        return no_argument(match[2], match[1])
     keys = ".".join(dict.fromkeys(KEY.findall(message)))
     if refused := NOT_ACCEPTED.findall(message):
         return f"{keys}: there is no argument {refused[-1]}"
@@ -77,11 +89,20 @@ def sentence(message: str, options: Iterable[str]) -> str:
         return f"{keys}: cannot be {unknown[-1]}"
     if unknown := CLASS.findall(message):
         return f"{keys}: there is no class {unknown[-1]}{nearest(unknown[-1], class_names())}"
+    if unfit := ABSTRACT.findall(message):
+        return f"{keys}: give the class_path of a {unfit[-1]}"
     lines = (KEY.sub("", line).strip().removeprefix("- ") for line in message.splitlines())
     reason = "; ".join(dict.fromkeys(line for line in lines if not NOISE.fullmatch(line)))
     value = GIVEN.findall(message)
-    given = f", got {value[-1]}" if value and len(value[-1]) < 80 else ""
+    is_plain = value and len(value[-1]) < 80 and not value[-1].startswith("NestedArg")
+    given = f", got {value[-1]}" if is_plain else ""
     return f"{keys}: {reason}{given}" if keys else reason
+
+
+def no_argument(class_path: str, name: str) -> str:
+    """That a class takes no such argument, with the nearest one that it takes."""
+    known = nearest(name, argument_names(class_path))
+    return f"{class_path.rpartition('.')[2]} has no argument {name}{known}"
 
 
 def sayable(error: BaseException) -> str | None:
@@ -92,12 +113,15 @@ def sayable(error: BaseException) -> str | None:
     """
     chain: BaseException | None = error
     while chain is not None:
-        frames = [Path(frame.filename) for frame in traceback.extract_tb(chain.__traceback__)]
+        names = (frame.filename for frame in traceback.extract_tb(chain.__traceback__))
+        frames = [Path(name) for name in names if not name.startswith("<frozen ")]
         is_ours = any(frames[-1].is_relative_to(at) for at in ORIGINS) if frames else False
         is_users = not all(any(f.is_relative_to(at) for at in INSTALLED) for f in frames)
         if isinstance(chain, SAID) and (is_ours or (isinstance(chain, OSError) and not is_users)):
             return "; ".join([str(chain), *getattr(chain, "__notes__", [])])
-        if type(chain).__name__ == "MisconfigurationException":
+        in_devices = bool(frames) and frames[-1].is_relative_to(ACCELERATORS)
+        is_said = isinstance(chain, TypeError) and in_devices
+        if is_said or type(chain).__name__ == "MisconfigurationException":
             return str(chain).strip()
         chain = chain.__cause__ or chain.__context__
     return None
@@ -112,13 +136,16 @@ def option_names(parser: ArgumentParser) -> Iterator[str]:
 
 
 def argument_names(class_path: str) -> Iterator[str]:
-    """The arguments that a class and those above it take, by its import path."""
+    """The arguments that a class and those above it take, and the fields of those with fields."""
     module, _, name = class_path.rpartition(".")
     component = getattr(import_module(module), name)
     for each in inspect.getmro(component) if inspect.isclass(component) else [component]:
         function = vars(each).get("__init__") if inspect.isclass(each) else each
         if function is not None:
-            yield from inspect.signature(function).parameters
+            for parameter in inspect.signature(function).parameters.values():
+                yield parameter.name
+                if is_dataclass(kind := parameter.annotation):
+                    yield from (f"{parameter.name}.{field.name}" for field in fields(kind))
 
 
 def class_names() -> Iterator[str]:

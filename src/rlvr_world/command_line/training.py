@@ -13,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from rlvr_world.callbacks.defaults import KeptBest, default_callbacks, listed
+from rlvr_world.command_line.configs import check_numbers, check_trainer
 from rlvr_world.command_line.errors import Parser
 from rlvr_world.modules.checkpoint import CheckpointFiles
 from rlvr_world.runs import (
@@ -39,7 +40,7 @@ HARMLESS = (
 
 log = logging.getLogger("lightning.pytorch")
 
-NAME = re.compile(r"(?!\.{1,2}$)[^/\\\x00]+")
+NAME = re.compile(r"(?!\.{1,2}$|\s)[^/\\\x00-\x1f]+(?<!\s)")
 """A run's name is that of a folder in the preset's."""
 
 SHARDED = re.compile(r"fsdp(?!2)|deepspeed", re.IGNORECASE)
@@ -117,9 +118,12 @@ class TrainingCLI(LightningCLI):
         super().parse_arguments(parser, args)
         command = self.config.get("subcommand")
         settings = self.config[command] if command else self.config
+        check_numbers(settings)
+        check_trainer(settings.trainer)
         if not NAME.fullmatch(str(settings.run)):
             raise ValueError(
-                f"run: {settings.run!r} is no name of a folder; give it without slashes"
+                f"run: {settings.run!r} is no name of a folder; give one without slashes, line "
+                "breaks or outer blanks"
             )
         settings = self.where_it_lies(settings, args)
         unread = () if command == "fit" else ("weights",)

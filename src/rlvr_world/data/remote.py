@@ -15,6 +15,8 @@ from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 from urllib.request import urlopen
 
+from webdataset.cache import LRUCleanup
+
 from rlvr_world.files import sha256, sync
 
 TRIES = 4
@@ -35,6 +37,20 @@ class Origin(NamedTuple):
 
     url: str
     sha256: str = ""
+    limit: int | None = None
+    """Bytes of the files in the folder that it comes into, before those that were longest unread
+    make room for it."""
+
+    def bring(self, path: Path) -> None:
+        """Download the file unless it is there; either way it is the one that was read last.
+
+        Raises:
+            OSError: It cannot be had, or is another file than the manifest says.
+        """
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            self.download(path)
 
     def download(self, path: Path) -> None:
         """Fetch the file, whole or not at all, in several tries; other processes may do the same.
@@ -43,6 +59,8 @@ class Origin(NamedTuple):
             OSError: It cannot be had, or is another file than the manifest says.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
+        if self.limit is not None:
+            LRUCleanup(path.parent, self.limit, last_read, interval=None).cleanup()
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         problem: Exception | None = None
         for number in range(TRIES):
@@ -62,6 +80,11 @@ class Origin(NamedTuple):
             finally:
                 part.unlink(missing_ok=True)
         raise OSError(f"{self.url} cannot be downloaded ({problem})") from problem
+
+
+def last_read(file: str) -> float:
+    """When a shard was opened last; files that are no shards count as newest."""
+    return os.path.getmtime(file) if file.endswith(".tar") else float("inf")
 
 
 def is_url(root: str | Path) -> bool:

@@ -27,6 +27,13 @@ JPEG_QUALITY = 95  # of frames that come as arrays
 MAX_FILE = 2**30  # bytes of a file in a shard
 MAX_NAME = 1000  # characters of its name
 MAX_REASONS = 10_000  # that are named
+PACKED = {
+    "gzip": b"\x1f\x8b",
+    "bzip2": b"BZh91AY&SY",
+    "xz": b"\xfd7zXZ\0",
+    "zstd": b"\x28\xb5\x2f\xfd",
+}
+"""How files begin that were packed by which program."""
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 OURS = re.compile(
     r"(?P<key>.+?)\.(?P<extension>json|[a-z_]+\.(?:npy|png)|frames\.\d+\.jpg)", re.IGNORECASE
@@ -75,7 +82,12 @@ def read_members(
     """
     sample: RawSample = {}
     with path.open("rb") as file:
-        for member in _members(file, path.stat().st_size):
+        size = path.stat().st_size
+        head = file.read(10)
+        for program, start in PACKED.items():
+            if head.startswith(start):
+                raise OSError(f"it is packed by {program}; unpack it, shards are plain tars")
+        for member in _members(file, size):
             name, problem = _plain(member.name)
             key, extension = _key(name)
             if not member.isreg() or not key:
@@ -87,7 +99,7 @@ def read_members(
             if extension in sample:
                 problem = f"{extension} is there twice"
             elif only is None or extension in only:
-                problem = problem or _size_problem(member, path.stat().st_size)
+                problem = problem or _size_problem(member, size)
                 file.seek(member.offset_data)
                 sample[extension] = b"" if problem else file.read(member.size)
             if problem:

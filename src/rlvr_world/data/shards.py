@@ -42,6 +42,8 @@ class ShardDataModule(LightningDataModule, ABC):
         max_skip_share: The run stops if a larger share of the samples is unusable.
         cache: Where the files of a ``root`` behind a URL are kept; ``$RLVR_WORLD_CACHE``, or
             ``~/.cache/rlvr-world``, if not given.
+        cache_gb: How many GB (1e9 bytes) of such files are kept there for each ``root``, beside
+            those that are being read; all if not given.
     """
 
     made_by: ClassVar[str] = "rlvr-world data"
@@ -61,6 +63,7 @@ class ShardDataModule(LightningDataModule, ABC):
         seed: int = 0,
         max_skip_share: float = 0.05,
         cache: str | None = None,
+        cache_gb: float | None = None,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -68,10 +71,15 @@ class ShardDataModule(LightningDataModule, ABC):
             ("eval_batch_size", eval_batch_size or batch_size, 1),
             ("samples_per_epoch", samples_per_epoch, 1),
             ("num_workers", num_workers, 0),
+            ("shuffle", shuffle, 0),
+            ("cache_gb", cache_gb or 0, 0),
         ):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
+        if not 0 <= max_skip_share <= 1:
+            raise ValueError(f"max_skip_share must be from 0 to 1, got {max_skip_share}")
         self.cache = cache
+        self.cache_bytes = None if cache_gb is None else int(cache_gb * 1e9)
         self.urls: dict[Path, str] = {}
         self.root = self.folder(root)
         self.batch_size = batch_size
@@ -105,7 +113,7 @@ class ShardDataModule(LightningDataModule, ABC):
         if root not in self.urls:
             return ShardFile(root / shard.name, shard.samples)
         path = root / f"{shard.sha256[:16]}.{shard.name}"
-        origin = Origin(url_of(self.urls[root], shard.name), shard.sha256)
+        origin = Origin(url_of(self.urls[root], shard.name), shard.sha256, self.cache_bytes)
         return ShardFile(path, shard.samples, origin)
 
     def fetched(self, root: Path, name: str) -> Path:

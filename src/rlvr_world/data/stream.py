@@ -57,9 +57,15 @@ def read_shard(shard: ShardFile) -> Iterator[RawSample]:
         BadSample: Where the shard cannot be read any further.
     """
     try:
-        if shard.origin and not shard.path.exists():
-            shard.origin.download(shard.path)
-        yield from read_members(shard.path, url=str(shard))
+        if shard.origin:
+            shard.origin.bring(shard.path)
+        try:
+            yield from read_members(shard.path, url=str(shard))
+        except FileNotFoundError:  # another process has just made room
+            if shard.origin is None:
+                raise
+            shard.origin.bring(shard.path)
+            yield from read_members(shard.path, url=str(shard))
     except OSError as error:
         raise BadSample(f"{shard} cannot be read to its end ({error})") from error
 

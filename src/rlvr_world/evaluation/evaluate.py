@@ -44,6 +44,8 @@ class SamplerSearch:
             raise ValueError(
                 "search: temperatures and top_ks must not be empty, limit must be at least 1"
             )
+        if min(self.temperatures) < 0:
+            raise ValueError(f"search: no temperature is below 0, got {self.temperatures}")
 
     @property
     def samplers(self) -> list[Sampler]:

@@ -69,6 +69,10 @@ class RLVRWorldModel(WorldModel):
             raise ValueError("rewards: RLVR needs at least one reward whose weight is above 0")
         if group_size < 2:
             raise ValueError(f"group_size must be at least 2 to compare members, got {group_size}")
+        if clip_norm <= 0 or (temperature_lr or 0) < 0:
+            raise ValueError("clip_norm must be above 0, temperature_lr not below 0")
+        if token_budget is not None and token_budget < 1:
+            raise ValueError(f"token_budget must be at least 1, got {token_budget}")
         if not self.sampler.is_exact:
             raise ValueError("sampler: training draws from the full distribution; set no options")
         self.group_size, self.num_minibatches = group_size, num_minibatches

@@ -137,6 +137,8 @@ class Sampler:
                 sequence.select(rows), log_probs[rows], uniforms[rows], columns, part.group_size
             )
             self.fill(model, filling, legal_tokens, end_token)
+        if not bool(log_probs.isfinite().all()):
+            raise ValueError("the model gives no finite probabilities: its weights have diverged")
         return sequence, log_probs
 
     def fill(

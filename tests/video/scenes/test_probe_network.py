@@ -28,8 +28,9 @@ def test_clear_errors(tmp_path):
         StateProbe(PARTS, [0.0] * 3, [1.0] * 4)
     with pytest.raises(ValueError, match="low below high"):
         StateProbe(PARTS, [0.0] * 4, [1.0, 1.0, 1.0, 0.0])
-    with pytest.raises(ValueError, match="must be multiples of 8"):
-        StateProbe(PARTS, [0.0] * 4, [1.0] * 4, frame_size=[64, 60])
+    for size in ([64, 60], [64], [-8, 8]):
+        with pytest.raises(ValueError, match="must be two multiples of 8"):
+            StateProbe(PARTS, [0.0] * 4, [1.0] * 4, frame_size=size)
     with pytest.raises(ValueError, match="reads frames of 32x32, but these are 64x32"):
         StateProbe(PARTS, **RANGES).read(torch.zeros(1, 3, 64, 32))
     with pytest.raises(FileNotFoundError, match=r"no\.ckpt: no such checkpoint"):

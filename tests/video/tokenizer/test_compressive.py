@@ -147,8 +147,9 @@ def test_attention_follows_the_blocks_that_are_low_enough():
 
 
 def test_sizes_that_do_not_fit_are_named():
-    with pytest.raises(ValueError, match=r"\(32, 40\) must be a multiple of the 16 pixels"):
-        small_model(frame_size=[32, 40])
+    for size in ([32, 40], [32], [32, 0]):
+        with pytest.raises(ValueError, match=r"height and width, each a multiple of the 16 pixels"):
+            small_model(frame_size=size)
     with pytest.raises(ValueError, match=r"of 32 x 48 pixels .* got 2 of 32 x 32"):
         small_model().encode(torch.rand(1, 3, 32, 32), torch.rand(1, 1, 3, 32, 32))
 

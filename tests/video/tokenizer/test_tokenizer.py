@@ -175,6 +175,15 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path):
         torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
 
 
+BAD = [{"mse_weight": -1.0}, {"foreground_weight": -0.1}, {"clip_norm": 0.0}]
+
+
+@pytest.mark.parametrize("options", BAD)
+def test_weights_are_not_negative(options):
+    with pytest.raises(ValueError, match="no weight may be negative, and clip_norm must be above"):
+        tokenizer(**options)
+
+
 def test_starting_weights_of_another_tokenizer_are_refused(tmp_path):
     fit(tokenizer(), tmp_path)
     other = VQTokenizer(

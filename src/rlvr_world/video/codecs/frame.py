@@ -36,10 +36,10 @@ class FrameCodec(VideoCodec):
         **options: Any,
     ) -> None:
         model = tokenizer if isinstance(tokenizer, VQModel) else VQModel.load(tokenizer)
-        if any(side % model.downscale for side in frame_size):
+        if len(frame_size) != 2 or any(s < 1 or s % model.downscale for s in frame_size):
             raise ValueError(
-                f"frame_size {tuple(frame_size)} must be a multiple of the {model.downscale} "
-                "pixels that a token of the tokenizer stands for"
+                f"frame_size {tuple(frame_size)} must be height and width, each a multiple of "
+                f"the {model.downscale} pixels that a token of the tokenizer stands for"
             )
         if context_frames < 1:
             raise ValueError(f"context_frames must be at least 1, got {context_frames}")

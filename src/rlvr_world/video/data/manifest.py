@@ -94,7 +94,9 @@ class Manifest(ShardManifest):
             if paths:
                 described[name] = _describe(paths, share_moving, None if described else ranges)
         if not described:
-            raise FileNotFoundError(f"{root} holds no shards")
+            raise FileNotFoundError(
+                f"{root} holds no shards: tars, not packed, named like {splits[0]}-000000.tar"
+            )
         shards = [shard for split in described.values() for shard in split.shards]
         return cls(
             source=source,

@@ -60,8 +60,8 @@ class StateProbe(nn.Module):
                 f"parts name {len(self.columns)} columns of the state, so low and high must hold "
                 "as many numbers, low below high"
             )
-        if any(side % DOWNSCALE for side in frame_size):
-            raise ValueError(f"frame_size {tuple(frame_size)} must be multiples of {DOWNSCALE}")
+        if len(frame_size) != 2 or any(side < 1 or side % DOWNSCALE for side in frame_size):
+            raise ValueError(f"frame_size {tuple(frame_size)} must be two multiples of {DOWNSCALE}")
         self.register_buffer("low", torch.tensor(low, dtype=torch.float32), persistent=False)
         self.register_buffer("high", torch.tensor(high, dtype=torch.float32), persistent=False)
         places = frame_size[0] * frame_size[1] // DOWNSCALE**2

@@ -79,10 +79,11 @@ class CompressiveVQModel(TokenizerModel):
         self.frame_size = tuple(frame_size)
         self.downscale = stem * 2 ** (len(channels) - 1)
         self.patch_size = patch_size
-        if any(side % (self.downscale * patch_size) for side in frame_size):
+        step = self.downscale * patch_size
+        if len(frame_size) != 2 or any(side < 1 or side % step for side in frame_size):
             raise ValueError(
-                f"frame_size {self.frame_size} must be a multiple of the "
-                f"{self.downscale * patch_size} pixels that a code of a later frame stands for"
+                f"frame_size {self.frame_size} must be height and width, each a multiple of the "
+                f"{step} pixels that a code of a later frame stands for"
             )
         encoder = (channels, latent_channels, layers, stem, kernel_size, norm)
         decoder = (channels, latent_channels, layers + 1, stem, norm)

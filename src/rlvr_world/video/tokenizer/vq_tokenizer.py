@@ -89,6 +89,9 @@ class VQTokenizer(Stage):
                 f"model: {type(self).__name__} trains a {self.model_type.__name__}, not a "
                 f"{type(model).__name__}"
             )
+        weights = (l1_weight, mse_weight, perceptual_weight, adversarial_weight, penalty_weight)
+        if min(*weights, foreground_weight) < 0 or clip_norm <= 0:
+            raise ValueError("no weight may be negative, and clip_norm must be above 0")
         self.save_hyperparameters()
         self.automatic_optimization = False
         self.model = model
