@@ -1,6 +1,6 @@
-"""Faults of a run of the command line: ``FAULT="RANK PLACE DEED"`` in the environment.
+"""Faults of a run of the command line: ``FAULT="RANK PLACE DEED, ..."`` in the environment.
 
-Its module and its data are ``faults.World`` and ``faults.Clips``; the deed is done at most once.
+Its world model and its data are ``faults.World`` and ``faults.Clips``, its callback ``faults.At``.
 """
 
 import os
@@ -13,22 +13,27 @@ from lightning import Callback
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.video.data.video import VideoDataModule
 
-RANK, PLACE, DEED = os.environ.get("FAULT", "0 nowhere raise").split()
-BATCH = 3
-"""Batches before the one at which something happens."""
+DEEDS = {
+    (int(rank), place): deed
+    for rank, place, deed in map(str.split, filter(None, os.environ.get("FAULT", "").split(",")))
+}
+BATCH = 1
+"""The training batch in which something happens."""
 
 
 def maybe(place, rank):
-    """Do the deed, if this is its place and rank, and write when."""
-    global PLACE
-    if (place, str(rank)) != (PLACE, RANK):
+    """Do what is to be done there, once, and write when."""
+    deed = DEEDS.pop((rank, place), None)
+    if deed is None:
         return
-    PLACE = None
     sys.stdout.write(f"DONE {time.time()}\n")
     sys.stdout.flush()
-    if DEED == "raise":
+    if deed == "raise":
         raise RuntimeError(f"a fault in {place}")
-    name, _, whom = DEED.partition(":")
+    if deed == "sleep":
+        time.sleep(600)
+        return
+    name, _, whom = deed.partition(":")
     for _ in range(2 if whom == "twice" else 1):
         kill, process = (os.killpg, os.getpgrp()) if whom == "all" else (os.kill, os.getpid())
         kill(process, getattr(signal, name))
@@ -60,9 +65,9 @@ class Clips(VideoDataModule):
         batches = loader.stream.batches
 
         def failing(*share):
-            for batch in batches(*share):
+            for index, batch in enumerate(batches(*share)):
                 yield batch
-                maybe("worker", rank)
+                maybe(f"worker{index}", rank)
 
         loader.stream.batches = failing
         return loader
