@@ -15,7 +15,7 @@ from rlvr_world.cli import main
 from rlvr_world.modules.checkpoint import load_checkpoint
 
 LIMIT = 30.0
-"""Seconds within which a job has to end, as the issue of many schedulers has it."""
+"""Seconds within which a job has to end; schedulers wait as long before they kill."""
 
 slow = pytest.mark.slow
 mounts = shutil.which("unshare") and not subprocess.run(
@@ -140,6 +140,15 @@ def test_a_machine_with_too_little_is_named_in_a_sentence(
     if "400k" in mount:
         assert [path.name for path in (kept / "full/checkpoints").iterdir()] == ["last.ckpt"]
         assert load_checkpoint(kept / "full/checkpoints/last.ckpt")["global_step"] > 0
+
+
+@slow
+def test_a_data_worker_that_is_killed_is_named_in_a_sentence(folder):
+    job = run(command(folder, run="killed", workers=1), "0 worker0 SIGKILL")
+    assert job.code == 1, job.output
+    assert "rlvr-world: error: a data worker" in job.output
+    assert "Traceback" not in job.output
+    assert not job.left
 
 
 HOLD = """
