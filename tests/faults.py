@@ -57,6 +57,9 @@ class At(Callback):
         if trainer.fit_loop.total_batch_idx == BATCH:
             maybe("batch", trainer.global_rank)
 
+    def on_train_end(self, trainer, *_):
+        maybe("end", trainer.global_rank)
+
 
 class Clips(VideoDataModule):
     def train_dataloader(self):

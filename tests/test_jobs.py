@@ -78,6 +78,15 @@ def test_a_signal_to_any_rank_stops_all_at_the_same_batch(folder, fault, code):
 
 
 @slow
+@pytest.mark.parametrize(("fault", "code"), [("1 end SIGTERM", 143), ("", 0)])
+def test_a_job_that_is_complete_ends_on_all_ranks_alike(folder, fault, code):
+    job = run(command(folder, run="complete", ranks=2), fault)
+    assert job.code == code, job.output
+    assert "go on with the option" not in job.output
+    assert not job.left
+
+
+@slow
 @pytest.mark.parametrize("stage", ["tokenizer", "mle", "rlvr"])
 def test_a_run_with_workers_is_saved_at_its_batch(folder, stage):
     job = run(command(folder, stage, run="saved", workers=2), "0 batch SIGTERM")
