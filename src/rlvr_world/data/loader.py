@@ -4,6 +4,8 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from multiprocessing.queues import Queue
@@ -103,10 +105,18 @@ class ShardLoader:
 def _begin_worker(worker: int) -> None:
     """Let Ctrl-C, which reaches all processes of a terminal, stop the run, not its workers.
 
-    A batch that cannot be handed over would be waited for without end, so it ends the worker.
+    A batch that cannot be handed over would be waited for without end, so it ends the worker; so
+    does the end of the run, be the worker in the middle of a batch that takes for ever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Queue._on_queue_feeder_error = staticmethod(_end_worker)  # type: ignore[attr-defined]
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _end_worker(error: Exception, handed: Any) -> None:
