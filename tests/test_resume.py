@@ -18,6 +18,7 @@ from tiny_runs import (
     differences,
     fit,
     prepared,
+    quiet,
     rlvr,
     states,
     tokenizer,
@@ -205,6 +206,22 @@ def test_nothing_follows_on_a_run_that_was_asked_to_stop_in_its_last_moment(fold
     with pytest.raises(SystemExit) as stopped:
         fit(partial(world, folder), clips(folder / "data"), callbacks=callbacks, max_epochs=1)
     assert stopped.value.code == 143
+
+
+def test_a_run_that_ends_leaves_signals_as_they_were(folder, tmp_path):
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    fit(partial(world, folder), clips(folder / "data"), callbacks=[Interruption()], max_epochs=1)
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_a_validation_alone_that_is_asked_to_stop_saves_nothing(folder, tmp_path):
+    last = tmp_path / "last.ckpt"
+    callbacks = [SignalAt([signal.SIGTERM], validation=0), Interruption(last)]
+    with pytest.raises(SystemExit) as stopped:
+        quiet(callbacks).validate(rlvr(folder), clips(folder / "data"))
+    assert stopped.value.code == 143
+    assert not last.exists()
 
 
 TWICE = """

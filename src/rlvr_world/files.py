@@ -1,5 +1,6 @@
 """Files and folders that are whole or not there, and know what they were made with."""
 
+import errno
 import hashlib
 import json
 import os
@@ -46,6 +47,29 @@ def delete(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def locked(path: Path) -> int:
+    """The descriptor of a file that no other process can lock until this one closes it or ends.
+
+    Data workers do not inherit the lock. Where the system has no such locks there is none.
+
+    Raises:
+        BlockingIOError: Another process has it.
+        OSError: The file cannot be made.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        import fcntl
+
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ModuleNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            os.close(descriptor)
+            raise BlockingIOError(f"{path} is locked by another process") from error
+    return descriptor
 
 
 def write_text(path: Path, text: str) -> None:

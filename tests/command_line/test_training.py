@@ -78,6 +78,7 @@ def test_other_loggers_leave_checkpoints_and_config_where_they_are(preset):
     assert list((preset / "csv").rglob("metrics.csv"))
     fit("rlvr", "--trainer.logger", "false", "--run", "silent")
     assert {p.name for p in (preset / "checkpoints/mine/silent").iterdir()} == {
+        ".lock",
         "config.yaml",
         "checkpoints",
     }

@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+import threading
 import time
 from pathlib import Path
 from subprocess import Popen, SubprocessError, TimeoutExpired, run
@@ -41,33 +42,38 @@ class Interruption(Callback):
 
     def __init__(self, checkpoint: Path | None = None) -> None:
         self.checkpoint = checkpoint
-        self.before: dict[int, Any] = {}
         self.asked = 0
+        self.is_fit = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Take the place of Lightning's handler of SIGTERM, which it is about to install.
+
+        That one waits within the handler for the other ranks, for ever if they got no signal. When
+        a run ends, in whatever way, Lightning lets signals do what they did before.
+        """
+        self.asked, self.is_fit = 0, stage == "fit"
+        vars(trainer._signal_connector)["_sigterm_notifier_fn"] = self.note
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Watch for signals, which Lightning has begun to do by now."""
-        if self.before:
-            return
-        self.asked = 0
-        watched = SIGNALS + requeue_signals(trainer)
-        try:
-            self.before = {each: signal.signal(each, self.note) for each in watched}
-        except ValueError:
-            self.before = {}  # not the main thread, which alone may handle signals
+        """Watch for Ctrl-C and for SLURM, too; only the main thread may."""
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and not self.asked:
+            for each in SIGNALS + requeue_signals(trainer):
+                signal.signal(each, self.note)
 
     on_train_start = on_sanity_check_start
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Remember the first signal; a second one ends the process."""
+        """Remember the first signal; a second one ends the process.
+
+        Raises:
+            SystemExit: This is no training, so that there is nothing to save.
+        """
         self.asked = number
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
-
-    def restore(self) -> None:
-        """Let signals do what they did before."""
-        for each, handler in self.before.items():
-            signal.signal(each, handler)
-        self.before = {}
+        if not self.is_fit:
+            raise SystemExit(128 + number)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -88,12 +94,15 @@ class Interruption(Callback):
         Raises:
             Interrupted: Some rank was.
         """
-        number = self.asked
-        if trainer.world_size > 1:
-            asked = torch.tensor(float(number), device=trainer.strategy.root_device)
-            number = int(trainer.strategy.reduce(asked, reduce_op="max"))
-        if number:
+        if number := self.asked_of_any(trainer):
             raise Interrupted(128 + number)
+
+    def asked_of_any(self, trainer: Trainer) -> int:
+        """The signal that some rank has got, or 0; all ranks must ask for it."""
+        if trainer.world_size == 1:
+            return self.asked
+        asked = torch.tensor(float(self.asked), device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(asked, reduce_op="max"))
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -115,17 +124,12 @@ class Interruption(Callback):
             ]
             if asks_again and trainer.is_global_zero:
                 requeue()
-        self.restore()
         end_processes(getattr(trainer.strategy.launcher, "procs", []))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let nothing follow on a run that was complete before it could stop."""
-        if self.asked:
-            raise SystemExit(128 + self.asked)
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave signals as they were."""
-        self.restore()
+        if number := self.asked_of_any(trainer):
+            raise SystemExit(128 + number)
 
 
 def requeue_signals(trainer: Trainer) -> tuple[int, ...]:

@@ -31,6 +31,7 @@ ACCELERATORS = ORIGINS[1] / "fabric" / "accelerators"
 INSTALLED = (PACKAGE, *(Path(at) for at in sysconfig.get_paths().values()), Path(sys.prefix))
 SAID = (ValueError, OSError, ModuleNotFoundError)
 KEY = re.compile(r'Parser key "(\S+)":')
+WORKER = re.compile(r"DataLoader worker \(pid.*?\) (?:is )?((?:killed|exited)[^.]*)")
 GIVEN = re.compile(r"^\s*Given value: (.*)$", re.MULTILINE)
 NOISE = re.compile(
     r"|Does not validate against.*|Subtypes: .*|Errors:|Given value.*"
@@ -111,6 +112,11 @@ def sayable(error: BaseException) -> str | None:
     An error that a parser has wrapped counts; one that passes through code of the user's does not,
     whose traceback says more.
     """
+    if isinstance(error, RuntimeError) and (ended := WORKER.match(str(error))):
+        return (
+            f"a data worker {ended[1].strip()}; where memory is short, lower data.num_workers; "
+            "where /dev/shm is small, enlarge it (docker run --shm-size 8g) or set 0"
+        )
     chain: BaseException | None = error
     while chain is not None:
         names = (frame.filename for frame in traceback.extract_tb(chain.__traceback__))

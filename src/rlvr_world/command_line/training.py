@@ -1,9 +1,11 @@
 """The commands ``fit``, ``validate``, ``test`` and ``predict``: Lightning's, with our defaults."""
 
 import logging
+import os
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rlvr_world.callbacks.defaults import KeptBest, default_callbacks, listed
 from rlvr_world.command_line.configs import check_numbers, check_trainer
 from rlvr_world.command_line.errors import Parser
+from rlvr_world.files import locked
 from rlvr_world.modules.checkpoint import CheckpointFiles
 from rlvr_world.runs import (
     config_files,
@@ -79,20 +82,21 @@ class TrainingCLI(LightningCLI):
             warnings.filterwarnings("ignore", message)
         logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_no_tip)
         self.first_config = next(iter(config_files(args)), None)
-        super().__init__(
-            LightningModule,
-            LightningDataModule,
-            save_config_callback=SaveConfig,
-            save_config_kwargs={"save_to_log_dir": False},
-            seed_everything_default=0,
-            parser_kwargs={"prog": "rlvr-world", "description": __doc__},
-            parser_class=TrainingParser,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            args=list(args),
-            run=run,
-            auto_configure_optimizers=False,
-        )
+        with ExitStack() as self.held:
+            super().__init__(
+                LightningModule,
+                LightningDataModule,
+                save_config_callback=SaveConfig,
+                save_config_kwargs={"save_to_log_dir": False},
+                seed_everything_default=0,
+                parser_kwargs={"prog": "rlvr-world", "description": __doc__},
+                parser_class=TrainingParser,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                args=list(args),
+                run=run,
+                auto_configure_optimizers=False,
+            )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -156,6 +160,25 @@ class TrainingCLI(LightningCLI):
         tokenizer = codec.get("tokenizer")
         if tokenizer is not None and not Path(tokenizer).exists() and Path(checkpoint).is_file():
             codec["tokenizer"] = type(tokenizer)(checkpoint)
+
+    def before_fit(self) -> None:
+        """Refuse to write where another run does; the first rank holds the folder till it ends."""
+        settings = self.config[self.subcommand]
+        folder = Path(settings.folder, settings.run)
+        if not self.trainer.is_global_zero:
+            return
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.held.callback(os.close, locked(folder / ".lock"))
+        except BlockingIOError as error:
+            raise ValueError(
+                f"{folder}: another run writes there now; wait for its end, or name this one by "
+                "--run"
+            ) from error
+        except OSError as error:
+            raise OSError(
+                f"{folder}: cannot be written to ({error.strerror}); choose another by --folder"
+            ) from error
 
     def before_validate(self) -> None:
         """Refuse to score weights that have learnt nothing."""

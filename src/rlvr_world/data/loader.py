@@ -1,9 +1,14 @@
 """The loader of a stream, which reports what had to be skipped."""
 
 import logging
+import os
 import signal
+import sys
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
+from multiprocessing.queues import Queue
 from typing import Any
 
 import torch
@@ -46,7 +51,7 @@ class ShardLoader:
             batch_size=None,
             num_workers=num_workers,
             collate_fn=_unchanged,
-            worker_init_fn=_leave_signals_to_the_run,
+            worker_init_fn=_begin_worker,
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -61,7 +66,7 @@ class ShardLoader:
         else:
             self.skips = self.stream.skips.fresh()
         held = None
-        for batch, reads in self.loader:
+        for batch, reads in self._started():
             for read in reads:
                 if self.skips.add(read):
                     log.warning("skipped: %s", read.reason)
@@ -75,6 +80,20 @@ class ShardLoader:
         if held is not None:
             yield held
 
+    def _started(self) -> Iterator[Any]:
+        """The loader's own pass.
+
+        Raises:
+            OSError: The workers cannot be started.
+        """
+        try:
+            return iter(self.loader)
+        except OSError as error:
+            raise OSError(
+                f"data.num_workers: workers cannot be started ({error.strerror}); let this process "
+                "write to /dev/shm, or set 0"
+            ) from error
+
     def state_dict(self) -> dict[str, Any]:
         """Nothing: where a resumed run goes on follows from the trainer's progress."""
         return {}
@@ -83,9 +102,27 @@ class ShardLoader:
         """Take nothing over."""
 
 
-def _leave_signals_to_the_run(worker: int) -> None:
-    """Let Ctrl-C, which reaches all processes of a terminal, stop the run, not its workers."""
+def _begin_worker(worker: int) -> None:
+    """Let Ctrl-C, which reaches all processes of a terminal, stop the run, not its workers.
+
+    A batch that cannot be handed over would be waited for without end, so it ends the worker; so
+    does the end of the run, be the worker in the middle of a batch that takes for ever.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Queue._on_queue_feeder_error = staticmethod(_end_worker)  # type: ignore[attr-defined]
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def _end_worker(error: Exception, handed: Any) -> None:
+    sys.stderr.write(f"a data worker cannot hand over a batch: {error}\n")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _unchanged(item: Any) -> Any:

@@ -37,6 +37,8 @@ class CheckpointFiles(TorchCheckpointIO):
                 torch.save(checkpoint, unfinished)
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+            if reason.startswith("[enforce fail"):  # PyTorch's way to say so
+                reason = "the disk takes no more of it"
             raise OSError(
                 f"{path}: the checkpoint cannot be written ({reason}); what was there before is "
                 "untouched: make room, then resume from it"
