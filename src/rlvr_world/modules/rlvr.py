@@ -16,7 +16,7 @@ from rlvr_world.modules.sharding import split
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.sequence_model import SequenceModel, without_dropout
 from rlvr_world.reward import not_finite
-from rlvr_world.rl.budget import minibatches, sequence_parts
+from rlvr_world.rl.budget import check_positive, minibatches, sequence_parts
 from rlvr_world.rl.credit import Credit, per_token
 from rlvr_world.rl.grpo import GRPO
 from rlvr_world.rl.losses import importance_weights
@@ -29,17 +29,16 @@ from rlvr_world.types import Batch, Rollout
 class RLVRWorldModel(WorldModel):
     """A world model tuned by GRPO on metrics of its decoded predictions (Section 4 of the paper).
 
-    Each batch of prompts is one RL step: ``num_minibatches`` optimizer steps on ``group_size``
-    predictions for each. ``weights`` is the MLE checkpoint to start from, also the frozen
-    reference policy; a pretrained backbone may do without.
+    A batch of prompts is one RL step: ``num_minibatches`` optimizer steps on ``group_size`` answers
+    to each. ``weights``, the MLE checkpoint, is the frozen reference, too; a pretrained one is both.
 
     Args:
         group_size: G, the number of predictions sampled for each prompt.
         num_minibatches: Optimizer steps on each rollout; divides the prompts of a batch.
         sampler: How predictions are sampled; it must draw from the full distribution. Where an
             engine of its own samples, its tokens are weighted by truncated importance sampling.
-        token_budget: The most tokens that pass through the networks at once, a shared prompt
-            counted once; all if not given. Smaller values need less memory and change no result.
+        token_budget: The most tokens in the networks at once, a shared prompt counted once; all if
+            not given. Smaller values need less memory and change no result.
         objective: How rewards become a loss.
         credit: What predictions of several frames are worth, and which tokens that trains.
         clip_norm: Largest norm of the gradient.
@@ -69,10 +68,7 @@ class RLVRWorldModel(WorldModel):
             raise ValueError("rewards: RLVR needs at least one reward whose weight is above 0")
         if group_size < 2:
             raise ValueError(f"group_size must be at least 2 to compare members, got {group_size}")
-        if clip_norm <= 0 or (temperature_lr or 0) < 0:
-            raise ValueError("clip_norm must be above 0, temperature_lr not below 0")
-        if token_budget is not None and token_budget < 1:
-            raise ValueError(f"token_budget must be at least 1, got {token_budget}")
+        check_positive(clip_norm=clip_norm, token_budget=token_budget)
         if not self.sampler.is_exact:
             raise ValueError("sampler: training draws from the full distribution; set no options")
         self.group_size, self.num_minibatches = group_size, num_minibatches
@@ -95,10 +91,9 @@ class RLVRWorldModel(WorldModel):
         source = self.generator(self.batches_seen)
         with self.observer.timed("rollout"):
             sequence, sampled = self.sample(batch, self.sampler, self.group_size, source)
-        parts = sequence_parts(sequence, self.group_size, self.token_budget)
-        scores = score_predictions(
-            self.codec, self.rewards, sequence, batch, parts, self.detail, self.observer
-        )
+        ask = (sequence, self.group_size, self.token_budget)
+        inputs = (self.codec, self.rewards, sequence, batch, sequence_parts(*ask))
+        scores = score_predictions(*inputs, self.detail, self.observer)
         self.skips.cause = not_finite(scores, batch) or self.skips.cause
         total = self.rewards.total(scores)
         rewards = self.credit.worth(total)
@@ -106,7 +101,6 @@ class RLVRWorldModel(WorldModel):
         groups = rewards.unflatten(0, (-1, self.group_size))
         trained = self.objective.trained_tokens(sequence, groups, self.codec.end_token)
         with self.observer.timed("update"):
-            ask = (sequence, self.group_size, self.token_budget)
             reference = self.log_probs(*ask, model=self.reference.on(self.device))
             needs = self.sampler.needs_correction
             log_probs = self.log_probs(*ask, model=self.backbone) if needs else sampled
@@ -121,17 +115,16 @@ class RLVRWorldModel(WorldModel):
         parts = list(sequence_parts(minibatch.sequence, self.group_size, self.token_budget))
         whole = self.over_ranks(self.objective.size(minibatch.trained)).clamp(min=1e-9)
         tokens = self.over_ranks(minibatch.trained.sum()).clamp(min=1e-9)
-        with self.observer.timed("update"):
-            with self.backbone.whole() as model:
-                for part in parts:
-                    rollout = minibatch.select(part.rows)
-                    logits = self.logits(rollout.sequence, part.group_size, model)
-                    loss, terms = self.objective.loss(logits, rollout)
-                    share = self.objective.size(rollout.trained) / whole
-                    with self.synchronised(part is parts[-1]):
-                        self.manual_backward(loss * share)
-                    for name, term in terms.items():
-                        logged[name] += term * rollout.trained.sum() / tokens
+        with self.observer.timed("update"), self.backbone.whole() as model:
+            for part in parts:
+                rollout = minibatch.select(part.rows)
+                logits = self.logits(rollout.sequence, part.group_size, model)
+                loss, terms = self.objective.loss(logits, rollout)
+                share = self.objective.size(rollout.trained) / whole
+                with self.synchronised(part is parts[-1]):
+                    self.manual_backward(loss * share)
+                for name, term in terms.items():
+                    logged[name] += term * rollout.trained.sum() / tokens
             self.clip_gradients(optimizer, self.clip_norm, "norm")
             logged |= self.temperature.step(optimizer)
         cast(torch.optim.lr_scheduler.LRScheduler, self.lr_schedulers()).step()
@@ -142,8 +135,7 @@ class RLVRWorldModel(WorldModel):
         if stage == "fit":
             if self.weights is None and not self.is_trained:
                 raise ValueError("model.weights: RLVR starts from an MLE checkpoint; give its path")
-            self.reference = Frozen(copy.deepcopy(self.backbone))
-            split(self.reference.module, self.strategy)
+            self.reference = Frozen(split(copy.deepcopy(self.backbone), self.strategy))
             without_dropout(self.backbone)
 
     def new_optimizer(self) -> Optimizer:

@@ -81,11 +81,12 @@ class FSDP2(ModelParallelStrategy):
             optimizer.load_state_dict(state)
 
 
-def split(model: SequenceModel, strategy: Strategy | None) -> None:
-    """Split a model among the ranks, if that is the strategy and it has not been done yet."""
+def split(model: SequenceModel, strategy: Strategy | None) -> SequenceModel:
+    """A model, split among the ranks if that is the strategy and it has not been done yet."""
     if isinstance(strategy, FSDP2) and model.twin is None:
         dtype = DTYPES.get(str(strategy.precision_plugin.precision))
         shard(model, strategy.device_mesh["data_parallel"], dtype)
+    return model
 
 
 StrategyRegistry.register("fsdp2", FSDP2, description="FSDP2 over all ranks", override=True)

@@ -8,6 +8,13 @@ import torch
 from rlvr_world.types import Rollout, TokenSequence
 
 
+def check_positive(**settings: float | None) -> None:
+    """Raise ``ValueError`` if a setting that is given is not above 0."""
+    for name, value in settings.items():
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} must be above 0, got {value}")
+
+
 class Part(NamedTuple):
     """Neighbouring rows of a batch of groups: whole groups, or some members of one."""
 

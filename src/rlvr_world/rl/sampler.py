@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rlvr_world.nn.sequence_model import SequenceModel
-from rlvr_world.rl.budget import split_groups
+from rlvr_world.rl.budget import check_positive, split_groups
 from rlvr_world.rl.decode import decode_step, draw, next_logits, truncate
 from rlvr_world.types import TokenSequence
 
@@ -78,12 +78,9 @@ class Sampler:
     ) -> None:
         if temperature < 0:
             raise ValueError(f"temperature must be at least 0, got {temperature}")
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}")
         if top_p is not None and not 0 < top_p <= 1:
             raise ValueError(f"top_p must be in (0, 1], got {top_p}")
-        if token_budget is not None and token_budget < 1:
-            raise ValueError(f"token_budget must be at least 1, got {token_budget}")
+        check_positive(top_k=top_k, token_budget=token_budget)
         self.temperature = temperature
         self.top_k = top_k
         self.top_p = top_p

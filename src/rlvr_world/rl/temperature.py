@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rlvr_world.nn.sharding import gathered
+from rlvr_world.rl.budget import check_positive
 
 
 class WeightsTemperature:
@@ -35,6 +36,7 @@ class OwnTemperature(WeightsTemperature):
     """
 
     def __init__(self, gains: nn.Parameter, lr: float) -> None:
+        check_positive(temperature_lr=lr)
         self.gains = gains
         self.lr = lr
         self.log = nn.Parameter(torch.zeros((), device=gains.device))
