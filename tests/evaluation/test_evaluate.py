@@ -13,7 +13,7 @@ from rlvr_world.modules.saved import load_world_model
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.video.clip_distance import FrechetClipDistance
 from rlvr_world.video.rewards.frames import MAE, MSE
-from rlvr_world.video.scenes.pusht import PushTBlock, View
+from rlvr_world.video.scenes.pusht import PushTScene, View
 
 RLVR = ("--model.rewards", '{"mae": {"class_path": "rlvr_world.video.rewards.frames.MAE"}}')
 
@@ -41,7 +41,7 @@ def result(files, tmp_path_factory):
     run(
         files,
         folder,
-        scene=PushTBlock(View(side=320, image_size=32)),
+        scene=PushTScene(View(side=320, image_size=32)),
         tune={"mle_tuned_sampling": "mle"},
         samplers={"rlvr": Sampler(temperature=0.0)},
         search=search,
@@ -197,7 +197,7 @@ models: {{mle: {files["mle"]}}}
 metrics: {{mse: {{class_path: rlvr_world.video.rewards.frames.MSE}}}}
 rewards: {{mae: {{class_path: rlvr_world.video.rewards.frames.MAE, init_args: {{weight: 0.5}}}}}}
 scene:
-  class_path: rlvr_world.video.scenes.pusht.PushTBlock
+  class_path: rlvr_world.video.scenes.pusht_scene.PushTScene
   init_args: {{view: {{side: 320, image_size: 32}}}}
 tune: {{mle_tuned_sampling: mle}}
 search: {{temperatures: [0, 1], top_ks: [null, 2], limit: 2}}
