@@ -5,9 +5,10 @@ from math import nan
 
 import pandas as pd
 import pytest
+import torch
 from rich.console import Console
 
-from rlvr_world.evaluation.table import Table, cell_text
+from rlvr_world.evaluation.table import Table, cell_text, cells, score_frame, spread
 
 CELLS = (("copy_last", "mse", 0.5, 0.0), ("mle", "mse", 0.25, 0.01), ("mle", "nll", 1.5, 0.0))
 
@@ -99,3 +100,12 @@ def test_cell_text():
     assert cell_text(0.0123456, 0.000321) == "0.01235 ± 0.0003"
     assert cell_text(2.0, nan) == cell_text(2.0, 0.0) == "2"
     assert cell_text(nan, nan) == "-"
+
+
+def test_a_metric_that_applies_nowhere_moves_no_other():
+    scores = {"p": torch.tensor([nan]), "q": torch.tensor([2.0]), "r": torch.tensor([3.0])}
+    found = cells(pd.concat([score_frame(row, scores, ["all"]) for row in ("one", "two")]))
+    wide = spread(found, ["p", "q", "r"])
+    assert wide["p mean"].isna().all()
+    assert wide["q mean"].tolist() == [2, 2]
+    assert wide["r mean"].tolist() == [3, 3]

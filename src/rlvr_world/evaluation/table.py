@@ -64,7 +64,8 @@ def cells(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
         mean=("value", "mean"), std=("value", "std"), seed=("seed", "max")
     )
     found["std"] = found["std"].mask(found.pop("seed") == EXACT, 0.0)
-    return found.dropna(subset="mean")
+    found = found.dropna(subset="mean")
+    return found.set_axis(found.index.remove_unused_levels())  # unstack would count them
 
 
 def nested(cells: pd.DataFrame) -> dict[str, Any]:
