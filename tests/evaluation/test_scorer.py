@@ -4,7 +4,7 @@ import torch
 from rlvr_world.evaluation.columns import Scorer
 from rlvr_world.reward import Reward
 from rlvr_world.video.rewards.frames import MAE, MSE, PSNR
-from rlvr_world.video.scenes.pusht import PushTScene
+from rlvr_world.video.scenes.pusht_scene import PushTScene
 
 TARGET = torch.zeros(2, 1, 3, 16, 16)
 BATCH = {"key": ["a", "b"]}
@@ -49,7 +49,16 @@ def test_a_term_with_other_settings_is_computed_for_itself():
 
 def test_columns_are_in_order_with_labels():
     scorer = Scorer({"mse": MSE()}, {"mae": MAE()}, PushTScene())
-    columns = ["mse", "nll", "reward", "block_missing", "block_error", "block_iou"]
+    columns = [
+        "mse",
+        "nll",
+        "reward",
+        "agent_missing",
+        "agent_error",
+        "block_missing",
+        "block_error",
+        "block_iou",
+    ]
     assert list(scorer.labels) == list(scorer.higher_is_better) == columns
     assert scorer.higher_is_better["reward"]
     assert not scorer.higher_is_better["mse"]

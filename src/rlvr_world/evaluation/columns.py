@@ -41,9 +41,7 @@ class SceneMetrics(ABC):
         apply; the table leaves such predictions out of its mean.
         """
 
-    def references(
-        self, batch: Batch, target: Prediction
-    ) -> Mapping[str, Mapping[str, Tensor]]:
+    def references(self, batch: Batch, target: Prediction) -> Mapping[str, Mapping[str, Tensor]]:
         """Rows of what is knowable without a model: some metrics of each of B transitions, [B].
 
         There are none by default.

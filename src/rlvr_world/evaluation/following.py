@@ -80,7 +80,9 @@ class Following:
         about = dict(provenance)
         labels, better = about["labels"], self.better
         names = [name for name in labels if f"{name}/{next(iter(kinds))}" in self.metrics]
-        columns = {f"{PAIRS}/{name}": (f"nearer to its own by {labels[name]}", True) for name in names}
+        columns = {
+            f"{PAIRS}/{name}": (f"nearer to its own by {labels[name]}", True) for name in names
+        }
         for kind in kinds:
             columns |= {f"{n}/{kind}": (f"{labels[n]}, {kind}", better[n]) for n in names}
         about["labels"] = {name: label for name, (label, _) in columns.items()}

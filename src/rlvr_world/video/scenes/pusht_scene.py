@@ -64,11 +64,16 @@ class PushTScene(SceneMetrics):
     higher_is_better: Mapping[str, bool] = {name: name == "block_iou" for name in LABELS}
 
     def __init__(
-        self, view: View = View(), missing_below: float = 0.25, training: Path | None = None
+        self,
+        view: View = View(),  # noqa: B008
+        missing_below: float = 0.25,
+        training: Path | None = None,
     ) -> None:
         self.view = view
         self.missing_below = missing_below
-        self.known = training and StateReferences(training, [0, 1], 1 / view.scale)
+        self.known = None
+        if training is not None:
+            self.known = StateReferences(training, columns=[0, 1], scale=1 / view.scale)
 
     def references(self, batch: Batch, target: Tensor) -> dict[str, dict[str, Tensor]]:
         """What regressions say of the agent where it is in view."""
