@@ -1,8 +1,9 @@
 """The command ``action-following``: does a prediction belong to its own action, or to any?"""
 
 import copy
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from itertools import permutations
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from rlvr_world.jobs import progress_bar
 from rlvr_world.types import Batch, Prediction
 
 PAIRS = "pairs"
+
+Crossed = dict[tuple[str, str], dict[str, Tensor]]
+"""Scores by the kind of action of a prediction and that of a truth, then by metric."""
 
 
 class Following:
@@ -38,13 +42,14 @@ class Following:
         """Score batches of the same transitions by kind of action; yields each finished row."""
         codec = next(iter(self.rows.values())).model.codec
         targets = {kind: codec.target(batch) for kind, batch in batches.items()}
+        truths = self.crossed(targets, targets, batches)
         by_kind = [
             predictions(self.rows, batch, self.seeds, self.batches) for batch in batches.values()
         ]
         for drawn in zip(*by_kind, strict=True):
             row = drawn[0][0]
             states = {kind: each[1] for kind, each in zip(batches, drawn, strict=True)}
-            scores = self.columns(states, targets, batches)
+            scores = self.columns(self.crossed(states, targets, batches), truths)
             if row not in BASELINES:
                 scores = {name: v.unflatten(0, (-1, self.seeds)) for name, v in scores.items()}
             count = len(next(iter(batches.values()))["key"])
@@ -53,28 +58,34 @@ class Following:
         self.batches += 1
         self.samples += count
 
-    def columns(
+    def crossed(
         self,
         states: Mapping[str, Prediction],
         targets: Mapping[str, Prediction],
         batches: Mapping[str, Batch],
-    ) -> dict[str, Tensor]:
+    ) -> Crossed:
+        """The scores of states for one kind of action against the truth of each."""
+        return {
+            (kind, other): self.scorer.scores(states[kind], targets[other], batches[other])
+            for kind, other in product(batches, repeat=2)
+        }
+
+    def columns(self, scores: Crossed, truths: Crossed) -> dict[str, Tensor]:
         """Each metric of each kind of action, and the share of pairs, [B * G]."""
-        own = {k: self.scorer.scores(states[k], targets[k], batches[k]) for k in batches}
-        scores = {f"{name}/{k}": values for k, by in own.items() for name, values in by.items()}
-        nearer: dict[str, list[Tensor]] = {}
-        for kind, other in permutations(batches, 2):
-            foreign = self.scorer.scores(states[kind], targets[other], batches[other])
-            truth = self.scorer.scores(targets[kind], targets[other], batches[other])
-            true = self.scorer.scores(targets[kind], targets[kind], batches[kind])
-            for name, values in own[kind].items():
-                group = len(values) // len(true[name])
-                told = (truth[name] != true[name]) & truth[name].isfinite() & true[name].isfinite()
-                wins = is_nearer(values, foreign[name], self.better[name])
-                ruled_out = ~told.repeat_interleave(group)
-                nearer.setdefault(name, []).append(wins.masked_fill(ruled_out, torch.nan))
+        columns, nearer = {}, defaultdict[str, list[Tensor]](list)
+        for (kind, other), crossed in scores.items():
+            own, true = scores[kind, kind], truths[kind, kind]
+            for name, values in own.items():
+                if kind == other:
+                    columns[f"{name}/{kind}"] = values
+                    continue
+                truth = truths[kind, other][name]
+                told = (truth != true[name]) & truth.isfinite() & true[name].isfinite()
+                wins = is_nearer(values, crossed[name], self.better[name])
+                ruled_out = ~told.repeat_interleave(len(values) // len(told))
+                nearer[name].append(wins.masked_fill(ruled_out, torch.nan))
         pairs = {f"{PAIRS}/{name}": torch.stack(w).nanmean(dim=0) for name, w in nearer.items()}
-        return pairs | scores
+        return pairs | columns
 
     def table(self, provenance: Mapping[str, Any], kinds: Mapping[str, str]) -> Table:
         about = dict(provenance)
