@@ -69,6 +69,18 @@ class Transitions(Dataset):
         }
 
 
+class SetTransitions(Transitions):
+    """An action sets a dial instead of turning it, so that all that changes is what it says."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        super().__init__(size, seed, slip=0.0)
+        self.next_state = set_dials(self.state, self.action)
+
+
+def set_dials(state: Tensor, action: Tensor) -> Tensor:
+    return state.scatter(1, action[:, :1], action[:, 1:])
+
+
 class DialData(LightningDataModule):
     """Noisy transitions to train on; validation ones, unseen, do not slip."""
 

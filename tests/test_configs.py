@@ -20,6 +20,7 @@ from rlvr_world.codec import Codec
 from rlvr_world.command_line.training import TrainingCLI
 from rlvr_world.evaluation.best_of import best_of
 from rlvr_world.evaluation.evaluate import evaluate
+from rlvr_world.evaluation.following import action_following
 from rlvr_world.modules.sharding import FSDP2
 from rlvr_world.reward import Reward
 from rlvr_world.runs import folder_of
@@ -38,7 +39,7 @@ OVERLAYS = {
 DATA = ("data", "stills", "segments", "states", "tokens", "prompts", "tasks")
 PARTS = {"codec": Codec, "backbone": None, **dict.fromkeys(DATA, LightningDataModule)}
 REWARDS = ("rewards", "rewards_repetition", "metrics")
-COMMANDS = {"evaluation": evaluate, "counterfactual": evaluate, "best_of": best_of,
+COMMANDS = {"evaluation": evaluate, "counterfactual": action_following, "best_of": best_of,
             "agent": web_agent}  # fmt: skip
 FILES = sorted(
     path.relative_to(CONFIGS) for path in CONFIGS.rglob("*.yaml") if path.parent.name != "cluster"
@@ -219,7 +220,7 @@ def test_commands_parse(path):
     else:
         assert settings.models
         assert settings.rewards is None
-    if command is evaluate:
+    if command in (evaluate, action_following):
         assert settings.seeds >= 3
     if command is best_of:
         assert settings.draws.sizes == (1, 5, 10, 50, 100)

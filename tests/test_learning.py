@@ -1,13 +1,20 @@
 """MLE then RLVR learn on a toy world, and a resumed run is the uninterrupted one."""
 
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
-from dials import DialCodec, DialData, DialsRight
+from dials import DialCodec, DialData, DialsRight, SetTransitions, set_dials
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data import DataLoader
 
+from rlvr_world.evaluation.columns import Scorer
+from rlvr_world.evaluation.following import Following
+from rlvr_world.evaluation.rows import ModelRow
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
@@ -95,6 +102,42 @@ def accuracy(model):
     batch = validation_batch()
     prediction = model.predict(batch, generator=torch.Generator().manual_seed(0))
     return float(DialsRight().score(prediction, batch["next_state"], batch).mean())
+
+
+def trained_to_set(codec, folder):
+    torch.manual_seed(0)
+    fast = partial(torch.optim.AdamW, lr=5e-3)
+    model = MLEWorldModel(codec=codec, backbone=BACKBONE, optimizer=fast)
+    trainer(folder, 400).fit(model, DataLoader(SetTransitions(8192, 0), 64, shuffle=True))
+    return model
+
+
+def pair_accuracy(model):
+    """How often the most likely prediction is nearer to the truth of its own action."""
+    rows = {"mle": ModelRow(model, Sampler(temperature=0.0), Path("mle.ckpt"))}
+    scorer = Scorer({"right": DialsRight()}, {})
+    following = Following(SimpleNamespace(rows=rows, scorer=scorer), seeds=1)
+    own = next(iter(DataLoader(SetTransitions(256, 1), 256)))
+    action = own["action"].roll(1, dims=0)
+    other = own | {"action": action, "next_state": set_dials(own["state"], action)}
+    with torch.no_grad():
+        list(following.score({"own": own, "other": other}))
+    scores = pd.concat(following.frames)
+    return scores[scores["metric"] == "pairs/right"].groupby("row")["value"].mean()
+
+
+def test_a_model_follows_the_action(tmp_path):
+    accuracy = pair_accuracy(trained_to_set(DialCodec(), tmp_path))
+    assert accuracy["mle"] > 0.9
+    assert accuracy["copy_last"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_model_that_does_not_see_the_action_does_not_follow_it(tmp_path):
+    class Blind(DialCodec):
+        def encode(self, batch):
+            return super().encode(batch | {"action": torch.zeros_like(batch["action"])})
+
+    assert pair_accuracy(trained_to_set(Blind(), tmp_path))["mle"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_rlvr_raises_the_reward_above_mle(mle_checkpoint, tmp_path):

@@ -44,6 +44,9 @@ COMMANDS = {
     "test": Entry("", "Test a checkpoint of a stage"),
     "predict": Entry("", "Predict with a checkpoint of a stage"),
     "evaluate": Entry("evaluation.evaluate:evaluate", "Score checkpoints and baselines in a table"),
+    "action-following": Entry(
+        "evaluation.following:action_following", "Score the same starts with other actions"
+    ),
     "best-of": Entry("evaluation.best_of:best_of", "Score the best of several samples"),
     "web-agent": Entry("web.agent.command:web_agent", "Let agents that plan work on web pages"),
     "export": Entry("applications.export:export", "Write a checkpoint as the published ones are"),

@@ -62,6 +62,17 @@ class Codec(nn.Module, ABC):
         """
         return {}
 
+    def features(self) -> Tensor | None:
+        """Numbers that similar tokens have in common, [V, K] float32; None if there are none."""
+        return None
+
+    def places(self, frames: int) -> Tensor | None:
+        """Row, column and frame of each position of a sequence of so many frames, [T, 3] long.
+
+        They count from 1; 0 stands for no place. None if tokens have no such order.
+        """
+        return None
+
     def too_long(self, batch: Batch) -> dict[str, int]:
         """How many transitions of a batch are cut because they exceed a limit of the codec.
 

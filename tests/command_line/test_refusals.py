@@ -41,7 +41,7 @@ def run(monkeypatch, capsys, *args):
         ([*RLVR, "--model.weights", "mle:bset"], "what follows the colon is best or last"),
         ([*RLVR, "--model.rewards", "{x: {class_path: MAE, init_args: {weight: 0}}}"], "above 0"),
         ([*RLVR, "--trainer.accelerator", "gpuu"], "gpuu"),
-        ([*TOKENIZER, "--folder", "empty.yaml"], "empty.yaml/tokenizer: cannot be written to (Not a directory); choose another by --folder"),
+        ([*TOKENIZER, "--folder", "empty.yaml"], "empty.yaml/tokenizer: cannot be written to"),
         ([*RLVR, "--trainer.devices", "-1"], "should be an int > 0"),
         ([*RLVR, "--model.clip_norm", "0"], "clip_norm must be above 0"),
         ([*RLVR, "--model.temperature_lr", "-1"], "temperature_lr must be above 0"),

@@ -13,7 +13,8 @@ from rlvr_world.modules.saved import load_world_model
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.video.clip_distance import FrechetClipDistance
 from rlvr_world.video.rewards.frames import MAE, MSE
-from rlvr_world.video.scenes.pusht import PushTBlock, View
+from rlvr_world.video.scenes.pusht import View
+from rlvr_world.video.scenes.pusht_scene import PushTScene
 
 RLVR = ("--model.rewards", '{"mae": {"class_path": "rlvr_world.video.rewards.frames.MAE"}}')
 
@@ -41,7 +42,7 @@ def result(files, tmp_path_factory):
     run(
         files,
         folder,
-        scene=PushTBlock(View(side=320, image_size=32)),
+        scene=PushTScene(View(side=320, image_size=32)),
         tune={"mle_tuned_sampling": "mle"},
         samplers={"rlvr": Sampler(temperature=0.0)},
         search=search,
@@ -60,7 +61,7 @@ def test_table_has_the_rows_and_columns(result):
     assert table["labels"]["mse"] == "MSE"
     assert "cores" in table["device"]
     assert table["samplers"]["rlvr"]["temperature"] == 0
-    columns = {"mse", "reward", "block_missing", "block_error", "block_iou"}
+    columns = {"mse", "reward", *PushTScene.labels}
     assert set(table["rows"]["copy_last"]) == columns
     assert set(table["rows"]["mle"]) == columns | {"nll"}
     with (result / "table.csv").open() as file:
@@ -202,7 +203,7 @@ models: {{mle: {files["mle"]}}}
 metrics: {{mse: {{class_path: rlvr_world.video.rewards.frames.MSE}}}}
 rewards: {{mae: {{class_path: rlvr_world.video.rewards.frames.MAE, init_args: {{weight: 0.5}}}}}}
 scene:
-  class_path: rlvr_world.video.scenes.pusht.PushTBlock
+  class_path: rlvr_world.video.scenes.pusht_scene.PushTScene
   init_args: {{view: {{side: 320, image_size: 32}}}}
 tune: {{mle_tuned_sampling: mle}}
 search: {{temperatures: [0, 1], top_ks: [null, 2], limit: 2}}

@@ -4,7 +4,7 @@ import torch
 from rlvr_world.evaluation.columns import Scorer
 from rlvr_world.reward import Reward
 from rlvr_world.video.rewards.frames import MAE, MSE, PSNR
-from rlvr_world.video.scenes.pusht import PushTBlock
+from rlvr_world.video.scenes.pusht_scene import PushTScene
 
 TARGET = torch.zeros(2, 1, 3, 16, 16)
 BATCH = {"key": ["a", "b"]}
@@ -48,8 +48,17 @@ def test_a_term_with_other_settings_is_computed_for_itself():
 
 
 def test_columns_are_in_order_with_labels():
-    scorer = Scorer({"mse": MSE()}, {"mae": MAE()}, PushTBlock())
-    columns = ["mse", "nll", "reward", "block_missing", "block_error", "block_iou"]
+    scorer = Scorer({"mse": MSE()}, {"mae": MAE()}, PushTScene())
+    columns = [
+        "mse",
+        "nll",
+        "reward",
+        "agent_missing",
+        "agent_error",
+        "block_missing",
+        "block_error",
+        "block_iou",
+    ]
     assert list(scorer.labels) == list(scorer.higher_is_better) == columns
     assert scorer.higher_is_better["reward"]
     assert not scorer.higher_is_better["mse"]
@@ -65,7 +74,7 @@ def test_names_of_columns_must_differ():
     with pytest.raises(ValueError, match="nll"):
         Scorer({"nll": MSE()}, {"mae": MAE()})
     with pytest.raises(ValueError, match="block_iou"):
-        Scorer({"block_iou": MSE()}, {"mae": MAE()}, PushTBlock())
+        Scorer({"block_iou": MSE()}, {"mae": MAE()}, PushTScene())
 
 
 def test_a_score_that_is_not_finite_raises():

@@ -41,6 +41,13 @@ class SceneMetrics(ABC):
         apply; the table leaves such predictions out of its mean.
         """
 
+    def references(self, batch: Batch, target: Prediction) -> Mapping[str, Mapping[str, Tensor]]:
+        """Rows of what is knowable without a model: some metrics of each of B transitions, [B].
+
+        There are none by default.
+        """
+        return {}
+
     def note(self, scores: Mapping[str, float]) -> str:
         """What a picture says of one prediction with these scores."""
         return ", ".join(f"{name} {value:.2g}" for name, value in scores.items())

@@ -113,6 +113,8 @@ class Run:
             check_same_template(self.rows, batch)
         if self.distance is not None:
             self.true_features.append(self.distance.features(target).cpu())
+        for name, known in (scene.references(batch, target) if scene else {}).items():
+            self.frames.append(score_frame(name, known, groups))
         drawn, notes = {}, {}
         for name, prediction, nll in predictions(self.rows, batch, self.seeds, self.batches):
             seeds = 1 if name in BASELINES else self.seeds

@@ -30,7 +30,7 @@ class RLVRWorldModel(WorldModel):
     """A world model tuned by GRPO on metrics of its decoded predictions (Section 4 of the paper).
 
     A batch of prompts is one RL step: ``num_minibatches`` optimizer steps on ``group_size`` answers
-    to each. ``weights``, the MLE checkpoint, is the frozen reference, too; a pretrained one is both.
+    to each. ``weights``, the MLE checkpoint, is also the frozen reference, as a pretrained one is.
 
     Args:
         group_size: G, the number of predictions sampled for each prompt.

@@ -46,6 +46,7 @@ class WorldModel(Stage):
         self.save_hyperparameters()
         self.codec = codec
         self.backbone = backbone(codec.vocab_size)
+        self.backbone.learn_geometry(codec)
         self.seed = seed
         self.rewards = RewardSet(rewards)
         self.is_checked = False

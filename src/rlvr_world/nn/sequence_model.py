@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from rlvr_world.nn.geometry import TokenGeometry
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -48,6 +50,13 @@ class SequenceModel(nn.Module, ABC):
         raise ValueError(
             f"{type(self).__name__} has no gains that scale its logits: leave out temperature_lr"
         )
+
+    def learn_geometry(self, codec: TokenGeometry) -> None:
+        """Take what the codec knows of its tokens, once, after construction.
+
+        Raises:
+            ValueError: The model was asked to use what the codec does not know.
+        """
 
     @abstractmethod
     def forward(

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization
 from torch.utils.checkpoint import checkpoint
 
 from rlvr_world.nn.attention import (
@@ -17,6 +18,7 @@ from rlvr_world.nn.attention import (
     causal_attention,
     visible_positions,
 )
+from rlvr_world.nn.geometry import PlaceEmbedding, SharedRows, TokenGeometry
 from rlvr_world.nn.sequence_model import SequenceModel
 
 if TYPE_CHECKING:
@@ -91,6 +93,11 @@ class Transformer(SequenceModel):
         norm_eps: Epsilon of the RMS norms.
         checkpointing: Recompute each block in the backward pass instead of keeping its activations.
         compiled: Fuse each block with ``torch.compile``; first passes at a shape take longer.
+        features: Let tokens that are alike, such as codes or action bins that are neighbours, share
+            a part of their rows in the tables of inputs and outputs. It folds into plain tables
+            when the model is exported.
+        frames: Learn the row, the column and the frame of what each input predicts, for sequences
+            of at most so many frames; not at all if not given. Such a model is no Llama.
     """
 
     def __init__(
@@ -105,6 +112,8 @@ class Transformer(SequenceModel):
         norm_eps: float = 1e-6,
         checkpointing: bool = False,
         compiled: bool = False,
+        features: bool = False,
+        frames: int | None = None,
     ) -> None:
         super().__init__()
         kv_heads, hidden = kv_heads or heads, hidden or 4 * dim
@@ -129,6 +138,18 @@ class Transformer(SequenceModel):
         if compiled:
             for block in self.blocks:
                 block.compile()
+        self.features, self.frames = features, frames
+        self.places: PlaceEmbedding | None = None
+
+    def learn_geometry(self, codec: TokenGeometry) -> None:
+        dim = self.embedding.embedding_dim
+        if self.features:
+            features = known(codec.features(), codec, "features")
+            for layer in (self.embedding, self.head):
+                register_parametrization(layer, "weight", SharedRows(features, dim))
+        if self.frames is not None:
+            places = known(codec.places(self.frames), codec, "frames")
+            self.places = PlaceEmbedding(places, dim)
 
     @property
     def layers(self) -> list[Block]:
@@ -144,7 +165,8 @@ class Transformer(SequenceModel):
         cache: PromptCache | SamplingCache | None = None,
         padding: Tensor | None = None,
     ) -> Tensor:
-        rotation = self.rotation(0 if cache is None else cache.length, ids.shape[1], ids.device)
+        start = 0 if cache is None else cache.length
+        rotation = self.rotation(start, ids.shape[1], ids.device)
         if cache is None:
             length = ids.shape[1]
             mask = None if padding is None else visible_positions(length, length, padding)
@@ -152,6 +174,8 @@ class Transformer(SequenceModel):
         else:
             attends = cache.attends(*ids.shape)
         x = self.embedding(ids)
+        if self.places is not None:
+            x = x + self.places(start, ids.shape[1])
         for block, attend in zip(self.blocks, attends, strict=True):
             if self.checkpointing and torch.is_grad_enabled():
                 x = checkpoint(block, x, rotation, attend, use_reentrant=False)
@@ -187,7 +211,15 @@ class Transformer(SequenceModel):
         return to_llama(self)
 
     def to_transformers_state(self) -> Iterator[tuple[str, Tensor]]:
-        """Names and weights of ``transformers.LlamaForCausalLM``, as views of our parameters."""
+        """Names and weights of ``transformers.LlamaForCausalLM``, as views of our parameters.
+
+        Tables with shared features are whole.
+        """
+        if self.places is not None:
+            raise ValueError(
+                "backbone.frames: a model that learns places is no Llama; use its checkpoint, "
+                "which is complete, or train without them"
+            )
         yield "model.embed_tokens.weight", self.embedding.weight
         for index, block in enumerate(self.layers):
             prefix = f"model.layers.{index}"
@@ -213,6 +245,13 @@ class Transformer(SequenceModel):
         angles = torch.outer(positions, frequencies)
         cos, sin = angles.cos(), angles.sin()
         return torch.stack([torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)])
+
+
+def known(table: Tensor | None, codec: TokenGeometry, name: str) -> Tensor:
+    """What a codec knows of its tokens; raises ``ValueError`` if it does not."""
+    if table is None:
+        raise ValueError(f"backbone.{name}: {type(codec).__name__} knows none; leave it out")
+    return table
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:

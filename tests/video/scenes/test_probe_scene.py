@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from dots import CentroidProbe, draw, random_states
 
+from rlvr_world.data.samples import write_shard
+from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.scenes.state_probe import ProbeScene
 
 
@@ -65,3 +68,23 @@ def test_labels_notes_and_errors(still):
     assert scene.note(scores | {"red_error": 1.26}).startswith("red 1.3 cm, green ")
     with pytest.raises(ValueError, match="ProbeScene needs the simulator's states"):
         scene.score(draw(still[:, 1:]), {})
+
+
+def test_what_is_knowable_of_the_controlled_part(still, tmp_path):
+    samples = []
+    for index in range(4):
+        states = random_states((12,), seed=index).numpy()
+        actions = np.roll(states[:, :2], -1, axis=0)  # where red will be
+        frames = np.zeros((12, 8, 8, 3), np.uint8)
+        members = {"frames.png": frames, "actions.npy": actions, "states.npy": states, "json": {}}
+        samples.append((str(index), members))
+    write_shard(tmp_path / "train-000000.tar", samples)
+    Manifest.build(tmp_path, "toy", {}).save(tmp_path)
+    scene = ProbeScene(CentroidProbe(), per_state_unit=1, controlled="red", training=tmp_path)
+    states = random_states((3, 4), seed=9)
+    batch = batch_of(states) | {"actions": states[..., :2].roll(-1, dims=1)}
+    known = scene.references(batch, draw(states[:, 1:]))
+    assert list(known) == ["states_and_action"]
+    assert known["states_and_action"]["red_error"].max() < 1e-3
+    with pytest.raises(ValueError, match=r"scene\.controlled: give one of red, green"):
+        ProbeScene(CentroidProbe(), training=tmp_path)

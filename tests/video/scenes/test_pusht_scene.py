@@ -11,10 +11,10 @@ from rlvr_world.video.scenes.pusht import (
     block_centre,
     block_mask,
     block_moves,
-    block_pixels,
     block_vertices,
     mask_centroid,
     mask_iou,
+    pixels_of,
 )
 
 
@@ -56,18 +56,19 @@ def test_block_pixels_by_colour():
     colours = [WHITE, GOAL, AGENT, BLOCK, BLOCK_EDGE, (211, 211, 211)]
     picture = np.array(colours, np.uint8).T[:, None, :]  # [3, 1, 6]
     expected = [[False, False, False, True, True, False]]
-    assert block_pixels(picture).tolist() == expected
-    assert block_pixels(picture / np.float32(255)).tolist() == expected
+    assert pixels_of("block", picture).tolist() == expected
+    assert pixels_of("block", picture / np.float32(255)).tolist() == expected
 
 
 @pytest.mark.parametrize("ground", [WHITE, GOAL])
 def test_a_mixed_pixel_is_what_it_holds_most_of(ground):
     for share, expected in ((0.2, False), (0.35, False), (0.65, True), (0.9, True)):
         mixed = share * np.array(BLOCK) + (1 - share) * np.array(ground)
-        assert block_pixels(mixed.reshape(3, 1, 1) / 255).item() is expected
+        assert pixels_of("block", mixed.reshape(3, 1, 1) / 255).item() is expected
     for share in (0.25, 0.5, 0.75, 1.0):
         mixed = share * np.array(AGENT) + (1 - share) * np.array(ground)
-        assert not block_pixels(mixed.reshape(3, 1, 1) / 255).item()
+        assert not pixels_of("block", mixed.reshape(3, 1, 1) / 255).item()
+        assert pixels_of("agent", mixed.reshape(3, 1, 1) / 255).item() is (share > 0.3)
 
 
 def test_centroid_and_iou():

@@ -15,9 +15,9 @@ from rlvr_world.video.scenes.pusht import (
     block_centre,
     block_mask,
     block_moves,
-    block_pixels,
     block_vertices,
     mask_iou,
+    pixels_of,
 )
 from rlvr_world.video.sources.pusht import (
     Episodes,
@@ -98,7 +98,7 @@ def test_the_block_is_where_the_simulator_draws_it(plain_episodes):
     inside = np.abs(block_vertices(poses) - 256).max(axis=(-1, -2)) < 158
     seen = apart & inside
     assert seen.sum() > 10
-    iou = mask_iou(block_pixels(frames), block_mask(poses, View()) > 0.5)
+    iou = mask_iou(pixels_of("block", frames), block_mask(poses, View()) > 0.5)
     assert iou[seen].min() > 0.9
     assert np.median(iou) > 0.9
 
@@ -146,5 +146,5 @@ def test_records_where_opencv_cannot_be_imported(tmp_path):
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, timeout=120)
     (episode,) = episodes(tmp_path, "test")
-    assert block_pixels(episode["frames"]).sum(axis=(1, 2)).min() > 100
+    assert pixels_of("block", episode["frames"]).sum(axis=(1, 2)).min() > 100
     assert json.loads((tmp_path / "settings.json").read_text())["length"] == 2

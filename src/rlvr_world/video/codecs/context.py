@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rlvr_world.types import Batch, TokenSequence
+from rlvr_world.video.codecs.geometry import grid_places
 from rlvr_world.video.codecs.video_codec import VideoCodec
 from rlvr_world.video.tokenizer.compressive import ClipCodes, CompressiveVQModel
 
@@ -58,6 +59,10 @@ class ContextVideoCodec(VideoCodec):
     @property
     def layout_options(self) -> tuple[str, ...]:
         return ("context", *super().layout_options, *("last_action",) * self.last_action)
+
+    @property
+    def prefix_places(self) -> Tensor:
+        return grid_places(self.context_grid, 1)
 
     def tokens(self, batch: Batch) -> tuple[Tensor, Tensor]:
         if "context_tokens" in batch:

@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from rlvr_world.codec import Codec
 from rlvr_world.frozen import Frozen
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.types import Batch, Prediction, TokenSequence
 from rlvr_world.video.codecs.action_range import DataRange, Limits, action_limits
+from rlvr_world.video.codecs.geometry import bin_features, grid_places
 from rlvr_world.video.filmstrip import Pixels, draw_clips
 from rlvr_world.video.published.folders import write_published
 from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
@@ -38,6 +40,8 @@ class VideoCodec(Codec):
             published checkpoints.
         action_range: Takes the ranges from the data, or from the checkpoint of a world model;
             ``action_low`` and ``action_high`` then do not count.
+        stride: Actions for each frame, as many as the ``stride`` of the data; a model that learns
+            places (``frames`` of ``Transformer``) has to know it.
     """
 
     action_low: Tensor
@@ -55,6 +59,7 @@ class VideoCodec(Codec):
         action_bins: int = 256,
         special_tokens: bool = False,
         action_range: DataRange | Path | None = None,
+        stride: int = 1,
     ) -> None:
         super().__init__()
         lows, highs = action_limits(action_low, action_high, action_range)
@@ -72,6 +77,7 @@ class VideoCodec(Codec):
         self.action_bins = action_bins
         self.action_offset = codes
         self.special_tokens = special_tokens
+        self.stride, self.knows_stride = stride, False
         self.vocab_size = codes + action_bins + 2 * special_tokens
         self.register_buffer("action_low", torch.tensor(lows), persistent=False)
         self.register_buffer("action_high", torch.tensor(highs), persistent=False)
@@ -97,6 +103,30 @@ class VideoCodec(Codec):
             write_published(backbone, folder)
         else:
             super().export(backbone, folder)
+
+    def features(self) -> Tensor | None:
+        codes = self.tokenizer.module.code_features()
+        if codes is None:
+            return None
+        features = torch.block_diag(codes, bin_features(self.action_bins))
+        return F.pad(features, (0, 0, 0, 2 * self.special_tokens))
+
+    def places(self, frames: int) -> Tensor:
+        self.knows_stride = True
+        prefix = self.prefix_places
+        first = int(len(prefix) > 0) + 1
+        codes = torch.stack([grid_places(self.grid, first + step) for step in range(frames)])
+        actions = torch.zeros(1, frames, self.stride * len(self.action_low), dtype=torch.long)
+        orders = []
+        for axis in range(3):
+            sequence = self.sequence(prefix[None, :, axis], codes[None, ..., axis], actions)
+            orders.append(sequence.ids[0].masked_fill(self.marks(sequence)[0], 0))
+        return torch.stack(orders, dim=1)
+
+    @property
+    def prefix_places(self) -> Tensor:
+        """Row, column and frame of each token before the frames, [P, 3]; there are none."""
+        return torch.zeros(0, 3, dtype=torch.long)
 
     def encode(self, batch: Batch) -> TokenSequence:
         prefix, frames = self.tokens(batch)
@@ -190,6 +220,11 @@ class VideoCodec(Codec):
                 f"action_low has {len(self.action_low)} dimensions, but actions have "
                 f"{actions.shape[-1] / steps:g} (at {steps} per frame): give the range of each, or "
                 "those of the data with action_range"
+            )
+        if self.knows_stride and steps != self.stride:
+            raise ValueError(
+                f"codec.stride is {self.stride}, but the data has {steps} actions for each frame; "
+                "give it the stride of the data"
             )
         low, high = self.action_low.repeat(steps), self.action_high.repeat(steps)
         bins = ((actions - low) / (high - low) * self.action_bins).long()

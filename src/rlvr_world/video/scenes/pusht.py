@@ -5,18 +5,12 @@ A state is ``agent x, agent y, block x, block y, block angle``, a pose its last 
 pose is that of the middle of the T's top edge, which is also the origin of the block's own frame.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
-
-from rlvr_world.evaluation.columns import SceneMetrics
-from rlvr_world.types import Batch
 
 ARENA = 512.0
 AGENT_RADIUS = 15.0
@@ -27,6 +21,8 @@ OUTLINE = 2.0  # the drawn line reaches this far out of the block
 WHITE, GOAL = (255, 255, 255), (144, 238, 144)
 BLOCK, BLOCK_EDGE = (142, 163, 183), (119, 136, 153)
 AGENT, AGENT_EDGE = (78, 126, 255), (65, 105, 225)
+THINGS = {"ground": (WHITE, GOAL), "agent": (AGENT, AGENT_EDGE), "block": (BLOCK, BLOCK_EDGE)}
+"""What a picture shows, with its colours."""
 
 
 @dataclass(frozen=True)
@@ -117,26 +113,27 @@ def block_mask(poses: ArrayLike, view: View, samples: int = 4) -> NDArray[np.flo
 
 
 @cache
-def _block_colours() -> NDArray[np.bool_]:
-    """Whether a colour, at 5 bits per channel [32, 32, 32], is nearest to the block's.
+def _nearest_things() -> NDArray[np.uint8]:
+    """What a colour, at 5 bits per channel [32, 32, 32], shows: an index of ``THINGS``.
 
     A pixel on an edge mixes two things, so the palette also holds mixtures of each object with
     each ground that it can lie on; a mixture counts as the thing that it holds more of.
     """
-    palette, is_block = [], []
+    palette, shown = [], []
+    kinds = {colour: index for index, colours in enumerate(THINGS.values()) for colour in colours}
     for ground in (WHITE, GOAL, BLOCK):
-        for thing in (WHITE, GOAL, AGENT, AGENT_EDGE, BLOCK, BLOCK_EDGE):
+        for thing in kinds:
             for share in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
                 palette.append(share * np.array(thing) + (1 - share) * np.array(ground))
-                is_block.append((thing if share > 0.5 else ground) in (BLOCK, BLOCK_EDGE))
+                shown.append(kinds[thing if share > 0.5 else ground])
     levels = np.arange(32) * 8 + 4
     colours = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1)
     distance = ((colours[..., None, :] - np.array(palette)) ** 2).sum(axis=-1)
-    return np.array(is_block)[distance.argmin(axis=-1)]
+    return np.array(shown, np.uint8)[distance.argmin(axis=-1)]
 
 
-def block_pixels(frames: ArrayLike) -> NDArray[np.bool_]:
-    """Where pictures show the block, [..., H, W], by the nearest colour of the scene.
+def pixels_of(thing: str, frames: ArrayLike) -> NDArray[np.bool_]:
+    """Where pictures show one of ``THINGS``, [..., H, W], by the nearest colour of the scene.
 
     They are [..., 3, H, W], uint8 or floats in [0, 1].
     """
@@ -144,7 +141,7 @@ def block_pixels(frames: ArrayLike) -> NDArray[np.bool_]:
     if pixels.dtype != np.uint8:
         pixels = np.rint(np.clip(pixels, 0.0, 1.0) * 255).astype(np.uint8)
     red, green, blue = np.moveaxis(pixels >> 3, -3, 0)
-    return _block_colours()[red, green, blue]
+    return _nearest_things()[red, green, blue] == list(THINGS).index(thing)
 
 
 def mask_centroid(masks: ArrayLike) -> NDArray[np.float64]:
@@ -170,78 +167,6 @@ def block_moves(states: ArrayLike) -> NDArray[np.bool_]:
     step = np.diff(np.asarray(states, np.float64), axis=-2)
     turn = np.abs((step[..., 4] + np.pi) % (2 * np.pi) - np.pi)
     return (np.linalg.norm(step[..., 2:4], axis=-1) > 1.0) | (turn > 0.01)
-
-
-LABELS = {
-    "block_missing": "block missing",
-    "block_error": "block error px",
-    "block_iou": "block IoU",
-}
-HIGHER_IS_BETTER = {"block_missing": False, "block_error": False, "block_iou": True}
-
-
-class PushTBlock(SceneMetrics):
-    """Whether PushT's block is there, and how far from its true place.
-
-    The true block is drawn from the state; the predicted one is what has the block's colours. The
-    agent hides what is under it, so the disc of the true agent counts in neither. All three metrics
-    are means over the predicted frames; a frame whose block is wholly out of view is left out.
-
-    - ``block_missing``: share of frames with fewer block pixels than ``missing_below`` times those
-      of the true block, wherever they are.
-    - ``block_error``: distance in pixels between the centroids of true and predicted block pixels.
-      A frame without a single block pixel counts half the diagonal of the picture (45 pixels at
-      64 x 64), so erasing the block never pays.
-    - ``block_iou``: intersection over union of true and predicted block pixels.
-
-    Args:
-        view: The part of the arena that the pictures show; that of the recording.
-        missing_below: Share of the true block's pixels below which it is missing.
-    """
-
-    labels = LABELS
-    higher_is_better = HIGHER_IS_BETTER
-
-    def __init__(self, view: View = View(), missing_below: float = 0.25) -> None:
-        self.view = view
-        self.missing_below = missing_below
-
-    def score(self, prediction: Tensor, batch: Batch) -> dict[str, Tensor]:
-        if "states" not in batch:
-            raise ValueError("scene: PushTBlock needs the simulator's states; the data has none")
-        size = self.view.image_size
-        if prediction.shape[-2:] != (size, size):
-            raise ValueError(
-                f"scene.view.image_size is {size}, but the frames are "
-                f"{prediction.shape[-2]}x{prediction.shape[-1]}"
-            )
-        states = batch["states"][:, -prediction.shape[1] :].cpu().numpy()  # [B, F, 5]
-        hidden = agent_mask(states[..., :2], self.view)
-        true = (block_mask(states[..., 2:], self.view, samples=1) > 0) & ~hidden  # [B, F, H, W]
-        shown = block_pixels(prediction.cpu().numpy())  # [B * G, F, H, W]
-        group = len(shown) // len(true)
-        hidden, true = hidden.repeat(group, axis=0), true.repeat(group, axis=0)
-        scores = self.frame_scores(shown & ~hidden, true)
-        return {
-            name: torch.from_numpy(values).nanmean(dim=1).float() for name, values in scores.items()
-        }
-
-    def frame_scores(self, shown: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
-        """The metrics of frames from masks [N, F, H, W], [N, F]; NaN without a true block."""
-        area, true_area = shown.sum(axis=(-2, -1)), true.sum(axis=(-2, -1))
-        distance = np.linalg.norm(mask_centroid(shown) - mask_centroid(true), axis=-1)
-        diagonal = np.hypot(*shown.shape[-2:])
-        scores = {
-            "block_missing": (area < self.missing_below * true_area).astype(np.float64),
-            "block_error": np.where(area > 0, distance, diagonal / 2),
-            "block_iou": mask_iou(shown, true),
-        }
-        return {name: np.where(true_area > 0, values, np.nan) for name, values in scores.items()}
-
-    def note(self, scores: Mapping[str, float]) -> str:
-        if scores["block_missing"] == 1:
-            return "block missing"
-        return f"IoU {scores['block_iou']:.2f}, {scores['block_error']:.1f} px"
 
 
 def agent_mask(positions: np.ndarray, view: View) -> np.ndarray:

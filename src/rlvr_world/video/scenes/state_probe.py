@@ -14,6 +14,7 @@ from rlvr_world.frozen import Frozen
 from rlvr_world.modules.checkpoint import load_checkpoint
 from rlvr_world.modules.stage import Stage
 from rlvr_world.types import Batch
+from rlvr_world.video.scenes.references import StateReferences
 
 CHECKPOINT_KEY = "state_probe"
 """Where a Lightning checkpoint keeps the arguments of its probe."""
@@ -198,11 +199,16 @@ class ProbeScene(SceneMetrics):
       from where it was in the last given frame.
     - ``{part}_floor``: the probe's own error, on the true frames.
 
+    With ``training`` the rows ``velocity`` and ``states_and_action`` say what is knowable of the
+    ``controlled`` part without a picture: see ``StateReferences``.
+
     Args:
         probe: Checkpoint of a trained ``StateProbeRegression``, which no reward has used.
         unit: The unit of the table.
         per_state_unit: How many of them make a unit of the state; 100 for states in metres.
         moving: The distance in the table's unit over which a thing counts as moving.
+        controlled: The part that the action moves.
+        training: Folder of the training episodes.
     """
 
     def __init__(
@@ -211,16 +217,34 @@ class ProbeScene(SceneMetrics):
         unit: str = "cm",
         per_state_unit: float = 100.0,
         moving: float = 1.0,
+        controlled: str | None = None,
+        training: Path | None = None,
     ) -> None:
         self.probe = Frozen(probe if isinstance(probe, StateProbe) else load_state_probe(probe))
         self.unit, self.per_state_unit, self.moving = unit, per_state_unit, moving
         parts = self.probe.module.config["parts"]
+        self.controlled, self.known = controlled, None
+        if training is not None:
+            if controlled not in parts:
+                raise ValueError(
+                    f"scene.controlled: give one of {', '.join(parts)}, the part that moves as the "
+                    f"action says; it is {controlled!r}"
+                )
+            self.known = StateReferences(training, parts[controlled], per_state_unit)
         self.labels = {
             **{f"{part}_error": f"{part} error {unit}" for part in parts},
             **{f"moving_{part}_error": f"moving {part} error {unit}" for part in parts},
             **{f"{part}_floor": f"{part} probe floor {unit}" for part in parts},
         }
         self.higher_is_better = dict.fromkeys(self.labels, False)
+
+    def references(self, batch: Batch, target: Tensor) -> dict[str, dict[str, Tensor]]:
+        """What regressions say of the controlled part."""
+        if self.known is None:
+            return {}
+        errors = self.known.errors(batch, target.shape[1])
+        column = f"{self.controlled}_error"
+        return {row: {column: error.mean(dim=1)} for row, error in errors.items()}
 
     def score(self, prediction: Tensor, batch: Batch) -> dict[str, Tensor]:
         if "states" not in batch:

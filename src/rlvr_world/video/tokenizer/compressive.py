@@ -146,6 +146,10 @@ class CompressiveVQModel(TokenizerModel):
         latents = self.from_context_codes(self.context_quantizer.lookup(indices))
         return self.decoder(latents).clamp(0, 1)
 
+    def code_features(self) -> Tensor:
+        """Those of the later frames' codes, then those of the context frame's."""
+        return torch.block_diag(self.quantizer.features(), self.context_quantizer.features())
+
     def _quantize(self, context: Tensor, frames: Tensor) -> tuple[Quantized, Quantized]:
         if frames.shape[-2:] != self.frame_size or frames.shape[1] < 1:
             raise ValueError(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchmetrics import Metric
 from vector_quantize_pytorch import FSQ
 
@@ -64,6 +65,18 @@ class FiniteScalarQuantizer(nn.Module):
                 f"to {int(indices.max())}"
             )
         return _fsq(self.levels, indices.device).indices_to_codes(indices)
+
+    def features(self) -> Tensor:
+        """What codes have in common with neighbours: coordinates, and the level of each channel.
+
+        Returns:
+            [num_codes, L + the sum of levels].
+        """
+        indices = torch.arange(self.num_codes)
+        fsq = _fsq(self.levels, indices.device)
+        levels = fsq.indices_to_level_indices(indices).long().unbind(-1)
+        flags = [F.one_hot(level, size) for level, size in zip(levels, self.levels, strict=True)]
+        return torch.cat([fsq.indices_to_codes(indices[:, None]).flatten(1), *flags], dim=1)
 
 
 class CodeUse(Metric):

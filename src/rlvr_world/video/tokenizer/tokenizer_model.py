@@ -57,6 +57,10 @@ class TokenizerModel(nn.Module):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    def code_features(self) -> Tensor | None:
+        """Numbers that similar codes have in common, [codes, K]; None if there are none."""
+        return None
+
     def packed(self) -> dict[str, Any]:
         """Kind, arguments and weights as plain data, for the checkpoint of a world model.
 

@@ -75,6 +75,9 @@ class VQModel(TokenizerModel):
         """The frames [N, 3, H, W] in [0, 1] of codes [N, h, w] long."""
         return self.decoder(self.from_codes(self.quantizer.lookup(indices))).clamp(0, 1)
 
+    def code_features(self) -> Tensor:
+        return self.quantizer.features()
+
     def _latents(self, frames: Tensor) -> Tensor:
         height, width = frames.shape[-2:]
         if height % self.downscale or width % self.downscale:

@@ -1,0 +1,165 @@
+"""The command ``action-following``: does a prediction belong to its own action, or to any?"""
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from rlvr_world.evaluation.comparison import Comparison
+from rlvr_world.evaluation.rows import BASELINES, predictions
+from rlvr_world.evaluation.table import Table, cells, score_frame
+from rlvr_world.jobs import progress_bar
+from rlvr_world.types import Batch, Prediction
+
+PAIRS = "pairs"
+
+Crossed = dict[tuple[str, str], dict[str, Tensor]]
+"""Scores by the kind of action of a prediction and that of a truth, then by metric."""
+
+
+class Following:
+    """Scores of the same starts that go on with several actions.
+
+    Args:
+        compared: The rows and the columns.
+        seeds: Number of predictions sampled for each transition.
+    """
+
+    def __init__(self, compared: Comparison, seeds: int) -> None:
+        self.rows, self.scorer, self.seeds = compared.rows, compared.scorer, seeds
+        self.better = self.scorer.higher_is_better
+        self.frames: list[pd.DataFrame] = []
+        self.batches = self.samples = 0
+
+    def score(self, batches: Mapping[str, Batch]) -> Iterator[str]:
+        """Score batches of the same transitions by kind of action; yields each finished row."""
+        codec = next(iter(self.rows.values())).model.codec
+        targets = {kind: codec.target(batch) for kind, batch in batches.items()}
+        truths = self.crossed(targets, targets, batches)
+        by_kind = [
+            predictions(self.rows, batch, self.seeds, self.batches) for batch in batches.values()
+        ]
+        for drawn in zip(*by_kind, strict=True):
+            row = drawn[0][0]
+            states = {kind: each[1] for kind, each in zip(batches, drawn, strict=True)}
+            scores = self.columns(self.crossed(states, targets, batches), truths)
+            if row not in BASELINES:
+                scores = {name: v.unflatten(0, (-1, self.seeds)) for name, v in scores.items()}
+            count = len(next(iter(batches.values()))["key"])
+            self.frames.append(score_frame(row, scores, ["all"] * count))
+            yield row
+        self.batches += 1
+        self.samples += count
+
+    def crossed(
+        self,
+        states: Mapping[str, Prediction],
+        targets: Mapping[str, Prediction],
+        batches: Mapping[str, Batch],
+    ) -> Crossed:
+        """The scores of states for one kind of action against the truth of each."""
+        return {
+            (kind, other): self.scorer.scores(states[kind], targets[other], batches[other])
+            for kind, other in product(batches, repeat=2)
+        }
+
+    def columns(self, scores: Crossed, truths: Crossed) -> dict[str, Tensor]:
+        """Each metric of each kind of action, and the share of pairs, [B * G]."""
+        columns, nearer = {}, defaultdict[str, list[Tensor]](list)
+        for (kind, other), crossed in scores.items():
+            own, true = scores[kind, kind], truths[kind, kind]
+            for name, values in own.items():
+                if kind == other:
+                    columns[f"{name}/{kind}"] = values
+                    continue
+                truth = truths[kind, other][name]
+                told = (truth != true[name]) & truth.isfinite() & true[name].isfinite()
+                wins = is_nearer(values, crossed[name], self.better[name])
+                ruled_out = ~told.repeat_interleave(len(values) // len(told))
+                nearer[name].append(wins.masked_fill(ruled_out, torch.nan))
+        pairs = {f"{PAIRS}/{name}": torch.stack(w).nanmean(dim=0) for name, w in nearer.items()}
+        return pairs | columns
+
+    def table(self, provenance: Mapping[str, Any], kinds: Mapping[str, str]) -> Table:
+        about = dict(provenance)
+        labels, better = about["labels"], self.better
+        names = [name for name in labels if f"{name}/{next(iter(kinds))}" in self.metrics]
+        columns = {
+            f"{PAIRS}/{name}": (f"nearer to its own by {labels[name]}", True) for name in names
+        }
+        for kind in kinds:
+            columns |= {f"{n}/{kind}": (f"{labels[n]}, {kind}", better[n]) for n in names}
+        about["labels"] = {name: label for name, (label, _) in columns.items()}
+        about["higher_is_better"] = {name: higher for name, (_, higher) in columns.items()}
+        scored = cells(pd.concat(self.frames))
+        samplers = {name: row.settings for name, row in self.rows.items()}
+        return Table(
+            **about, cells=scored, seeds=self.seeds, samples=self.samples, samplers=samplers
+        )
+
+    @property
+    def metrics(self) -> set[str]:
+        return {name for frame in self.frames for name in frame["metric"].unique()}
+
+
+def is_nearer(own: Tensor, other: Tensor, higher_is_better: bool) -> Tensor:
+    """1 where a prediction scores better against its own truth than against another, else 0.
+
+    One half for equal scores; 0 where it has none, as a prediction that lost the object.
+    """
+    gain = (own - other) if higher_is_better else (other - own)
+    return torch.where(gain.isnan(), 0.0, gain.sign().double() / 2 + 0.5)
+
+
+def action_following(
+    output: Path,
+    splits: dict[str, str],
+    seeds: int = 3,
+    limit: int | None = None,
+    **comparison: Any,
+) -> Table:
+    """Score predictions of the same starts with several actions, each against every truth.
+
+    Writes table.json and table.csv. ``pairs`` is the share of pairs of actions in which a
+    prediction is nearer to the truth of its own action than to that of the other one: one half is
+    chance, and what a copy of the last state gets. A pair that the metric cannot tell apart is left
+    out. Each metric follows by kind of action. The data comes from `data counterfactual`.
+
+    Args:
+        output: Folder for the table.
+        splits: The kinds of action, such as ``recorded`` and ``swapped``: the split of each. Their
+            samples start alike, under the same keys.
+        seeds: Number of predictions sampled for each transition.
+        limit: Score only so many transitions of each split, the first ones; all if not given.
+        **comparison: See ``Comparison``.
+    """
+    if len(splits) < 2:
+        raise ValueError("splits: give at least two kinds of action")
+    compared, console = Comparison(**comparison), Console()
+    if not hasattr(compared.data, "test_split"):
+        raise ValueError(f"data: {type(compared.data).__name__} has no test_split to choose")
+    following, streams = Following(compared, seeds), []
+    for split in splits.values():
+        part = copy.copy(compared)
+        part.data = copy.copy(compared.data)
+        part.data.test_split = split
+        streams.append(part.batches("test", limit))
+    with torch.no_grad(), progress_bar(console) as progress:
+        task = progress.add_task("scoring the actions", total=None)
+        for parts in zip(*streams, strict=True):
+            batches = dict(zip(splits, parts, strict=True))
+            if len({tuple(batch["key"]) for batch in parts}) > 1:
+                raise ValueError("splits: their samples must have the same keys in the same order")
+            for _ in following.score(batches):
+                progress.advance(task)
+    table = following.table(compared.provenance("test"), splits)
+    table.save(output)
+    console.print(table.rendered(console.width))
+    return table
