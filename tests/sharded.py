@@ -25,7 +25,7 @@ SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
 TIED = {"model_type": "qwen2", "tie_word_embeddings": True, **SIZES}
 LORA = {"r": 2, "target_modules": ["q_proj", "down_proj"], "lora_dropout": 0.0}
 MODELS = {
-    "ours": partial(Transformer, dim=16, depth=2, heads=2),
+    "ours": partial(Transformer, dim=16, depth=2, heads=2, features=True),
     "tied": partial(LanguageModel, architecture=TIED, checkpointing=True),
     "lora": partial(LanguageModel, architecture={"model_type": "llama", **SIZES}, lora=LORA),
 }
@@ -36,6 +36,9 @@ class Ending(Words):
     """Ranks draw answers of different lengths, and have prompts of different lengths."""
 
     end_token = 0
+
+    def features(self):
+        return torch.eye(self.vocab_size)[:, :3]
 
 
 class SaveHalf(Callback):
