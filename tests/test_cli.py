@@ -50,6 +50,7 @@ def test_evaluate_writes_the_table(workplace):
     main(["evaluate", "-c", "configs/pusht/evaluation.yaml", "--output", "table", *options])
     table = json.loads((workplace / "table/table.json").read_text())
     assert list(table["rows"]) == [
+        "velocity", "states_and_action",
         "copy_last", "reconstruction", "mle", "mle_tuned_sampling", "rlvr",
         "rlvr_tuned_sampling",
     ]  # fmt: skip
