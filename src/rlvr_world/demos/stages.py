@@ -11,11 +11,11 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from rich.console import Console
 
-from rlvr_world.files import read_json, sha256, write_json
-from rlvr_world.modules.checkpoint import load_checkpoint
+from rlvr_world.files import sha256, write_json
 from rlvr_world.runs import config_path, with_artefacts
 
 Command = Callable[[Sequence[str]], None]
@@ -86,7 +86,7 @@ class Stages(ABC):
         made_from = {"settings": settings, "files": digests(with_artefacts(settings, self.folder))}
         record, last = self.folder / run / "finished.json", self.checkpoint(run)
         if record.exists():
-            finished = read_json(record)
+            finished = json.loads(record.read_text())
             if all(finished.get(key) == value for key, value in made_from.items()):
                 self.console.rule(f"[bold]Training {run}: kept from an earlier run")
                 self.seconds[run] = finished["seconds"]
@@ -98,7 +98,7 @@ class Stages(ABC):
 
     def trained_seconds(self, run: str) -> float:
         """The seconds of training in the last checkpoint of a run, interruptions left out."""
-        callbacks = load_checkpoint(self.checkpoint(run))["callbacks"]
+        callbacks = torch.load(self.checkpoint(run), weights_only=True)["callbacks"]
         return callbacks["Timer"]["time_elapsed"]["train"]
 
     def evaluate(self, config: Path, data: Path, output: Path, *options: str) -> None:

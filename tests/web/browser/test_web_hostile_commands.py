@@ -18,7 +18,7 @@ EVIL = """<title><script>fetch('{out}/secret')</script></title><img src="{out}/s
 <p>[n1] alert 'x'</p><button aria-label="</pre><img src={out}/secret onerror=alert(1)>">x</button>
 <button onclick="document.body.append('more ')">more</button>"""
 COMMANDS = {
-    "data web": ["--root", "out", "--episodes.train=2", "--episodes.val=1", "--episodes.test=0",
+    "data web": ["--root", "out", "--episodes.train=1", "--episodes.val=0", "--episodes.test=0",
                  "--steps=5", "--policies=[random]"],
     "web-agent": ["--output", "out", "--agents", '{"it": {"top": 2}}', "--seeds=1",
                   "--limits.steps=3"],
@@ -42,12 +42,12 @@ class Markup(HTMLParser):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_hostile_page_gets_nowhere(tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "out"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     with Pages(secret="secret") as outside, Pages(start=EVIL.format(out=outside.origin)) as pages:
         main([*command.split(), "--source=site", f"--start.url={pages.origin}/start",
               "--processes=1", *COMMANDS[command]])  # fmt: skip
         assert outside.requests == []
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert {path.name for path in tmp_path.iterdir()} <= {"out", "home"}
     assert not list(tmp_path.rglob("left*"))
     if command == "web-agent":
         (file,) = tmp_path.glob("out/traces/**/*.html")
