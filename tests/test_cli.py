@@ -44,19 +44,22 @@ def test_tensorboard_shows_what_the_stages_do(workplace):
     )
 
 
+REFERENCES = ["velocity", "states_and_action"]
+
+
 def test_evaluate_writes_the_table(workplace):
     models = json.dumps({name: str(checkpoint(name)) for name in ("mle", "rlvr")})
     options = ("--models", models, "--seeds", "2", "--search.limit", "2")
     main(["evaluate", "-c", "configs/pusht/evaluation.yaml", "--output", "table", *options])
     table = json.loads((workplace / "table/table.json").read_text())
     assert list(table["rows"]) == [
-        "copy_last", "reconstruction", "mle", "mle_tuned_sampling", "rlvr",
+        *REFERENCES, "copy_last", "reconstruction", "mle", "mle_tuned_sampling", "rlvr",
         "rlvr_tuned_sampling",
     ]  # fmt: skip
-    for row in table["rows"].values():
+    for name, row in table["rows"].items():
         columns = {"mse", "psnr", "ssim", "lpips", "reward"}
-        columns |= {"block_missing", "block_error", "block_iou"}
-        assert columns <= set(row)
+        columns |= {"agent_missing", "block_missing", "block_error", "block_iou"}
+        assert set(row) == {"agent_error"} if name in REFERENCES else columns <= set(row)
         assert all(len(cell) == 2 for cell in row.values())
     assert table["rows"]["mle"]["nll"][0] > 0
     assert table["seeds"] == 2

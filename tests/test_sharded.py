@@ -64,6 +64,7 @@ def test_a_run_of_split_weights_goes_on_in_one_process(folder, together, alone):
     check_equal(run("mle", "tied", 1, folder, "auto", folder / "mle_tied_fsdp22.ckpt"), alone)
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_and_exports(tmp_path):
     folder = prepared(tmp_path)
     given = [

@@ -2,7 +2,7 @@
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -87,26 +87,20 @@ class Following:
         pairs = {f"{PAIRS}/{name}": torch.stack(w).nanmean(dim=0) for name, w in nearer.items()}
         return pairs | columns
 
-    def table(self, provenance: Mapping[str, Any], kinds: Mapping[str, str]) -> Table:
-        about = dict(provenance)
-        labels, better = about["labels"], self.better
-        names = [name for name in labels if f"{name}/{next(iter(kinds))}" in self.metrics]
-        columns = {
-            f"{PAIRS}/{name}": (f"nearer to its own by {labels[name]}", True) for name in names
-        }
-        for kind in kinds:
-            columns |= {f"{n}/{kind}": (f"{labels[n]}, {kind}", better[n]) for n in names}
-        about["labels"] = {name: label for name, (label, _) in columns.items()}
-        about["higher_is_better"] = {name: higher for name, (_, higher) in columns.items()}
-        scored = cells(pd.concat(self.frames))
-        samplers = {name: row.settings for name, row in self.rows.items()}
-        return Table(
-            **about, cells=scored, seeds=self.seeds, samples=self.samples, samplers=samplers
-        )
-
-    @property
-    def metrics(self) -> set[str]:
-        return {name for frame in self.frames for name in frame["metric"].unique()}
+    def table(self, provenance: Mapping[str, Any], kinds: Iterable[str]) -> Table:
+        """Pairs first, then each metric by kind of action."""
+        about, scored = dict(provenance), cells(pd.concat(self.frames))
+        columns = {}
+        for name, label in self.scorer.labels.items():
+            columns[f"{PAIRS}/{name}"] = f"nearer to its own by {label}", True
+            for kind in kinds:
+                columns[f"{name}/{kind}"] = f"{label}, {kind}", self.better[name]
+        known = [name for name in columns if name in scored.index.unique("metric")]
+        known.sort(key=lambda name: not name.startswith(PAIRS))
+        about["labels"] = {name: columns[name][0] for name in known}
+        about["higher_is_better"] = {name: columns[name][1] for name in known}
+        about["samplers"] = {name: row.settings for name, row in self.rows.items()}
+        return Table(**about, cells=scored, seeds=self.seeds, samples=self.samples)
 
 
 def is_nearer(own: Tensor, other: Tensor, higher_is_better: bool) -> Tensor:
@@ -159,7 +153,8 @@ def action_following(
                 raise ValueError("splits: their samples must have the same keys in the same order")
             for _ in following.score(batches):
                 progress.advance(task)
-    table = following.table(compared.provenance("test"), splits)
+    provenance = compared.provenance("test") | {"split": " and ".join(splits.values())}
+    table = following.table(provenance, splits)
     table.save(output)
     console.print(table.rendered(console.width))
     return table
