@@ -19,7 +19,7 @@ MARK = "it_ran"
 STAGE = {
     "data": {
         "class_path": "VideoDataModule",
-        "init_args": {"root": "data", "clip_length": 3, "batch_size": 1, "samples_per_epoch": 8,
+        "init_args": {"root": "data", "clip_length": 3, "batch_size": 1, "samples_per_epoch": 4,
                       "clips_per_episode": 1, "max_skip_share": 0.9},
     },
     "model": {
@@ -34,7 +34,7 @@ STAGE = {
                          "init_args": {"dim": 16, "depth": 1, "heads": 2}},
         },
     },
-    "trainer": {"accelerator": "cpu", "max_steps": 8, "num_sanity_val_steps": 0,
+    "trainer": {"accelerator": "cpu", "max_steps": 4, "num_sanity_val_steps": 0,
                 "logger": False, "enable_progress_bar": False},
 }  # fmt: skip
 
@@ -146,6 +146,7 @@ ROWS = {
     "data bytesized32": ["rows", "--root", "data"],
 }
 MANIFESTS = READING | STOPPING | ROWS
+del MANIFESTS["test"], MANIFESTS["predict"]  # which are as ``validate``
 
 
 @pytest.mark.parametrize("command", MANIFESTS)
