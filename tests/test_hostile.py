@@ -10,8 +10,10 @@ import pytest
 import torch
 from stages import checkpoint, fit
 
-from rlvr_world.cli import console, main
+from rlvr_world.cli import COMMANDS, console, main
 from rlvr_world.modules.saved import load_world_model
+from rlvr_world.web.agent.imaginers import WorldModelImaginer
+from rlvr_world.web.sites.site import AnySite
 
 MARK = "it_ran"
 POPEN = {"class_path": "subprocess.Popen", "init_args": {"args": ["touch", MARK]}}
@@ -95,9 +97,13 @@ def commands(file):
                      "--output", "out", "--seeds", "1", "--limit", "1", "--tune", "{}"],
         "best-of": ["best-of", "-c", "configs/pusht/best_of.yaml", "--models", models,
                     "--output", "out"],
+        "action-following": ["action-following", "--data=VideoDataModule", "--data.root=data/pusht",
+                             "--models", models, "--metrics", "{mse: {class_path: MSE}}",
+                             "--splits", "{a: test, b: val}", "--output", "out"],
         "export": ["export", "--checkpoint", file, "--output", "out"],
         "validate": ["validate", *rlvr, "--ckpt_path", file],
         "test": ["test", *rlvr, "--ckpt_path", file],
+        "predict": ["predict", *rlvr, "--ckpt_path", file],
         "fit --ckpt_path": ["fit", *rlvr, "--ckpt_path", file, "--run", "other"],
         "fit --model.weights": ["fit", *rlvr, "--model.weights", file, "--run", "other"],
     }  # fmt: skip
@@ -109,11 +115,18 @@ def test_no_command_runs_what_a_checkpoint_says(place, command):
     stored = {CODEC: POPEN, BACKBONE: SYSTEM, REWARDS: {"it": POPEN}}
     stored |= {"hyper_parameters/optimizer": POPEN, "hyper_parameters/sampler": STRANGER}
     args = commands(f"./{hostile(stored)}")[command]
-    if command in ("evaluate", "best-of", "export"):
+    if command in ("evaluate", "best-of", "action-following", "export"):
         with pytest.raises(ValueError, match=r"hostile\.ckpt.*names the class"):
             main(args)
     else:
         main(args)
+
+
+def test_the_imagination_of_an_agent_is_held_to_the_same(place):
+    """``web-agent`` opens its checkpoints by this."""
+    imaginer = WorldModelImaginer(hostile({CODEC: POPEN}))
+    with pytest.raises(ValueError, match=r"hostile\.ckpt.*names the class subprocess\.Popen"):
+        imaginer.open(AnySite("http://here/"), "")
 
 
 class Bomb:
@@ -130,6 +143,16 @@ def test_no_command_unpickles(place, command):
             (place / name).write_bytes(pickle.dumps({"state_dict": {}, "it": Bomb()}))
         with pytest.raises(ValueError, match=rf"{name}.*(not a readable checkpoint)"):
             main(commands(f"./{name}")[command])
+
+
+@pytest.mark.parametrize("command", ["data tokens", "fit"])
+def test_no_command_unpickles_a_tokenizer(place, command):
+    torch.save({"vq_model": {}, "state_dict": {}, "it": Bomb()}, "bomb.ckpt")
+    file = ["--tokenizer", "./bomb.ckpt", "--source", "data/pusht", "--root", "out"]
+    if command == "fit":
+        file = ["-c", "configs/pusht/rlvr.yaml", "--model.codec.tokenizer", "./bomb.ckpt"]
+    with pytest.raises(ValueError, match=r"bomb\.ckpt: cannot be read as a tokenizer"):
+        main([*command.split(), *file])
 
 
 def test_a_module_of_the_users_is_trusted_when_it_is_named(place, monkeypatch, capsys):
@@ -170,6 +193,9 @@ def test_a_damaged_checkpoint_is_refused_in_a_sentence(place, content, said):
         fit("rlvr", "--model.weights", "./damaged.ckpt", "--run", "other")
 
 
+TAG = b"model: !!python/object/apply:os.system ['touch it_ran']"
+
+
 def laughs(levels=9):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     for i in range(1, levels):
@@ -185,7 +211,7 @@ def laughs(levels=9):
         (b"# " + b"x" * (1 << 20), "larger than 1 MiB"),
         (bytes(range(256)), "no text in UTF-8"),
         (b"[" * 10**5, "nested too deeply"),
-        (b"model: !!python/object/apply:os.system ['touch it_ran']", "Problems parsing config"),
+        (TAG, "Problems parsing config"),
         (b"- a\n- b", "is no config, which holds names"),
         (b"\x00", "is not YAML"),
     ],
@@ -197,6 +223,18 @@ def test_a_config_of_any_kind_is_answered_in_a_sentence(place, content, said, co
     with pytest.raises((ValueError, SystemExit)) as error:
         main([*command.split(), "-c", "odd.yaml"])
     assert said in str(error.value) + capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("content", [laughs(), TAG], ids=["laughs", "object"])
+def test_every_command_refuses_a_hostile_config(command, content, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.yaml").write_bytes(content)
+    with pytest.raises((ValueError, SystemExit)) as error:
+        main([*command.split(), "-c", "odd.yaml"])
+    said = str(error.value) + capsys.readouterr().err
+    assert "odd.yaml" in said or "Problems parsing config" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["odd.yaml"]
 
 
 @pytest.mark.parametrize(

@@ -112,8 +112,12 @@ def read_run(folder: Path) -> pd.DataFrame:
         parts.append(kept.assign(seconds=kept["seconds"] + clock))
         clock = max([clock, *parts[-1]["seconds"]])
     points = pd.concat(parts)
-    model = yaml.safe_load(config.read_text())["model"]
-    steps_per_batch = model.get("init_args", {}).get("num_minibatches", 1)
+    try:
+        model = yaml.safe_load(config.read_text(encoding="utf-8"))["model"]
+        steps_per_batch = int(model.get("init_args", {}).get("num_minibatches", 1))
+    except Exception as error:
+        reason = type(error).__name__
+        raise ValueError(f"{config}: not the config that a run has left ({reason})") from error
     return points.assign(gradient_steps=steps_per_batch * points["batches"])
 
 

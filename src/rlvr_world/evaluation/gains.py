@@ -1,6 +1,5 @@
 """The command ``analyse gains``: how much better the rows of tables are than one of their rows."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rlvr_world.evaluation.plots import write_heat_maps
-from rlvr_world.files import write_json, write_text
+from rlvr_world.files import read_json, write_json, write_text
 
 
 def gains(
@@ -52,9 +51,12 @@ def gain_table(
     """The gains of one table by row and metric, and the heading of each metric."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such table; write it with rlvr-world evaluate")
-    table = json.loads(path.read_text())
-    rows, better, labels = table["rows"], table["higher_is_better"], table["labels"]
-    names = [name for name in rows if name in table["checkpoints"]]
+    table = read_json(path)
+    try:
+        rows, better, labels = table["rows"], table["higher_is_better"], table["labels"]
+        names = [name for name in rows if name in table["checkpoints"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: no table that rlvr-world evaluate wrote ({error!r})") from error
     if base not in names:
         raise ValueError(f"{path}: has no model {base}; base can be one of {', '.join(names)}")
     chosen = metrics or [metric for metric in labels if metric in rows[base]]

@@ -194,7 +194,7 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
         return packed_tokenizer(Path(path))
     try:
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of whatever type, where a file of the folder is broken
         raise FileNotFoundError(
             f"{path}: no tokenizer in transformers' form; learn one with `rlvr-world data bpe`, "
             "or correct the path"
@@ -210,6 +210,10 @@ def packed_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
             f"{checkpoint}: holds no language tokenizer; give the folder of one"
         ) from error
     with TemporaryDirectory() as folder:
-        for name, text in files.items():
-            Path(folder, Path(name).name).write_text(text)
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        try:
+            for name, text in files.items():
+                Path(folder, Path(name).name).write_text(text)
+            return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        except Exception as error:
+            reason = type(error).__name__
+            raise ValueError(f"{checkpoint}: its tokenizer cannot be read ({reason})") from error

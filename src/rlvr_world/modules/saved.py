@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 
 from rlvr_world.codec import Codec
 from rlvr_world.modules.checkpoint import load_checkpoint, load_matching
-from rlvr_world.modules.trusted import check_specification
+from rlvr_world.modules.trusted import check_depth, check_specification
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.sequence_model import SequenceModel
 
@@ -70,6 +70,7 @@ def parts(checkpoint: dict[str, Any], path: Path, tokenizer: Path | None = None)
         ) from error
     check_specification(codec, Codec, "codec")
     check_specification(backbone, SequenceModel, "backbone")
+    check_depth(backbone, len(checkpoint["state_dict"]), "backbone")
     for name, given in needed.items():
         if given.get(name) is not None and not Path(given[name]).exists():
             raise ValueError(f"{name}: {given[name]} is neither in the checkpoint nor here")

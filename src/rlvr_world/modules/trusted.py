@@ -12,6 +12,9 @@ PACKAGE = __name__.partition(".")[0]
 RUNS_CODE = {"auto_map", "attn_implementation", "_attn_implementation", "quantization_config"}
 """Settings by which ``transformers`` may load code from elsewhere."""
 
+DEPTHS = {"depth", "layers", "layers_per_block", "num_layers", "num_hidden_layers", "n_layer"}
+"""Settings that say how many layers a network, or a part of it, has."""
+
 
 def check_specification(spec: Any, base: type[nn.Module], what: str) -> None:
     """Hold a stored specification of an object to classes that may be made because a file says so.
@@ -80,6 +83,14 @@ def takes_module(kind: type, name: str) -> bool:
             options = getattr(parameter.annotation, "__args__", (parameter.annotation,))
             return any(inspect.isclass(o) and issubclass(o, nn.Module) for o in options)
     return False
+
+
+def check_depth(settings: Any, tensors: int, what: str) -> None:
+    """Raise ``ValueError`` if settings ask for over 100 layers, and more than there are tensors."""
+    for key, value in settings.items() if isinstance(settings, Mapping) else ():
+        if key in DEPTHS and isinstance(value, int | float) and value > max(tensors, 100):
+            raise ValueError(f"{what}: {key} is {value}, but the file holds {tensors} tensors")
+        check_depth(value, tensors, what)
 
 
 def check_plain(value: Any, what: str) -> None:

@@ -186,13 +186,31 @@ class LanguageModel(SequenceModel):
 
 
 def pretrained(source: Path | str, dtype: torch.dtype) -> PreTrainedModel:
-    """The model in a folder, or by its name on the hub, ready to be trained."""
+    """The model in a folder, or by its name on the hub, ready to be trained.
+
+    What it names is neither run nor fetched: code of its own, kernels, the model of an adapter.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It cannot be read as plain data.
+    """
+    if Path(source, "adapter_config.json").exists():
+        raise ValueError(
+            f"{source}: holds an adapter; merge it into its model, and give the result"
+        )
     try:
-        return AutoModelForCausalLM.from_pretrained(source, dtype=dtype).train()
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        if "/" in str(kernels := config._attn_implementation):
+            raise ValueError(f"it names kernels that lie elsewhere, {kernels}")
+        options: dict[str, Any] = {"config": config, "dtype": dtype, "trust_remote_code": False}
+        return AutoModelForCausalLM.from_pretrained(source, **options).train()
     except OSError as error:
         raise FileNotFoundError(
             f"{source}: no model in transformers' form, neither a folder here nor on the hub"
         ) from error
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0]
+        raise ValueError(f"{source}: no model that is plain data and whole ({reason})") from error
 
 
 def check(model: PreTrainedModel, vocab_size: int) -> None:

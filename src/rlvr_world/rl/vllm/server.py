@@ -77,7 +77,8 @@ class VLLMServer:
                 f"{self.client.url} serves {served}, but the sampler's model is {self.model}{HINT}"
             )
         self.max_model_len = card["max_model_len"]
-        self.vocab_size = AutoConfig.from_pretrained(self.model).get_text_config().vocab_size
+        config = AutoConfig.from_pretrained(self.model, trust_remote_code=False)
+        self.vocab_size = config.get_text_config().vocab_size
 
     def replace_weights(self, transfer: WeightTransfer, model: SequenceModel, version: str) -> None:
         """Send weights; until all are there, the server answers no request."""

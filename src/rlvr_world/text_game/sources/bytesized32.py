@@ -5,14 +5,13 @@ the state before an action, after the action, and after the time step (tick) tha
 score before and after.
 """
 
-import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rlvr_world.files import sha256
+from rlvr_world.files import read_json, sha256
 from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.language.recorded import Entry, TransitionSpool, digest, recording
 from rlvr_world.text_game.game_state import canonical
@@ -142,7 +141,7 @@ def read_rules(source: Path) -> dict[str, dict[str, str]]:
 def _texts(path: Path) -> dict[str, str]:
     """A JSON file of one text per game; its separator lines become empty ones."""
     try:
-        texts = json.loads(path.read_text())
+        texts = read_json(path)
         return {
             game: "\n\n".join(part.strip() for part in text.split("==========")).strip()
             for game, text in texts.items()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlvr_world.data.decode import MAX_JSON
 from rlvr_world.data.samples import BadSample
 from rlvr_world.language.recorded import sound_rows
 from rlvr_world.text_game.game_state import GameState, state_problem
@@ -63,7 +64,8 @@ class Row:
 def read_rows(path: Path, max_skip_share: float, counts: Counter[str]) -> Iterator[Row]:
     """The rows of a file, plain or gzipped JSON Lines, see ``sound_rows``."""
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as lines:
+    with opener(path, "rb") as file:
+        lines = iter(lambda: file.readline(MAX_JSON + 1), b"")
         try:
             yield from sound_rows(path, lines, parse_row, "line", max_skip_share, counts)
         except (EOFError, OSError, zlib.error) as error:

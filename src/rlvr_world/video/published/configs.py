@@ -58,13 +58,14 @@ def from_published_config(config: Mapping[str, Any], file: Path) -> PublishedMod
         return _BUILD[kind](config)
     except KeyError as error:
         raise ValueError(f"{file}: lacks {error.args[0]!r}; download the folder again") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise ValueError(f"{file}: not the settings of a {kind}: {error}") from error
 
 
 def published_kind(config: Mapping[str, Any], file: Path) -> str:
     """``FRAME``, ``COMPRESSIVE`` or ``LLAMA``, by ``_class_name`` or ``architectures``."""
-    names = [config.get("_class_name"), *(config.get("architectures") or ())]
+    architectures = config.get("architectures")
+    names = [config.get("_class_name"), *(architectures if isinstance(architectures, list) else ())]
     if config.get("model_type") == "llama":
         names.append(LLAMA)
     for kind in _ONLY:

@@ -16,11 +16,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rlvr_world.files import read_json, whole, write_json
+from rlvr_world.modules.trusted import check_depth
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.video.published.configs import (
+    COMPRESSIVE,
+    FRAME,
+    LLAMA,
     PublishedModel,
     from_published_config,
     published_config,
+    published_kind,
 )
 from rlvr_world.video.tokenizer.autoencoder import Decoder, Encoder, ResidualBlock, SelfAttention
 from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
@@ -32,6 +37,13 @@ _DERIVED = re.compile(
     r"|model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq"
 )
 """Tensors that follow from the settings: what a quantiser and rotary positions work with."""
+
+STEMS = {
+    FRAME: "diffusion_pytorch_model",
+    COMPRESSIVE: "diffusion_pytorch_model",
+    LLAMA: "model",
+}
+"""The names of the files of weights by the kind of model."""
 
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 
@@ -60,22 +72,27 @@ def read_published(folder: Path) -> PublishedModel:
     file = folder / "config.json"
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; give the folder of a published checkpoint")
-    with torch.device("meta"):
-        model = from_published_config(_read_json(file), file)
-    model.to_empty(device="cpu")
+    config = _read_json(file)
+    main, parts = _files(folder, published_kind(config, file))
+    there = [each for part in parts for each in _described(part)]
+    check_depth(config, len(there), str(file))
+    with torch.device("meta"):  # until the weights that are there are those it asks for
+        model = from_published_config(config, file)
     weights = published_weights(model)
-    left = set(weights)
-    main, parts = _files(folder, _stem(model))
-    for part in parts:
-        for name, tensor in _tensors(part, weights):
-            with torch.no_grad():
-                weights[name].view.copy_(tensor.reshape(weights[name].view.shape))
-            left.discard(name)
-    if left:
+    for part, name, shape, dtype in there:
+        _check(part, name, shape, dtype, weights)
+    if left := weights.keys() - {name for _, name, *_ in there}:
         more = f" and {len(left) - 1} more" if len(left) > 1 else ""
         raise ValueError(
             f"{main}: lacks {min(left)}{more}, which {file.name} asks for; download both again"
         )
+    model.to_empty(device="cpu")
+    weights = published_weights(model)
+    with torch.no_grad():
+        for part, name, *_ in there:
+            with safe_open(part, "pt") as opened:
+                tensor = opened.get_tensor(name)
+            weights[name].view.copy_(tensor.reshape(weights[name].view.shape))
     return model.eval()
 
 
@@ -90,17 +107,13 @@ def write_published(model: PublishedModel, folder: Path) -> None:
         name: weight.view.detach().clone(memory_format=torch.contiguous_format).view(weight.shape)
         for name, weight in published_weights(model).items()
     }
-    with whole(folder / f"{_stem(model)}.safetensors") as file:
+    with whole(folder / f"{STEMS[published_kind(config, folder)]}.safetensors") as file:
         save_file(tensors, file, metadata={"format": "pt"})
     write_json(folder / "config.json", dict(sorted(config.items())))
 
 
-def _stem(model: PublishedModel) -> str:
-    return "model" if isinstance(model, Transformer) else "diffusion_pytorch_model"
-
-
-def _files(folder: Path, stem: str) -> tuple[Path, list[Path]]:
-    single = folder / f"{stem}.safetensors"
+def _files(folder: Path, kind: str) -> tuple[Path, list[Path]]:
+    single = folder / f"{STEMS[kind]}.safetensors"
     index = folder / f"{single.name}.index.json"
     if single.is_file() or not index.is_file():
         parts = [single]
@@ -115,15 +128,14 @@ def _files(folder: Path, stem: str) -> tuple[Path, list[Path]]:
     return (single if parts == [single] else index), parts
 
 
-def _tensors(file: Path, weights: dict[str, Weight]) -> Iterator[tuple[str, Tensor]]:
+def _described(file: Path) -> Iterator[tuple[Path, str, tuple[int, ...], str]]:
+    """The file, and name, shape and type of each tensor in it that is read."""
     try:
         with safe_open(file, "pt") as opened:
             for name in opened.keys():  # noqa: SIM118
-                if _DERIVED.fullmatch(name):
-                    continue
-                part = opened.get_slice(name)
-                _check(file, name, tuple(part.get_shape()), part.get_dtype(), weights)
-                yield name, opened.get_tensor(name)
+                if not _DERIVED.fullmatch(name):
+                    part = opened.get_slice(name)
+                    yield file, name, tuple(part.get_shape()), part.get_dtype()
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{file}: not readable as safetensors; download it again") from error
 

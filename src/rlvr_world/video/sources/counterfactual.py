@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlvr_world.data.samples import Sample
+from rlvr_world.data.samples import Sample, read_members
 from rlvr_world.video.data.clip_reader import clip_starts
 from rlvr_world.video.data.manifest import Manifest
 from rlvr_world.video.data.video import episodes
@@ -68,17 +68,22 @@ class CounterfactualRecorder(EpisodeRecorder):
                 f"recording of {' or '.join(SIMULATORS)}"
             )
         simulator = SIMULATORS[manifest.source](manifest.settings)
-        starts = clip_starts(manifest.settings["length"], length, clips_per_episode)
+        try:
+            frames, own = int(manifest.settings["length"]), manifest.splits[OWN].shards
+            there = sum(1 for shard in own for _ in read_members(source / shard.name, ()))
+            if manifest.settings["episodes"][OWN] != there:
+                raise ValueError(f"its test shards hold {there} episodes")
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{source}/manifest.json does not fit the shards ({error!r})"
+            ) from error
+        starts = clip_starts(frames, length, clips_per_episode)
         if not starts or not 0 < given < length:
             raise ValueError(
-                f"length {length} must be at most the {manifest.settings['length']} frames of an "
-                f"episode, and given, {given}, at least 1 and less than length"
+                f"length {length} must be at most the {frames} frames of an episode, and given, "
+                f"{given}, at least 1 and less than length"
             )
-        self.clips = [
-            Clip(episode, start)
-            for episode in range(manifest.settings["episodes"][OWN])
-            for start in starts
-        ]
+        self.clips = [Clip(episode, start) for episode in range(there) for start in starts]
         settings = {
             "recording": manifest.fingerprint,
             "length": length,

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
@@ -19,8 +18,6 @@ from rlvr_world.video.sources.episodes import BadEpisode, Episode, EpisodeReader
 ActionKind = Literal["relative", "absolute"]
 ACTIONS = {"relative": "rel_actions.pth", "absolute": "abs_actions.pth"}
 FRAMES = ("obses/episode_{:03d}.mp4", "obses/episode_{:03d}.pth", "{:06d}/obses.pth")
-
-BROKEN = (OSError, RuntimeError, ValueError, EOFError, UnpicklingError)
 
 
 @dataclass(frozen=True)
@@ -107,8 +104,9 @@ def open_tensor(path: Path) -> Tensor:
     """The tensor of all episodes in a file, of which only what is used is read from the disk."""
     try:
         tensor = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except BROKEN as error:
-        raise ValueError(f"{path} cannot be read as a tensor ({error})") from error
+    except Exception as error:
+        reason = type(error).__name__
+        raise ValueError(f"{path} cannot be read as a tensor ({reason})") from error
     if not isinstance(tensor, Tensor) or tensor.ndim < 3:
         raise ValueError(f"{path} does not hold one tensor [N, T, ...]")
     return tensor
@@ -129,8 +127,9 @@ def read_frames(folder: Path, number: int) -> NDArray[np.uint8]:
         return read_video(found[0])
     try:
         frames = torch.load(found[0], map_location="cpu", weights_only=True)
-    except BROKEN as error:
-        raise BadEpisode(f"{found[0].name} cannot be read as a tensor ({error})") from error
+    except Exception as error:
+        reason = type(error).__name__
+        raise BadEpisode(f"{found[0].name} cannot be read as a tensor ({reason})") from error
     whole = isinstance(frames, Tensor) and frames.ndim == 4 and frames.shape[-1] == 3
     if not whole or not torch.equal(frames, frames.byte().to(frames.dtype)):
         raise BadEpisode(f"{found[0].name} does not hold whole numbers 0 to 255 [T, H, W, 3]")

@@ -2,18 +2,17 @@
 
 import hashlib
 import json
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from rlvr_world.files import read_json, whole, write_json
-from rlvr_world.modules.checkpoint import check_intact
+from rlvr_world.modules.checkpoint import check_intact, check_matching
+from rlvr_world.modules.trusted import check_depth
 
 KINDS: dict[str, type["TokenizerModel"]] = {}
 """The classes of tokenizers by ``kind``, under which a checkpoint keeps their arguments."""
@@ -89,13 +88,20 @@ class TokenizerModel(nn.Module):
             ValueError: The file is truncated, holds no tokenizer, or one of another kind.
         """
         saved = read_tokenizer(path)
-        kind = KINDS.get(saved.kind)
+        kind = KINDS.get(str(saved.kind))
         if kind is None or not issubclass(kind, cls):
             needed = getattr(cls, "kind", " or ".join(KINDS))
             raise ValueError(
                 f"{path}: a tokenizer of the kind {saved.kind}, but a {needed} is needed here; "
                 "give another checkpoint or another codec"
             )
+        check_depth(saved.config, len(saved.weights), str(path))
+        try:
+            with torch.device("meta"):  # before the settings can ask for memory
+                planned = kind(**saved.config)
+        except Exception as error:
+            raise ValueError(f"{path}: not the settings of a {saved.kind} ({error})") from error
+        check_matching(planned, dict(saved.weights), path)
         model = kind(**saved.config)
         model.load_state_dict(saved.weights)
         return model
@@ -117,9 +123,15 @@ def read_tokenizer(path: str | Path) -> SavedTokenizer:
             f"{path}: no such tokenizer; the tokenizer stage makes it: "
             "rlvr-world fit -c configs/<preset>/tokenizer.yaml"
         )
+    if path.is_file():
+        check_intact(path)
     try:
         saved = _read_folder(path) if path.is_dir() else _read_checkpoint(path)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, SafetensorError) as error:
+        if saved is not None:
+            saved = SavedTokenizer(saved.kind, dict(saved.config), dict(saved.weights))
+            if not all(isinstance(weight, Tensor) for weight in saved.weights.values()):
+                raise TypeError("its weights are no tensors")
+    except Exception as error:
         raise ValueError(
             f"{path}: cannot be read as a tokenizer, it may be truncated; copy it again or train "
             "the tokenizer again"
@@ -139,7 +151,6 @@ def _read_folder(folder: Path) -> SavedTokenizer:
 
 
 def _read_checkpoint(path: Path) -> SavedTokenizer | None:
-    check_intact(path)
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(checkpoint, dict):
         return None

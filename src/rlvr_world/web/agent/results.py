@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from rlvr_world.files import check_settings, write_json, write_text
+from rlvr_world.files import check_settings, read_json, write_json, write_text
 from rlvr_world.web.agent.episode import Episode
 
 
@@ -85,7 +85,7 @@ class EpisodeJournal:
         wanted = json.loads(json.dumps(settings, default=str))
         finished = self.read()
         if self.settings.exists():
-            there = json.loads(self.settings.read_text())
+            there = read_json(self.settings)
             rows = there["agents"].keys() & wanted["agents"].keys()
             check_settings(self.folder, _flat(there, rows), _flat(wanted, rows))
             wanted["agents"] = there["agents"] | wanted["agents"]

@@ -1,6 +1,5 @@
 """The rows of the files of the published WebArena world-model data."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from rlvr_world.data.decode import MAX_JSON, parse_json
 from rlvr_world.data.samples import BadSample
 from rlvr_world.extras import require
 from rlvr_world.web.page import WebTransition
@@ -27,20 +27,20 @@ def raw_rows(path: Path) -> Iterator[dict[str, Any]]:
         ValueError: The file cannot be read, or lacks a column.
     """
     if path.suffix == ".jsonl":
-        with path.open() as lines:
-            for number, line in enumerate(lines, 1):
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_JSON + 1), b""), 1):
                 try:
-                    yield json.loads(line)
-                except (ValueError, RecursionError) as error:
+                    yield parse_json(line)
+                except ValueError as error:
                     raise ValueError(f"{path} line {number} is not JSON ({error})") from error
         return
     pyarrow = require("pyarrow", "webarena", str(path))
     parquet = require("pyarrow.parquet", "webarena", str(path))
     try:
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=64, columns=list(COLUMNS)):
+        with parquet.ParquetFile(path) as table:
+            for batch in table.iter_batches(batch_size=64, columns=list(COLUMNS)):
                 yield from batch.to_pylist()
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise ValueError(f"{path} is no sound Parquet file ({error})") from error
 
 
