@@ -154,3 +154,39 @@ def test_clips_without_a_frame_to_predict_are_refused(tokenizer):
 def test_bad_settings_are_named(tokenizer, arguments, message):
     with pytest.raises(ValueError, match=message):
         codec(tokenizer, **arguments)
+
+
+@pytest.mark.parametrize("special_tokens", [False, True])
+def test_places_are_those_of_the_codes_in_the_sequence(tokenizer, special_tokens):
+    video = codec(tokenizer, context_frames=2)
+    video.special_tokens, video.vocab_size = special_tokens, video.vocab_size + 2 * special_tokens
+    places = video.places(3)
+    sequence = video.encode(clips(3))
+    assert len(places) == sequence.ids.shape[1]
+    rows, columns = video.grid
+    grid = [[row + 1, column + 1] for row in range(rows) for column in range(columns)]
+    predicted = places[sequence.target_mask[0]]
+    assert predicted.tolist() == [[*place, 3] for place in grid]
+    assert places[: len(grid)].tolist() == [[*place, 1] for place in grid]
+    is_code = sequence.ids[0] < video.num_codes
+    assert ((places > 0).all(dim=1) == is_code).all()
+    assert (places[~is_code] == 0).all()
+
+
+def test_features_tell_tokens_apart_and_put_neighbours_close(tokenizer):
+    video = codec(tokenizer)
+    features = video.features()
+    assert len(features) == video.vocab_size == len(features.unique(dim=0))
+    bins = features[video.action_offset :]
+    assert (bins[9] - bins[10]).norm() < (bins[9] - bins[90]).norm()
+    assert not (features[: video.num_codes].any(dim=0) & bins.any(dim=0)).any()
+
+
+def test_a_model_that_learns_places_knows_the_stride(tokenizer):
+    video = codec(tokenizer)
+    with pytest.raises(ValueError, match=r"backbone\.frames must be above the 2 given frames"):
+        video.places(2)
+    video.places(3)
+    batch = clips(3, action_dims=4) | {"steps": [2, 2]}
+    with pytest.raises(ValueError, match=r"codec\.stride is 1, but the data has 2 actions"):
+        video.encode(batch)

@@ -112,6 +112,10 @@ class VideoCodec(Codec):
         return F.pad(features, (0, 0, 0, 2 * self.special_tokens))
 
     def places(self, frames: int) -> Tensor:
+        if frames <= self.window:
+            raise ValueError(
+                f"backbone.frames must be above the {self.window} given frames, got {frames}"
+            )
         self.knows_stride = True
         prefix = self.prefix_places
         first = int(len(prefix) > 0) + 1
