@@ -2,9 +2,20 @@
 
 import torch
 
+from rlvr_world.nn.transformer import Transformer
 from rlvr_world.types import TokenSequence
 
 VOCAB, LEGAL = 23, torch.arange(23) < 17
+
+
+def decided_model():
+    """A transformer whose random weights are large enough to prefer some tokens."""
+    torch.manual_seed(0)
+    model = Transformer(VOCAB, dim=32, depth=2, heads=4)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)
+    return model
 
 
 def seeded(seed):

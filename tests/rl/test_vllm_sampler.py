@@ -7,7 +7,7 @@ import pytest
 import torch
 import vllm_stand_in
 from jsonargparse import ArgumentParser
-from sequences import LEGAL, VOCAB, seeded, teacher_forced, template
+from sequences import LEGAL, VOCAB, decided_model, seeded, teacher_forced, template
 from torch import distributed
 
 from rlvr_world.nn.llama import to_llama
@@ -19,12 +19,7 @@ from rlvr_world.rl.vllm.sampler import VLLMSampler
 
 @pytest.fixture
 def model():
-    torch.manual_seed(0)
-    model = Transformer(VOCAB, dim=32, depth=2, heads=4)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(3)
-    return model
+    return decided_model()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 import pytest
 import torch
 from dials import DIALS
-from sequences import LEGAL, VOCAB, seeded, teacher_forced, template
+from sequences import LEGAL, VOCAB, decided_model, seeded, teacher_forced, template
 from server_ranks import GROUP, train, write_config
 from vllm_server_stand_in import Server, modules
 
@@ -28,12 +28,7 @@ FIRST = ["get_models", "get_world_size", "init_weight_transfer_engine", *UPDATE]
 
 @pytest.fixture
 def model():
-    torch.manual_seed(0)
-    model = Transformer(VOCAB, dim=32, depth=2, heads=4)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(3)
-    return model
+    return decided_model()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.rl.budget import check_positive, split_groups
@@ -128,12 +129,13 @@ class Sampler:
         uniforms = torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
         log_probs = torch.zeros(sequence.ids.shape, device=device)
         own = sequence.ids.shape[1] - prompt_length
-        for part in split_groups(prompts, group_size, prompt_length, own, self.token_budget):
-            rows = part.rows
-            filling = Filling(
-                sequence.select(rows), log_probs[rows], uniforms[rows], columns, part.group_size
-            )
-            self.fill(model, filling, legal_tokens, end_token)
+        with parametrize.cached():  # tables that are computed are so once in a rollout
+            for part in split_groups(prompts, group_size, prompt_length, own, self.token_budget):
+                rows = part.rows
+                filling = Filling(
+                    sequence.select(rows), log_probs[rows], uniforms[rows], columns, part.group_size
+                )
+                self.fill(model, filling, legal_tokens, end_token)
         if not bool(log_probs.isfinite().all()):
             raise ValueError("the model gives no finite probabilities: its weights have diverged")
         return sequence, log_probs

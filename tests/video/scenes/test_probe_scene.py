@@ -5,7 +5,7 @@ from dots import CentroidProbe, draw, random_states
 
 from rlvr_world.data.samples import write_shard
 from rlvr_world.video.data.manifest import Manifest
-from rlvr_world.video.scenes.state_probe import ProbeScene
+from rlvr_world.video.scenes.probe_scene import ProbeScene
 
 
 def batch_of(states):
