@@ -3,9 +3,15 @@
 The strict form is JSON as RFC 8259 has it, with no key twice in one object and no NaN or Infinity.
 Python's True, False and None are not JSON: our prompts show JSON, and replacing them would change
 names that hold such a word. Nothing is repaired.
+
+What models write around the JSON is left out where it is unambiguous: reasoning up to ``</think>``,
+Markdown, a box of LaTeX, and words behind an answer that was announced. Only one answer of a text
+counts, the last one: more JSON behind it makes it unreadable.
 """
 
 import json
+import re
+from collections import deque
 from typing import Any
 
 from rlvr_world.language.judge import BadAnswer
@@ -19,23 +25,48 @@ PHRASES = tuple(
 )
 """The phrases that announce the answer, in the order in which the original looks for them."""
 
+BOX = "\\boxed{"
+_ANNOUNCED = re.compile(
+    r"final (?:answer|state|game state)(?: is)?[*_`\s]*+:|</think>|" + re.escape(BOX), re.IGNORECASE
+)
+_MARKUP = re.compile(r"(?:\s|\*\*|__|`{1,2}(?!`)|\$|\\[\[(])*+")
+_BEHIND = re.compile(r"(?:[\s*_`$.\\][^{}]*+)?")
+_MORE_JSON = re.compile(r'\{\s*+["}]')
+
 
 def final_answer(text: str) -> str:
-    """The part of a text that is the answer; ``BadAnswer`` without any phrase, ``` and ``{``.
+    """The part of a text that is the answer; ``BadAnswer`` if there is none, or more behind it.
 
-    It is what follows the last of ``PHRASES``, or the whole text without one. If that does not
-    begin with ``{``, it is the inside of its last complete ``` or ```json fence, if there is one.
+    It is what follows the last phrase such as ``PHRASES`` or ``Final answer:``, the last
+    ``</think>`` or the last LaTeX box, or the whole text without one. If that does not begin with
+    ``{``, it is the inside of its last complete ``` or ```json fence, if there is one.
     """
-    ends = [at + len(phrase) for phrase in PHRASES if (at := text.rfind(phrase)) >= 0]
-    answer = text[max(ends, default=0) :].strip()
+    announced = next(iter(deque(_ANNOUNCED.finditer(text), maxlen=1)), None)
+    answer = text[announced.end() :] if announced else text
+    answer = answer[_MARKUP.match(answer).end() :].strip()  # type: ignore[union-attr]
     if answer.startswith("{"):
-        return answer
+        return _bare(answer, boxed=announced[0] == BOX) if announced else answer
     pieces = answer.split("```")
     if len(pieces) > 2:
-        return pieces[(len(pieces) - 1) // 2 * 2 - 1].removeprefix("json").strip()
-    if not answer or not (ends or len(pieces) > 1):
+        last = (len(pieces) - 1) // 2 * 2 - 1
+        if _MORE_JSON.search("```".join(pieces[last + 1 :])):
+            raise BadAnswer("no answer", "more JSON follows the last fence")
+        return re.sub(r"\Ajson", "", pieces[last], flags=re.IGNORECASE).strip()
+    if not answer or not (announced or len(pieces) > 1):
         raise BadAnswer("no answer", "the text holds no answer")
     return answer
+
+
+def _bare(answer: str, boxed: bool) -> str:
+    """The JSON object that an announced answer begins with; all of it if that is broken."""
+    try:
+        _, end = _DECODER.raw_decode(answer)
+    except (ValueError, RecursionError):
+        return answer
+    behind = answer[end:].lstrip() if boxed else answer[end:]
+    if (boxed and not behind.startswith("}")) or not _BEHIND.fullmatch(behind[boxed:]):
+        raise BadAnswer("not JSON", "the answer goes on behind its JSON, or its box is open")
+    return answer[:end]
 
 
 def read_answer(text: str, form: Form) -> Any:
