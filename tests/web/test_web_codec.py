@@ -47,12 +47,11 @@ def test_nothing_changes_as_the_baseline(folder):
     assert ItemF1().score(codec.copy_last(batch()), STEPS).tolist() == [0, 1, 0]
 
 
-def test_what_is_too_long_is_cut_at_its_beginning_and_counted(folder):
+def test_what_is_too_long_is_counted(folder):
     codec = WebPageCodec(folder, prompt_length=40, answer_length=1)
-    with pytest.warns(UserWarning, match="prompt of .* tokens in the batch of 0 is cut to 40"):
-        sequence = codec.encode(batch())
-    assert codec.cut == {"prompt": 3, "answer": 3} == codec.too_long(batch())
-    assert codec.tokenizer.decode(sequence.ids[0, :40]).endswith("> click [3]\n")
+    assert codec.too_long(batch()) == {"prompt": 3, "answer": 3}
+    with pytest.raises(ValueError, match=r"the prompt of 0 has .* tokens, more than 40"):
+        codec.encode(batch())
 
 
 def test_the_fingerprint_is_that_of_tokens_and_layout(folder):
