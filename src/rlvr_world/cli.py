@@ -70,6 +70,10 @@ COMMANDS = {
     "data bytesized32": Entry(
         "text_game.sources.bytesized32:bytesized32", "Convert ByteSized32-State-Prediction", True
     ),
+    "data bytesized32-cot": Entry(
+        "text_game.sources.bytesized32_cot:bytesized32_cot",
+        "Convert the published reasoning about ByteSized32", True,
+    ),
     "data web": Entry("web.sources.recorder:WebRecorder", "Record web pages in a browser", True),
     "data packaged-pages": Entry(
         "web.recorded_pages:unpack_recorded_pages", "Unpack the web pages of the package"

@@ -95,6 +95,10 @@ class TextCodec(Codec):
     def answer_texts(self, batch: Batch) -> list[str]:
         """The true answers of a batch."""
 
+    @abstractmethod
+    def reasoning_of(self, text: str) -> str:
+        """What a model thought before the answer that a text ends with."""
+
     @property
     def fingerprint(self) -> str:
         vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])

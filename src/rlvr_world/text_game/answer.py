@@ -15,6 +15,7 @@ from collections import deque
 from typing import Any
 
 from rlvr_world.language.judge import BadAnswer
+from rlvr_world.language.reasoning import split_reasoning
 from rlvr_world.language.transition import Form
 from rlvr_world.text_game.game_state import objects_problem, score_problem
 
@@ -31,6 +32,7 @@ _ANNOUNCED = re.compile(
 )
 _MARKUP = re.compile(r"(?:\s|\*\*|__|`{1,2}(?!`)|\$|\\[\[(])*+")
 _BEHIND = re.compile(r"(?:[\s*_`$.\\][^{}]*+)?")
+_LEADING_IN = re.compile(r"(?:\bthe\s*|[*_`#$\s])*\Z", re.IGNORECASE)
 _MORE_JSON = re.compile(r'\{\s*+["}]')
 
 
@@ -55,6 +57,17 @@ def final_answer(text: str) -> str:
     if not answer or not (announced or len(pieces) > 1):
         raise BadAnswer("no answer", "the text holds no answer")
     return answer
+
+
+def reasoning_before(text: str) -> str:
+    """What a text says before it announces its last answer; nothing without a word of that."""
+    reasoning, answer = split_reasoning(text)
+    announced = next(iter(deque(_ANNOUNCED.finditer(answer), maxlen=1)), None)
+    start = announced.start() if announced else answer.find("```")
+    if start < 0:
+        return reasoning
+    before = _LEADING_IN.sub("", answer[:start])
+    return "\n".join(filter(None, (reasoning, before.strip())))
 
 
 def _bare(answer: str, boxed: bool) -> str:

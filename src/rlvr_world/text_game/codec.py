@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerBase
 
 from rlvr_world.language.codec import TextCodec
 from rlvr_world.language.transition import Form
+from rlvr_world.text_game.answer import reasoning_before
 from rlvr_world.text_game.prompt import answer_text, prompt_text, unchanged_text
 from rlvr_world.text_game.references import resolved
 from rlvr_world.types import Batch, TokenSequence
@@ -42,6 +43,9 @@ class TextGameCodec(TextCodec):
 
     def answer_texts(self, batch: Batch) -> list[str]:
         return [answer_text(t, self.style, self.form) for t in batch["transition"]]
+
+    def reasoning_of(self, text: str) -> str:
+        return reasoning_before(text)
 
     def decode(self, sequence: TokenSequence) -> list[str]:
         answers = super().decode(sequence)

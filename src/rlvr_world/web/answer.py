@@ -23,6 +23,7 @@ import re
 from collections.abc import Sequence
 
 from rlvr_world.language.judge import BadAnswer
+from rlvr_world.language.reasoning import split_reasoning
 from rlvr_world.language.transition import Style
 from rlvr_world.web.changes import Changes
 from rlvr_world.web.tree import Element, line_text, parse_line
@@ -68,6 +69,18 @@ def read_changes(text: str) -> Changes:
     if tuple(name for name, _ in sections) != HEADERS:
         raise BadAnswer("wrong shape", f"an answer must have the sections {' '.join(HEADERS)}")
     return Changes(*(_items(name, rows) for name, rows in sections))
+
+
+def reasoning_before(text: str) -> str:
+    """What a text says before its last answer; nothing if it holds no answer."""
+    reasoning, answer = split_reasoning(text)
+    lines = answer.split("\n")
+    heads = [_HEADER.fullmatch(line.strip()) for line in lines]
+    starts = [n for n, head in enumerate(heads) if head and head["name"].lower() == "new"]
+    if not starts:
+        return ""
+    before = "\n".join(lines[: starts[-1]]).strip().removesuffix("```").strip()
+    return "\n".join(filter(None, (reasoning, before)))
 
 
 def _sections(lines: Sequence[str]) -> list[tuple[str, list[str]]]:

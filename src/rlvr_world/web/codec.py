@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerBase
 
 from rlvr_world.language.codec import TextCodec
 from rlvr_world.types import Batch
+from rlvr_world.web.answer import reasoning_before
 from rlvr_world.web.prompt import NO_CHANGE, page_answer, page_prompt
 
 
@@ -44,6 +45,9 @@ class WebPageCodec(TextCodec):
 
     def answer_texts(self, batch: Batch) -> list[str]:
         return [page_answer(transition, self.style) for transition in batch["transition"]]
+
+    def reasoning_of(self, text: str) -> str:
+        return reasoning_before(text)
 
     def copy_last(self, batch: Batch) -> list[str]:
         """Answers that nothing changes."""

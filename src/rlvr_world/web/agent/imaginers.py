@@ -72,7 +72,8 @@ class WorldModelImaginer(Imaginer):
         assert self._model is not None, "the imaginer is not open"
         outcomes = [Imagined(error="there was no time for a prediction") for _ in actions]
         steps = [situation.transition(action) for action in actions]
-        if not all(self._model.codec.fits({"transition": steps})):
+        codec: Any = self._model.codec
+        if not all(codec.fits({"transition": steps})):
             return [Imagined(error="the page is too long for the model") for _ in actions]
         generator = torch.Generator(self._model.device)
         for attempt in range(self.attempts):

@@ -13,10 +13,12 @@ from pathlib import Path
 from rlvr_world.files import sha256
 from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.language.recorded import recording, sound_rows
-from rlvr_world.web.sources.webarena_rows import raw_rows, transition
+from rlvr_world.language.tables import raw_rows
+from rlvr_world.web.sources.webarena_rows import COLUMNS, transition
 
 FORMATS = (".parquet", ".jsonl")
 TEST = "the test file"
+READ = (*COLUMNS, "answer")
 
 
 def webarena(
@@ -29,7 +31,7 @@ def webarena(
     """Write the shards of the published WebArena world-model files.
 
     Steps of the test file stay to test on, and are left out of training if they occur there too.
-    The true changes follow from the two pages; the reasoning in the files is not used.
+    The true changes follow from the two pages. The reasoning in the files' answers is kept.
 
     Args:
         source: Folder with ``train.parquet`` and ``test.parquet``, or the same as ``.jsonl``.
@@ -54,7 +56,7 @@ def webarena(
     counts: Counter[str] = Counter()
     with recording(root) as spool:
         for name, path in files.items():
-            rows, parse = raw_rows(path), partial(transition, counts=counts)
+            rows, parse = raw_rows(path, READ), partial(transition, counts=counts)
             for step in sound_rows(path, rows, parse, "row", max_skip_share, counts):
                 spool.add(step, TEST if name == "test" else step.task)
         split_of = assign([entry.unit for entry in spool.entries], val_share, seed)
