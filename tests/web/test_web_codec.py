@@ -5,7 +5,7 @@ from page_steps import CART, SAME, tick, write_pages
 from rlvr_world.language.bpe import learn_bpe
 from rlvr_world.web.codec import WebPageCodec
 from rlvr_world.web.data import WebDataModule
-from rlvr_world.web.prompt import NO_CHANGE, page_answer, page_prompt
+from rlvr_world.web.prompt import EXAMPLE, NO_CHANGE, page_answer, page_prompt
 from rlvr_world.web.rewards import ItemF1
 
 STEPS = [CART, SAME, tick(5, "click [1]")]
@@ -86,3 +86,11 @@ def test_what_stands_between_names_is_one_token(folder):
     texts = (*lines, "\t[3] link \"it's\" focused: true value: 1.5\n[4] x '[5] y'", "a] [b\n[n")
     for text in texts:
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_the_example_of_a_long_prompt_is_right_and_has_all_sections():
+    text = page_prompt(CART, "long")
+    assert page_answer(EXAMPLE, "long") in text
+    assert EXAMPLE.tree in text
+    assert all(EXAMPLE.changes)
+    assert "alert" not in text.partition("The page to simulate:")[2]

@@ -12,6 +12,7 @@ counts, the last one: more JSON behind it makes it unreadable.
 import json
 import re
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from rlvr_world.language.judge import BadAnswer
@@ -82,17 +83,20 @@ def _bare(answer: str, boxed: bool) -> str:
     return answer[:end]
 
 
-def read_answer(text: str, form: Form) -> Any:
+def read_answer(text: str, form: Form, kept: Mapping[str, Any] | None = None) -> Any:
     """Read the answer in a text, strictly: a ``Difference``, or a ``GameState`` in that form.
 
     Where the text says no score, ``score`` is None: its key is missing or null. In a difference
-    ``{}`` says that the score stays the same. Raises ``BadAnswer``.
+    ``{}`` says that the score stays the same. ``kept`` is the rest of an answer that may say the
+    score alone. Raises ``BadAnswer``.
     """
     answer = final_answer(text)
     try:
         value = _DECODER.decode(answer)
     except (ValueError, RecursionError) as error:
         raise BadAnswer("not JSON", f"the answer is not JSON: {error}") from None
+    if kept and type(value) is dict and value.keys() == {"score"}:
+        value = {**kept, **value}
     problem = _shape_problem(value, form)
     if problem is not None:
         raise BadAnswer("wrong shape", problem)
