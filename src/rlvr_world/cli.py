@@ -81,6 +81,9 @@ COMMANDS = {
     "data webarena": Entry(
         "web.sources.webarena:webarena", "Convert published transitions of WebArena", True
     ),
+    "data rejection": Entry(
+        "language.rejection:rejection", "Sample answers of a model, keep the right ones"
+    ),
     "data bpe": Entry("language.bpe:learn_bpe", "Learn a tokenizer from shards of text"),
     "demo pusht": Entry("demos.presets:PushTDemo", "Robot video, one frame at a time"),
     "demo metaworld": Entry(

@@ -105,6 +105,10 @@ class TransitionDataModule(ShardDataModule, ABC):
     def reader(self, split: str) -> TransitionReader:
         return TransitionReader(self.kind)
 
+    def documents(self) -> dict[str, Any]:
+        """The folder's JSON files beside the shards, by name."""
+        return {}
+
     def steps(self, split: str) -> Iterable[Any]:
         return (step for batch in self.once(split) for step in batch["transition"])
 
