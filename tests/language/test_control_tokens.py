@@ -80,5 +80,6 @@ def test_a_chat_is_framed_as_its_template_says(folder):
 def test_a_template_that_changes_messages_is_refused(folder):
     tokenizer = AutoTokenizer.from_pretrained(folder / "chat")
     tokenizer.chat_template = "{{ messages[0]['content'] | upper }}"
+    codec = TextGameCodec(tokenizer, chat=True)
     with pytest.raises(ValueError, match="its chat template does not put a message in as it is"):
-        TextGameCodec(tokenizer, chat=True)
+        codec.encode({"key": ["0"], "transition": [step(5, "wait")], "rules": [None]})

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rlvr_world.codec import Codec
-from rlvr_world.language.reasoning import Thoughts
+from rlvr_world.language.reasoning import CLOSE, OPEN, Thoughts
 from rlvr_world.language.transition import Style
 from rlvr_world.modules.checkpoint import load_checkpoint
 from rlvr_world.types import Batch, TokenSequence
@@ -73,7 +73,9 @@ class TextCodec(Codec):
         self.cut = 0
         legal = torch.ones(self.vocab_size, dtype=torch.bool)
         legal[[token for token in tokenizer.all_special_ids if token != end]] = False
-        legal[self.thoughts.tokens] = True
+        known: Any = tokenizer.get_added_vocab()
+        if chat or reasoning:
+            legal[[known[mark] for mark in (OPEN, CLOSE) if mark in known]] = True
         self.register_buffer("legal", legal, persistent=False)
 
     def packed(self) -> dict[str, Any]:

@@ -44,14 +44,6 @@ class Thoughts:
         """Whether the prompt has ended the reasoning, so that only the answer is left to say."""
         return self.prompt_end.rstrip().endswith(CLOSE)
 
-    @property
-    def tokens(self) -> list[int]:
-        """The tokens of their own that the tokenizer has for the marks that an answer needs."""
-        marks = () if self.is_closed else ((CLOSE,) if self.is_open else (OPEN, CLOSE))
-        known: Any = self.tokenizer.get_added_vocab()
-        used = self.reasoning or self.is_open
-        return [known[mark] for mark in marks if used and mark in known]
-
     def parts(self, reasoning: str, answer: str) -> list[str]:
         """The text of an answer in pieces, of which those at odd places are marks."""
         if self.is_closed or not (self.reasoning or self.is_open):

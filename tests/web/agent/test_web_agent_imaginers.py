@@ -145,9 +145,9 @@ def test_a_site_that_cannot_be_put_back_has_no_simulator():
         TrueSimulator().open(AnySite("http://here/"), "chromium")
 
 
-def test_a_page_that_is_too_long_is_not_asked_about(monkeypatch):
+def test_a_page_that_is_too_long_is_not_asked_about(monkeypatch, here):
     imaginer, model = opened(monkeypatch)
     model.longest = 3
-    (imagined,) = imaginer.imagine(here(), [Action("click", "1")])
+    (imagined,) = imaginer.imagine(here, [Action("click", "1")])
     assert (imagined.changes, imagined.error) == (None, "the page is too long for the model")
     assert model.batches == []
