@@ -68,6 +68,9 @@ LOOPHOLES = {
     "more keys behind it": 'The final answer is: {}, "note": 1',
     "words before it": "I think {}",
     "words behind what nothing announces": "{} I think",
+    "still thinking": "<think>\nThe final answer is: {}",
+    "still thinking in a fence": "<think>\n```json\n{}\n```",
+    "thinking again": "<think></think>So <think> Final answer: {}",
     "not yet thought": "{}\n</think>",
     "two fences in one": "```json\n{wrong}\n{}\n```",
 }

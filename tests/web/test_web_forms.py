@@ -68,7 +68,8 @@ def test_a_form_changes_nothing(form):
     "text",
     [f"{RIGHT}\n</think>\n", f"{RIGHT}</think>", f"{RIGHT}\n\nNew items: as above",
      f"{RIGHT}\n\n{RIGHT.partition('Updated')[0]}", RIGHT.replace("\n\n", " "),
-     RIGHT.replace("New", "Some new"), f"{RIGHT}\nThat is all.", RIGHT.replace("[5]", "- - [5]")],
+     RIGHT.replace("New", "Some new"), f"{RIGHT}\nThat is all.", RIGHT.replace("[5]", "- - [5]"),
+     f"<think>\n{RIGHT}"],
 )  # fmt: skip
 def test_what_is_not_clear_is_not_read(text):
     assert strict_judgement(text, CART).f1 == 0

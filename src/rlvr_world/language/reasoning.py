@@ -7,6 +7,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from rlvr_world.language.judge import BadAnswer
+
 OPEN, CLOSE = "<think>", "</think>"
 _LEADING = re.compile(rf"\s*{OPEN}")
 
@@ -15,6 +17,12 @@ def split_reasoning(text: str) -> tuple[str, str]:
     """The reasoning and the answer of a text; without ``</think>`` all of it is the answer."""
     reasoning, closed, answer = text.rpartition(CLOSE)
     return _LEADING.sub("", reasoning, count=1).strip(), answer.strip() if closed else text.strip()
+
+
+def check_finished(before: str) -> None:
+    """Raise ``BadAnswer`` if what stands before an answer is reasoning that goes on."""
+    if before.rfind(OPEN) > before.rfind(CLOSE):
+        raise BadAnswer("no answer", f"the reasoning does not end with {CLOSE}")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rlvr_world.language.judge import BadAnswer
-from rlvr_world.language.reasoning import split_reasoning
+from rlvr_world.language.reasoning import check_finished, split_reasoning
 from rlvr_world.language.transition import Form
 from rlvr_world.text_game.game_state import objects_problem, score_problem
 
@@ -45,6 +45,8 @@ def final_answer(text: str) -> str:
     ``{``, it is the inside of its last complete ``` or ```json fence, if there is one.
     """
     announced = next(iter(deque(_ANNOUNCED.finditer(text), maxlen=1)), None)
+    if announced:
+        check_finished(text[: announced.end()])
     answer = text[announced.end() :] if announced else text
     answer = answer[_MARKUP.match(answer).end() :].strip()  # type: ignore[union-attr]
     if answer.startswith("{"):
@@ -52,6 +54,7 @@ def final_answer(text: str) -> str:
     pieces = answer.split("```")
     if len(pieces) > 2:
         last = (len(pieces) - 1) // 2 * 2 - 1
+        check_finished("```".join(pieces[:last]))
         if _MORE_JSON.search("```".join(pieces[last + 1 :])):
             raise BadAnswer("no answer", "more JSON follows the last fence")
         return re.sub(r"\Ajson", "", pieces[last], flags=re.IGNORECASE).strip()

@@ -23,7 +23,7 @@ import re
 from collections.abc import Sequence
 
 from rlvr_world.language.judge import BadAnswer
-from rlvr_world.language.reasoning import split_reasoning
+from rlvr_world.language.reasoning import check_finished, split_reasoning
 from rlvr_world.language.transition import Style
 from rlvr_world.web.changes import Changes
 from rlvr_world.web.tree import Element, line_text, parse_line
@@ -86,15 +86,18 @@ def reasoning_before(text: str) -> str:
 def _sections(lines: Sequence[str]) -> list[tuple[str, list[str]]]:
     """The name of each section from the last new items on, and the lines below it."""
     sections: list[tuple[str, list[str]]] = []
-    for line in lines:
+    start = 0
+    for number, line in enumerate(lines):
         header = _HEADER.fullmatch(line)
         name = f"{header['name'].capitalize()} items:" if header else ""
         if name == HEADERS[0]:
+            start = number
             sections.clear()
         if header and (sections or name == HEADERS[0]):
             sections.append((name, list(filter(None, [header["rest"].strip()]))))
         elif sections:
             sections[-1][1].append(line)
+    check_finished("\n".join([*lines[:start], lines[start].partition("[")[0]] if lines else []))
     return sections
 
 
