@@ -30,12 +30,14 @@ class Element(NamedTuple):
     depth: int = 0
 
 
-_QUOTED = r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
+QUOTED = r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
+"""A pattern of a text in quotes, escaped as Python does."""
+
 _KEY = r"[\w-]++"
-_LINE = re.compile(rf"(\t*+)\[([^\]\s]++)\] (\S++) ({_QUOTED})((?: {_KEY}:(?: .*+)?)?)")
+_LINE = re.compile(rf"(\t*+)\[([^\]\s]++)\] (\S++) ({QUOTED})((?: {_KEY}:(?: .*+)?)?)")
 _NEXT = re.compile(rf" ({_KEY}): ")
-_QUOTED_VALUE = re.compile(rf"({_QUOTED})(?= {_KEY}: |\Z)")
-_WHOLE = re.compile(_QUOTED)
+_QUOTED_VALUE = re.compile(rf"({QUOTED})(?= {_KEY}: |\Z)")
+_WHOLE = re.compile(QUOTED)
 _PLAIN = re.compile(rf"(?!['\"])\S++(?: (?!{_KEY}:(?: |$))\S++)*+")
 _TEXTS = (
     "activedescendant|autocomplete|controls|describedby|details|errormessage|flowto|hasPopup|"
@@ -58,7 +60,7 @@ def parse_line(line: str) -> Element | None:
     properties = _properties(rest)
     if properties is None:
         return None
-    return Element(name, role, _unquoted(quoted), properties, len(indent))
+    return Element(name, role, unquoted(quoted), properties, len(indent))
 
 
 def _properties(text: str) -> tuple[tuple[str, str], ...] | None:
@@ -72,7 +74,7 @@ def _properties(text: str) -> tuple[tuple[str, str], ...] | None:
         if key is None:
             return None
         quoted = _QUOTED_VALUE.match(text, key.end())
-        if quoted and not _PLAIN.fullmatch(value := _unquoted(quoted[1])):
+        if quoted and not _PLAIN.fullmatch(value := unquoted(quoted[1])):
             end = quoted.end()
         else:
             following = _NEXT.search(text, key.end())
@@ -128,7 +130,7 @@ def line_text(element: Element) -> str:
 def bare(value: str) -> str:
     """A value without quotes around it and blanks at its end, which say nothing."""
     value = value.rstrip()
-    return _unquoted(value) if _WHOLE.fullmatch(value) else value
+    return unquoted(value) if _WHOLE.fullmatch(value) else value
 
 
 def _says(line: str, element: Element) -> bool:
@@ -147,8 +149,10 @@ def _safe(value: str) -> str:
     return value if _PLAIN.fullmatch(value) else repr(value)
 
 
-def _unquoted(text: str) -> str:
-    """What a quoted text says."""
+def unquoted(text: str) -> str:
+    """What a text in quotes says; one without quotes is what it says."""
+    if text[:1] not in ("'", '"'):
+        return text
     return _ESCAPE.sub(_letter, text[1:-1]) if "\\" in text else text[1:-1]
 
 
