@@ -2,7 +2,9 @@ import json
 from dataclasses import replace
 
 import pytest
-from page_steps import CART, page_step
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from page_steps import CART, any_text, page_elements, page_step
 from stages import ROOT
 
 from rlvr_world.cli import main
@@ -11,8 +13,15 @@ from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.web.data import WebDataModule
 from rlvr_world.web.judge import WebJudge
 from rlvr_world.web.prompt import page_answer, page_prompt
+from rlvr_world.web.sources.page_lines import LeftOut
 from rlvr_world.web.sources.webarena import webarena
-from rlvr_world.web.sources.webarena_rows import action_text, published_truth, sections
+from rlvr_world.web.sources.webarena_rows import (
+    action_text,
+    published_truth,
+    sections,
+    transition,
+)
+from rlvr_world.web.tree import tree_text
 
 SHARED = ROOT.parent / "shared/cases/language/webarena_question.txt"
 
@@ -150,11 +159,11 @@ IN_MODEL = {
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])
-@pytest.mark.parametrize("given", [IN_COLUMNS, IN_MODEL], ids=["columns", "model"])
-def test_a_published_truth_is_the_truth_if_asked(tmp_path, given, ending):
+@pytest.mark.parametrize("items", [IN_COLUMNS, IN_MODEL], ids=["columns", "model"])
+def test_a_published_truth_is_the_truth_if_asked(tmp_path, items, ending):
     source = tmp_path / "source"
-    write(source, "test", [row(**given)], ending)
-    write(source, "train", [row(task, numbered(task), **given) for task in range(3)], ending)
+    write(source, "test", [row(**items)], ending)
+    write(source, "train", [row(task, numbered(task), **items) for task in range(3)], ending)
     main(["data", "webarena", str(source), "--root", str(tmp_path / "theirs"), "--truth",
           "published"])  # fmt: skip
     (step,) = steps(tmp_path / "theirs", "test")
@@ -170,6 +179,28 @@ def test_a_published_truth_is_the_truth_if_asked(tmp_path, given, ending):
     assert WebJudge("strict")(answer, ours).recall == 0.75
     with pytest.raises(ValueError, match="was made with truth published, not None"):
         webarena(source, tmp_path / "theirs")
+
+
+@settings(max_examples=100, deadline=None)
+@given(page_elements, page_elements, any_text, st.sampled_from(["None", "scroll [up]", "Oh: no"]))
+def test_any_page_and_truth_in_the_template_come_back(before, after, objective, previous):
+    said = " ".join(objective.split())
+    pages = [tree_text(elements) for elements in (before, after)]
+    truth = {"new": pages[1].split("\n"), "deleted": [], "updated": pages[0].split("\n")}
+    lines = {name: [line.strip() for line in part if line] for name, part in truth.items()}
+    columns = {f"{name}_items": "\n".join(part) or "None" for name, part in lines.items()}
+    step = page_step(*pages, objective=said)
+    given = row(step=step, template=ORIGINAL, previous=previous, **columns)
+    if not before or not after:
+        with pytest.raises(BadSample, match="holds no element"):
+            transition(given, "row 1", LeftOut(), "published")
+        return
+    left_out = LeftOut()
+    found = transition(given, "row 1", left_out, "published")
+    assert left_out.lines == 0
+    assert (found.objective, found.truth) == (said, lines)
+    assert found.previous_action == ("" if previous == "None" else previous)
+    assert (found.elements, found.next_elements) == (tuple(before), tuple(after))
 
 
 def test_a_truth_that_is_missing_or_cannot_be_read_is_named():

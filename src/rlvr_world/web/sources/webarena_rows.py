@@ -118,7 +118,8 @@ def published_truth(row: dict[str, Any], where: str) -> dict[str, list[str]]:
     _, *parts = TRUTH_SECTION.split(text) if isinstance(text, str) else [""]
     found = dict(zip(map(str.lower, parts[::2]), parts[1::2], strict=True))
     if found.keys() != TRUTH.keys():
-        found = {name: row[column] for name, column in TRUTH.items() if row.get(column) is not None}
+        given = {name: row.get(column) for name, column in TRUTH.items()}
+        found = {name: text for name, text in given.items() if isinstance(text, str)}
     if found.keys() != TRUTH.keys():
         raise BadSample(
             f"{where} has neither a reward_model with the three sections nor all of the columns "
@@ -126,7 +127,7 @@ def published_truth(row: dict[str, Any], where: str) -> dict[str, list[str]]:
         )
     items: dict[str, list[str]] = {}
     for name in TRUTH:
-        lines = [line.strip() for line in str(found[name]).split("\n")]
+        lines = [line.strip() for line in found[name].split("\n")]
         items[name] = [line for line in lines if line and line != "None"]
         wrong = [line for line in items[name] if parse_line(line) is None]
         if wrong:
