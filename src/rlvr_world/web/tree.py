@@ -37,6 +37,7 @@ _KEY = r"[\w-]++"
 _LINE = re.compile(rf"(\t*+)\[([^\]\s]++)\] (\S++) ({QUOTED})((?: {_KEY}:(?: .*+)?)?)")
 _NEXT = re.compile(rf" ({_KEY}): ")
 _QUOTED_VALUE = re.compile(rf"({QUOTED})(?= {_KEY}: |\Z)")
+_MARKS = ("'", '"')
 _WHOLE = re.compile(QUOTED)
 _PLAIN = re.compile(rf"(?!['\"])\S++(?: (?!{_KEY}:(?: |$))\S++)*+")
 _TEXTS = (
@@ -130,7 +131,7 @@ def line_text(element: Element) -> str:
 def bare(value: str) -> str:
     """A value without quotes around it and blanks at its end, which say nothing."""
     value = value.rstrip()
-    return unquoted(value) if _WHOLE.fullmatch(value) else value
+    return unquoted(value) if value[:1] in _MARKS and _WHOLE.fullmatch(value) else value
 
 
 def _says(line: str, element: Element) -> bool:
@@ -151,7 +152,7 @@ def _safe(value: str) -> str:
 
 def unquoted(text: str) -> str:
     """What a text in quotes says; one without quotes is what it says."""
-    if text[:1] not in ("'", '"'):
+    if text[:1] not in _MARKS:
         return text
     return _ESCAPE.sub(_letter, text[1:-1]) if "\\" in text else text[1:-1]
 
