@@ -3,11 +3,17 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rlvr_world.video.tokenizer.autoencoder import Decoder, Encoder, Norm
 from rlvr_world.video.tokenizer.quantize import FiniteScalarQuantizer
 from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
+
+CODES_AT_ONCE = 64
+PICTURE_SIDE = 4
+"""Pixels on a side of the picture of a code that stands in its features."""
 
 
 class Reconstruction(NamedTuple):
@@ -75,8 +81,14 @@ class VQModel(TokenizerModel):
         """The frames [N, 3, H, W] in [0, 1] of codes [N, h, w] long."""
         return self.decoder(self.from_codes(self.quantizer.lookup(indices))).clamp(0, 1)
 
+    @torch.no_grad()
     def code_features(self) -> Tensor:
-        return self.quantizer.features()
+        """Coordinates and levels of each code, and what it looks like alone, 4 x 4 pixels of it."""
+        alone = torch.arange(self.num_codes)[:, None, None]
+        pictures = torch.cat([self.decode(part) for part in alone.split(CODES_AT_ONCE)])
+        small = F.adaptive_avg_pool2d(pictures, PICTURE_SIDE).flatten(1)
+        spread = (small - small.mean(dim=0)) / small.std().clamp(min=1e-6)
+        return torch.cat([self.quantizer.features(), spread], dim=1)
 
     def _latents(self, frames: Tensor) -> Tensor:
         height, width = frames.shape[-2:]
