@@ -46,7 +46,7 @@ class WebTransition(TextTransition):
     tree: str
     next_url: str
     next_tree: str
-    truth: Mapping[str, Sequence[str]] = field(default_factory=dict, kw_only=True)
+    truth: Mapping[str, Sequence[str]] = field(default_factory=dict, kw_only=True, hash=False)
 
     @classmethod
     def from_json(cls, document: Any, where: str = "transition") -> Self:
