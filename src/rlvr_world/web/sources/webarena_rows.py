@@ -45,9 +45,7 @@ def raw_rows(path: Path) -> Iterator[dict[str, Any]]:
     parquet = require("pyarrow.parquet", "webarena", str(path))
     try:
         with parquet.ParquetFile(path) as table:
-            for batch in table.iter_batches(
-                batch_size=64, columns=[*COLUMNS, *TRUTH.values(), "reward_model"]
-            ):
+            for batch in table.iter_batches(batch_size=64, columns=list(ALL_COLUMNS)):
                 yield from batch.to_pylist()
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise ValueError(f"{path} is no sound Parquet file ({error})") from error
