@@ -5,6 +5,7 @@ from page_steps import CART, SAME, page_step, tick, write_pages
 
 from rlvr_world.data.samples import read_members, write_shard
 from rlvr_world.language.manifest import TransitionManifest
+from rlvr_world.language.pairs import redone
 from rlvr_world.web.changes import Changes
 from rlvr_world.web.data import WebDataModule
 from rlvr_world.web.page import WebTransition
@@ -98,6 +99,8 @@ def test_a_truth_of_its_own_is_kept():
     assert step.changes == Changes(new=(Element("9", "alert", "Added"),))
     assert WebTransition.from_json(step.to_json()) == step
     assert "truth" not in CART.to_json()
+    assert redone(SAME, step).changes == step.changes
+    assert redone(step, SAME).changes == SAME.changes
 
 
 @pytest.mark.parametrize(

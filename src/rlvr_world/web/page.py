@@ -36,7 +36,7 @@ class WebTransition(TextTransition):
         ("site", "task", "url", "objective", "previous_action", "action", "tree", "next_url",
          "next_tree"), str,
     )  # fmt: skip
-    outcome = ("action", "next_url", "next_tree")
+    outcome = ("action", "next_url", "next_tree", "truth")
 
     site: str
     task: str
