@@ -43,7 +43,7 @@ class TextTransition(ABC):
     """The keys that the JSON document must have and the types of their values."""
 
     outcome: ClassVar[Sequence[str]]
-    """Those of the keys that may differ where the state is the same: the action and its result."""
+    """The fields that may differ where the state is the same: the action and its result."""
 
     reasoning: str = field(default="", kw_only=True)
     memory: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)

@@ -99,5 +99,5 @@ def step_text(transition: WebTransition) -> str:
 
 
 def page_answer(transition: WebTransition, style: Style) -> str:
-    """What the model should write: the true answer."""
-    return changes_text(transition.changes, style)
+    """What the model should write: the true answer; a published one with its true ids."""
+    return changes_text(transition.changes, style, own_ids=bool(transition.truth))
