@@ -152,3 +152,11 @@ def test_long_lines_take_no_longer_than_their_length_asks(line):
     start = time.thread_time()
     parse_line(line)
     assert time.thread_time() - start < 0.1
+
+
+@pytest.mark.parametrize("mark", ["\r", "\x85", "\u2028", "\x0b"])
+def test_a_value_that_ends_a_line_is_quoted(mark):
+    element = Element("1", "textbox", "Name", (("value", f"two words{mark}"),))
+    line = line_text(element)
+    assert line.splitlines() == [line]
+    assert parse_line(line) == element

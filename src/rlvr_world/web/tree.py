@@ -136,7 +136,7 @@ def bare(value: str) -> str:
 
 def _says(line: str, element: Element) -> bool:
     """Whether an element is read from its line, also when blanks at its end are lost."""
-    if len(line.splitlines()) > 1:
+    if line.splitlines() != [line]:
         return False
     whole, cut = parse_line(line), parse_line(line.rstrip())
     if whole is None or cut is None or whole.properties != element.properties:
