@@ -63,6 +63,16 @@ COMMANDS = {
     ),
     "data npz": Entry("video.sources.npz:NPZConverter", "Convert the original's episodes", True),
     "data dino": Entry("video.sources.dino_wm:DinoConverter", "Convert data of DINO-WM", True),
+    "data lerobot": Entry(
+        "video.sources.lerobot:LeRobotConverter", "Convert LeRobot data sets", True
+    ),
+    "data hdf5": Entry(
+        "video.sources.hdf5:HDF5Converter", "Convert HDF5 of robomimic or LIBERO", True
+    ),
+    "data zarr": Entry("video.sources.zarr:ZarrConverter", "Convert zarr of episodes", True),
+    "data videos": Entry(
+        "video.sources.videos:VideosConverter", "Convert MP4 files with actions in CSV", True
+    ),
     "data tokens": Entry("video.data.tokens:tokens", "Write the tokens of a video recording"),
     "data textworld": Entry(
         "text_game.sources.textworld:TextWorldRecorder", "Make and record text games", True
