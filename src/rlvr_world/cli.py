@@ -51,6 +51,7 @@ COMMANDS = {
     "web-agent": Entry("web.agent.command:web_agent", "Let agents that plan work on web pages"),
     "export": Entry("applications.export:export", "Write a checkpoint as the published ones are"),
     "init": Entry("video.preset:init", "Write the configs of a preset for your own video", True),
+    "check": Entry("command_line.check:check", "Take one batch through each stage", True),
     "data pusht": Entry("video.sources.pusht:PushTRecorder", "Record the PushT simulator", True),
     "data metaworld": Entry(
         "video.sources.metaworld:MetaWorldRecorder", "Record the tasks of Meta-World", True
