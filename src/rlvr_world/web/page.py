@@ -34,6 +34,7 @@ class WebTransition(TextTransition):
         ("site", "task", "url", "objective", "previous_action", "action", "tree", "next_url",
          "next_tree"), str,
     )  # fmt: skip
+    outcome = ("action", "next_url", "next_tree")
 
     site: str
     task: str
