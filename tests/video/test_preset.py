@@ -108,7 +108,9 @@ def recorded(tmp_path_factory):
     return robot_data.record(tmp_path_factory.mktemp("recorded") / "pusht")
 
 
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(n, marks=[pytest.mark.slow] * (n != "lerobot")) for n in WRITERS]
+)
 def test_from_data_to_a_model_of_rlvr_by_commands(here, recorded, kind):
     WRITERS[kind](here / "theirs", recorded)
     camera = ["--cameras=[agentview_image]"] * (kind == "hdf5")
@@ -127,3 +129,6 @@ def test_from_data_to_a_model_of_rlvr_by_commands(here, recorded, kind):
     last = torch.load("checkpoints/mine/rlvr/checkpoints/last.ckpt", weights_only=True)
     assert last["provenance"]["parent"]["path"] == "checkpoints/mine/mle/checkpoints/last.ckpt"
     assert last["global_step"] > 0
+    main(["evaluate", "-c", "configs/mine/evaluation.yaml", "--tune", "null", "--seeds", "1",
+          "--limit", "2", "--models", '{"mle": "mle", "rlvr": "rlvr"}'])  # fmt: skip
+    assert Path("checkpoints/mine/evaluation/table.json").is_file()

@@ -54,16 +54,12 @@ def check(
     console = Console(soft_wrap=True)
     with TemporaryDirectory() as place:
         for config in configs:
-            trained = take_over(config, runs, Path(place))
-            args = ["-c", str(config), *layers, "--folder", place, "--run", f"check_{config.stem}"]
-            run = Rehearsal([*args, *frames_for_tokens(config)])
+            run = rehearsed(config, layers, runs, Path(place))
             console.print(f"{config.stem}: {run.summary()}", highlight=False)
             for found in findings(run, max_tokens, is_trained(runs, "tokenizer"), looked_at):
                 problems += [found.text] * (found.kind == "problem")
                 console.print(f"  {found.kind}: {found.text}", highlight=False)
             looked_at = looked_at or isinstance(run.model, WorldModel)
-            if not trained:
-                Path(place, run_name(config)).symlink_to(f"check_{config.stem}")
     if problems:
         raise ValueError(f"{preset}: {'; '.join(problems)}")
 
@@ -78,12 +74,16 @@ def is_trained(runs: Path, name: str) -> bool:
     return (runs / name / "checkpoints" / "last.ckpt").is_file()
 
 
-def take_over(config: Path, runs: Path, place: Path) -> bool:
-    """Let a trained stage be found among the rehearsed ones; whether there is one."""
-    name = run_name(config)
-    if is_trained(runs, name):
-        (place / name).symlink_to((runs / name).absolute())
-    return is_trained(runs, name)
+def rehearsed(config: Path, layers: list[str], runs: Path, place: Path) -> Rehearsal:
+    """The first batches of a stage in a temporary folder, where later stages find it.
+
+    If it is trained already, they find that run instead.
+    """
+    name, own = run_name(config), f"check_{config.stem}"
+    trained = is_trained(runs, name)
+    (place / name).symlink_to((runs / name).absolute() if trained else own)
+    args = ["-c", str(config), *layers, "--folder", str(place), "--run", own]
+    return Rehearsal([*args, *frames_for_tokens(config)])
 
 
 def frames_for_tokens(config: Path) -> list[str]:

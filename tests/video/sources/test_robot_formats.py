@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -205,3 +206,17 @@ def test_broken_videos_are_named(tmp_path, recorded):
 def test_a_folder_that_is_no_such_data_is_one_sentence(tmp_path, kind):
     with pytest.raises((ValueError, FileNotFoundError), match=str(tmp_path)):
         main(["data", kind, str(tmp_path), "--root", str(tmp_path / "out")])
+
+
+MODULES = {"lerobot": "pyarrow.parquet", "hdf5": "h5py", "zarr": "zarr", "videos": "av"}
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_a_package_that_is_missing_is_named_with_its_extra(tmp_path, recorded, monkeypatch, kind):
+    write = {"lerobot": robot_data.write_lerobot_v3, "zarr": robot_data.write_zarr,
+             "hdf5": lambda path, each: robot_data.write_hdf5(path / "demo.hdf5", each),
+             "videos": robot_data.write_videos}  # fmt: skip
+    write[kind](tmp_path / "in", recorded[:2])
+    monkeypatch.setitem(sys.modules, MODULES[kind], None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'rlvr-world\[(robots|video)\]'"):
+        convert(kind, tmp_path / "in", tmp_path / "out")

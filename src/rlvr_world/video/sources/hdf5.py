@@ -44,7 +44,9 @@ class HDF5Reader(EpisodeReader):
                 demo = item(file, f"data/{name}")
                 views = [self._view(values(demo, f"obs/{camera}")) for camera in self.cameras.names]
                 arrays = [values(demo, n) for n in ("actions", *filter(None, [self.states]))]
-        except OSError as error:
+        except BadEpisode:
+            raise
+        except Exception as error:
             raise BadEpisode(f"it is broken ({error})") from error
         if any(array.ndim != 2 or array.dtype.kind not in "fiu" for array in arrays):
             raise BadEpisode("its actions or states are not numbers [T, N]")
@@ -104,11 +106,7 @@ class HDF5Converter(EpisodeConverter):
                 f"{self.source} holds no {' or '.join(ENDINGS)} with data/demo_0"
             )
         path, name, _ = demos[0]
-        with opened(path) as file:
-            obs = item(file, f"data/{name}/obs")
-            seen = [camera for camera in obs if is_film(item(obs, camera))]
-            if self.states:
-                item(file, f"data/{name}/{self.states}")
+        seen = film_names(path, name, self.states)
         cameras = choose(seen, self.cameras, self.image_size, self.source)
         sizes = {
             str(file.relative_to(self.source.parent)): str(file.stat().st_size) for file in files
@@ -133,9 +131,28 @@ def listed(path: Path) -> list[tuple[Path, str, str]]:
             for mask in MASKS if "mask" in file else ():
                 members = values(file, f"mask/{mask}") if mask in item(file, "mask") else ()
                 splits |= {bytes(m).decode(): mask for m in members if isinstance(m, bytes)}
-    except (OSError, ValueError, TypeError) as error:
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:
         raise ValueError(f"{path} cannot be read as HDF5 of demonstrations ({error})") from error
     return [(path, name, splits[name]) for name in names]
+
+
+def film_names(path: Path, name: str, states: str | None) -> list[str]:
+    """The cameras of a demonstration, in which there are the states, if any are named.
+
+    Raises:
+        ValueError: It cannot be read, or has no such states.
+    """
+    try:
+        with opened(path) as file:
+            demo = item(file, f"data/{name}")
+            obs = item(demo, "obs")
+            if states:
+                item(demo, states)
+            return [camera for camera in obs if is_film(item(obs, camera))]
+    except Exception as error:
+        raise ValueError(f"{path}, {name} cannot be read ({error})") from error
 
 
 def is_film(data: Any) -> bool:

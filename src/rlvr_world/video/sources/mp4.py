@@ -37,7 +37,7 @@ def read_video(
             frames = list(_frames(container, image_size, times, tolerance))
     except BadEpisode as error:
         raise BadEpisode(f"{path.name} {error}") from error
-    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+    except Exception as error:
         raise BadEpisode(f"{path.name} is broken ({error})") from error
     if not frames:
         raise BadEpisode(f"{path.name} has no frames")
