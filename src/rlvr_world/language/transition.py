@@ -39,7 +39,7 @@ class TextTransition(ABC):
     """The keys of the JSON document and the types of their values."""
 
     outcome: ClassVar[Sequence[str]]
-    """Those of the keys that may differ where the state is the same: the action and its result."""
+    """The fields that may differ where the state is the same: the action and its result."""
 
     memory: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
