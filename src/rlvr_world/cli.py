@@ -82,12 +82,19 @@ COMMANDS = {
     "data bytesized32": Entry(
         "text_game.sources.bytesized32:bytesized32", "Convert ByteSized32-State-Prediction", True
     ),
+    "data bytesized32-cot": Entry(
+        "text_game.sources.bytesized32_cot:bytesized32_cot",
+        "Convert the published reasoning about ByteSized32", True,
+    ),
     "data web": Entry("web.sources.recorder:WebRecorder", "Record web pages in a browser", True),
     "data packaged-pages": Entry(
         "web.recorded_pages:unpack_recorded_pages", "Unpack the web pages of the package"
     ),
     "data webarena": Entry(
         "web.sources.webarena:webarena", "Convert published transitions of WebArena", True
+    ),
+    "data rejection": Entry(
+        "language.rejection:rejection", "Sample answers of a model, keep the right ones"
     ),
     "data bpe": Entry("language.bpe:learn_bpe", "Learn a tokenizer from shards of text"),
     "demo pusht": Entry("demos.presets:PushTDemo", "Robot video, one frame at a time"),

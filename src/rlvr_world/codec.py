@@ -1,7 +1,7 @@
 """What a modality is: a two-way map between batches and token sequences."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,18 @@ class Codec(nn.Module, ABC):
         """
         return None
 
-    def too_long(self, batch: Batch) -> dict[str, int]:
-        """How many transitions of a batch are cut because they exceed a limit of the codec.
+    @property
+    def fitting(self) -> Callable[[Batch], list[bool]] | None:
+        """Which transitions of a batch have prompts within the codec's limit; None without one.
 
-        By the part that is cut, such as ``prompt``; empty for a codec without limits.
+        The others are left out of training and of tables, and counted.
+        """
+        return None
+
+    def too_long(self, batch: Batch) -> dict[str, int]:
+        """How many transitions of a batch exceed a limit of the codec.
+
+        By the part that is too long, such as ``prompt``; empty for a codec without limits.
         """
         return {}
 

@@ -72,15 +72,15 @@ def test_a_narrow_terminal_gets_blocks_of_columns(table, width, blocks):
     assert "0.25 ± 0.01" in text
 
 
-def test_what_was_cut_is_said_in_a_sentence(table):
+def test_what_is_too_long_is_said_in_a_sentence(table):
     def printed():
         console = Console(width=120, record=True, file=io.StringIO())
         console.print(table.rendered(120))
         return console.export_text()
 
-    assert "Cut" not in printed()
+    assert "Too long" not in printed()
     table.too_long = {"prompt": 2, "answer": 0}
-    assert "Cut to the codec's limits: 2 prompts, 0 answers of 7." in printed()
+    assert "Too long for the codec: 2 prompts, 0 answers. Such prompts are left out." in printed()
 
 
 def test_groups_get_a_file_of_their_own(table, tmp_path):

@@ -15,7 +15,7 @@ from rlvr_world.cli import main
 from rlvr_world.language.judge import Reason
 
 ACTIONS = ("switch 1", "switch 7", "wait")
-SMALL = ("--model.codec.answer_length", "8", "--model.codec.prompt_length", "60",
+SMALL = ("--model.codec.answer_length", "8", "--model.codec.prompt_length", "400",
          "--data.root", "data/lamps", "--data.batch_size", "4", "--data.eval_batch_size", "6",
          "--folder", "runs")  # fmt: skip
 
@@ -34,19 +34,21 @@ def runs(tmp_path_factory):
         shutil.copytree(ROOT / "configs", folder / "configs")
         splits = {"train": range(30), "val": range(30, 34), "test": range(34, 38)}
         steps = {name: [step(n, a) for n in on for a in ACTIONS] for name, on in splits.items()}
+        for some in steps.values():
+            some.append(step(1, "wait" + " and wait" * 400))
         write_root(folder / "data/lamps", steps)
         main(["data", "bpe", "--data=rlvr_world.text_game.data.TextDataModule",
               "--data.root", "data/lamps", "--output", "runs/tokenizer",
               "--vocab_size", "400"])  # fmt: skip
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "a .* is cut to")
+            warnings.filterwarnings("ignore", "an answer of .* is cut to|.*left out")
             fit("world_model")
             fit("rlvr", "-c", "configs/textworld/task_specific.yaml", "--model.group_size", "3",
                 "--model.num_minibatches", "2")  # fmt: skip
     return folder
 
 
-@pytest.mark.filterwarnings("ignore:a .* is cut to")
+@pytest.mark.filterwarnings("ignore:(an answer of .* is cut to|.*left out)")
 def test_the_table_compares_them_with_nothing_changes(runs, monkeypatch):
     monkeypatch.chdir(runs)
     stages = {"mle": "mle", "rlvr": "rlvr_task_specific"}
@@ -63,7 +65,7 @@ def test_the_table_compares_them_with_nothing_changes(runs, monkeypatch):
     assert table["rows"]["mle"]["nll"][0] > 0
     assert table["samples"] == 12
     assert baseline["macro"] == pytest.approx(100 / 3)
-    assert table["too_long"]["prompt"] == 12
+    assert table["too_long"]["prompt"] == 1
     assert 0 < table["too_long"]["answer"] <= 12
     assert table["breakdown"]["samples"] == {"lamps": 12}
     lines = (runs / "table/by_game.csv").read_text().splitlines()
@@ -72,7 +74,7 @@ def test_the_table_compares_them_with_nothing_changes(runs, monkeypatch):
     ]
 
 
-@pytest.mark.filterwarnings("ignore:a .* is cut to")
+@pytest.mark.filterwarnings("ignore:(an answer of .* is cut to|.*left out)")
 def test_the_best_of_several_answers(runs, monkeypatch):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     monkeypatch.chdir(runs)
@@ -112,7 +114,7 @@ def test_tensorboard_shows_answers_and_reasons(runs):
     found = events(runs / "runs/mle")
     assert "val/share/not_JSON" in found.Tags()["scalars"]
     assert not any(tag.startswith("train/share") for tag in found.Tags()["scalars"])
-    assert found.Scalars("val/too_long/prompt")[0].value == 1
+    assert found.Scalars("val/too_long/prompt")[0].value == 0
     check_table(found.Tensors("val/answers/text_summary")[0], 6)
 
 

@@ -253,3 +253,24 @@ def test_arguments_of_both_classes_reach_the_command_line():
     parsed = parser.parse_args(["--data.batch_size=3", "--data.modes=[tick]", "--data.seed=4"])
     data = parser.instantiate(parsed).data
     assert (data.batch_size, data.groups, data.seed) == (3, ("tick",), 4)
+
+
+def test_what_does_not_fit_is_left_out_and_counted(root):
+    data = module(root, num_workers=0)
+    data.fitting = lambda batch: [step.action != "look" for step in batch["transition"]]
+    with pytest.warns(UserWarning, match=r"toy val: 8 of 23 samples are left out: their prompts"):
+        kept = [step.action for batch in data.once("val") for step in batch["transition"]]
+    assert kept == ["switch 1"] * 15
+    assert data.skipped["val"].left_out == 8
+    batches = list(data.train_dataloader())
+    assert {len(batch["key"]) for batch in batches} == {4}
+    actions = {step.action for batch in batches for step in batch["transition"]}
+    assert "look" not in actions
+    assert "listen" in actions
+
+
+def test_data_of_which_nothing_fits_is_refused(root):
+    data = module(root)
+    data.fitting = lambda batch: [False] * len(batch["key"])
+    with pytest.raises(ValueError, match="none of 1000 samples fits; raise prompt_length of the"):
+        next(iter(data.train_dataloader()))

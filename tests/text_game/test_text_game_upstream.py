@@ -185,6 +185,14 @@ def test_python_and_broken_json_are_read():
         check(LAMP, text, 1, 1, 1)
 
 
+def test_of_a_draft_and_an_answer_of_the_same_shape_the_last_one_is_paid():
+    right, draft = (json.dumps(each) for each in (LAMP.difference, LAMP.difference | {"score": {}}))
+    other = right.replace('"isHot": true', '"isHot": false')
+    check(LAMP, f"{other} no, {right}", 1, 1, 1)
+    check(LAMP, f"{right} no, {other}", 6 / 7, 1, 1 / 2)
+    assert upstream_judgement(f"{draft} no, {right}", LAMP, "difference").reason == "wrong shape"
+
+
 def test_literals_are_replaced_within_words():
     named = [
         item | {"properties": item["properties"] | {"level": "True North"}} if side else item

@@ -5,7 +5,7 @@ from page_steps import CART, SAME, tick, write_pages
 from rlvr_world.language.bpe import learn_bpe
 from rlvr_world.web.codec import WebPageCodec
 from rlvr_world.web.data import WebDataModule
-from rlvr_world.web.prompt import NO_CHANGE, page_answer, page_prompt
+from rlvr_world.web.prompt import EXAMPLE, NO_CHANGE, page_answer, page_prompt
 from rlvr_world.web.rewards import ItemF1
 
 STEPS = [CART, SAME, tick(5, "click [1]")]
@@ -47,12 +47,11 @@ def test_nothing_changes_as_the_baseline(folder):
     assert ItemF1().score(codec.copy_last(batch()), STEPS).tolist() == [0, 1, 0]
 
 
-def test_what_is_too_long_is_cut_at_its_beginning_and_counted(folder):
+def test_what_is_too_long_is_counted(folder):
     codec = WebPageCodec(folder, prompt_length=40, answer_length=1)
-    with pytest.warns(UserWarning, match="prompt of .* tokens in the batch of 0 is cut to 40"):
-        sequence = codec.encode(batch())
-    assert codec.cut == {"prompt": 3, "answer": 3} == codec.too_long(batch())
-    assert codec.tokenizer.decode(sequence.ids[0, :40]).endswith("> click [3]\n")
+    assert codec.too_long(batch()) == {"prompt": 3, "answer": 3}
+    with pytest.raises(ValueError, match=r"the prompt of 0 has .* tokens, more than 40"):
+        codec.encode(batch())
 
 
 def test_the_fingerprint_is_that_of_tokens_and_layout(folder):
@@ -87,3 +86,11 @@ def test_what_stands_between_names_is_one_token(folder):
     texts = (*lines, "\t[3] link \"it's\" focused: true value: 1.5\n[4] x '[5] y'", "a] [b\n[n")
     for text in texts:
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_the_example_of_a_long_prompt_is_right_and_has_all_sections():
+    text = page_prompt(CART, "long")
+    assert page_answer(EXAMPLE, "long") in text
+    assert EXAMPLE.tree in text
+    assert all(EXAMPLE.changes)
+    assert "alert" not in text.partition("The page to simulate:")[2]

@@ -124,7 +124,7 @@ def test_no_change_is_right_or_nothing():
 MALFORMED = {
     "": "no answer",
     "I do not know": "no answer",
-    "New items: None\nDeleted items: None\nUpdated items: None": "no answer",
+    "New items are None\nDeleted items: None\nUpdated items: None": "no answer",
     "New items:": "wrong shape",
     "New items:\n```": "wrong shape",
     "New items:\nNone\n\nDeleted items:\nNone": "wrong shape",

@@ -40,14 +40,14 @@ def runs(tmp_path_factory):
               "--data.root", "data/boxes", "--output", "runs/tokenizer",
               "--vocab_size", "400"])  # fmt: skip
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "a .* is cut to")
+            warnings.filterwarnings("ignore", "an answer of .* is cut to")
             fit("world_model")
             fit("rlvr", "--model.weights", "runs/mle/checkpoints/last.ckpt",
                 "--model.group_size", "3", "--model.num_minibatches", "2")  # fmt: skip
     return folder
 
 
-@pytest.mark.filterwarnings("ignore:a .* is cut to")
+@pytest.mark.filterwarnings("ignore:an answer of .* is cut to")
 def test_the_table_compares_them_with_nothing_changes(runs, monkeypatch):
     monkeypatch.chdir(runs)
     models = {name: f"runs/{name}/checkpoints/last.ckpt" for name in ("mle", "rlvr")}

@@ -77,6 +77,10 @@ class ShardLoader:
             held = batch
         if self.skips.skipped:
             warnings.warn(str(self.skips), stacklevel=2)
+        if self.skips.left_out:
+            left = f"{self.skips.left_out} of {self.skips.read} samples are left out"
+            too_long = "their prompts are longer than the codec's prompt_length"
+            warnings.warn(f"{self.skips.what}: {left}: {too_long}", stacklevel=2)
         if held is not None:
             yield held
 

@@ -193,10 +193,11 @@ def encode(extension: str, value: Any) -> bytes:
 
 
 class Read(NamedTuple):
-    """Samples that were read and, if they had to be skipped, why."""
+    """Samples that were read and, if they had to be skipped, why; and examples left out of them."""
 
     samples: int
     reason: str | None = None
+    left_out: int = 0
 
 
 @dataclass
@@ -210,6 +211,7 @@ class Skips:
         read: Samples that were read.
         skipped: Those of them that had to be skipped.
         reasons: How many of them for which reason, which names the shard and the key.
+        left_out: Examples of sound samples that are too long for the codec.
     """
 
     what: str
@@ -218,6 +220,7 @@ class Skips:
     read: int = 0
     skipped: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    left_out: int = 0
 
     @property
     def too_many(self) -> bool:
@@ -226,11 +229,12 @@ class Skips:
 
     def fresh(self) -> "Skips":
         """The same with nothing read."""
-        return replace(self, read=0, skipped=0, reasons={})
+        return replace(self, read=0, skipped=0, reasons={}, left_out=0)
 
     def add(self, read: Read) -> bool:
         """Count samples by the reason to skip them; returns whether the reason is a new one."""
         self.read += read.samples
+        self.left_out += read.left_out
         if read.reason is None:
             return False
         self.skipped += read.samples

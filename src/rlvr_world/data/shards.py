@@ -17,6 +17,7 @@ from rlvr_world.data.samples import Skips
 from rlvr_world.data.stream import (
     EvaluationStream,
     ExampleReader,
+    Fitting,
     ShardFile,
     Stream,
     TrainingStream,
@@ -90,6 +91,7 @@ class ShardDataModule(LightningDataModule, ABC):
         self.seed = seed
         self.max_skip_share = max_skip_share
         self.loaders: dict[str, ShardLoader] = {}
+        self.fitting: Fitting | None = None
 
     @abstractmethod
     def reader(self, split: str) -> ExampleReader:
@@ -219,7 +221,7 @@ class ShardDataModule(LightningDataModule, ABC):
         that has none must take part in the end of the pass, for which Lightning wants no length.
         """
         lengths = self.lengths(split)
-        if len(lengths) != 1:
+        if len(lengths) != 1 or self.fitting is not None:
             return None
         ((length, samples),) = lengths.items()
         if samples < self._world:
@@ -246,6 +248,7 @@ class ShardDataModule(LightningDataModule, ABC):
             "skips": Skips(f"{self.root} {split}", total, self.max_skip_share),
             "rank": self._rank,
             "world": self._world,
+            "fitting": self.fitting,
         }
 
     def _loader(

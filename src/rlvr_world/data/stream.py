@@ -16,7 +16,11 @@ from rlvr_world.types import Batch
 
 Example = dict[str, Any]  # what a batch is collated from
 Draw = Callable[[RawSample], list[Example]]
+Fitting = Callable[[Batch], Sequence[bool]]
+"""Which examples of a batch are short enough for a codec."""
+
 OPEN_SHARDS = 4  # a training stream mixes the samples of this many shards
+ENOUGH = 1000  # samples of which one must fit
 
 
 class ShardFile(NamedTuple):
@@ -82,6 +86,7 @@ class Stream(IterableDataset, ABC):
         skips: What to call the data and how many samples may be skipped.
         rank: This process among ``world``.
         world: The number of processes that share the data.
+        fitting: Which examples can be used; all if not given. The others are left out and counted.
     """
 
     def __init__(
@@ -92,8 +97,10 @@ class Stream(IterableDataset, ABC):
         skips: Skips,
         rank: int = 0,
         world: int = 1,
+        fitting: Fitting | None = None,
     ) -> None:
         super().__init__()
+        self.fitting = fitting
         self.epoch = self.start = 0
         self.shards = shards
         self.reader = reader
@@ -145,16 +152,29 @@ class Stream(IterableDataset, ABC):
             try:
                 if BAD in sample:
                     raise BadSample(f"{where}: {sample[BAD]}")
-                examples = make(sample)
+                found = make(sample)
+                examples = self.fit(found)
             except BadSample as error:
                 self._note(Read(1, str(error)))
             except Exception as error:
                 self._note(Read(1, f"{where} is broken ({type(error).__name__}: {error})"))
             else:
-                self._note(Read(1))
+                self._note(Read(1, left_out=len(found) - len(examples)))
                 yield examples
             if self.skips.too_many:
                 return
+            if ENOUGH <= self.skips.left_out == self.skips.read:
+                raise ValueError(
+                    f"{self.skips.what}: none of {self.skips.read} samples fits; raise "
+                    "prompt_length of the codec"
+                )
+
+    def fit(self, examples: list[Example]) -> list[Example]:
+        """Those of the examples that can be used."""
+        if self.fitting is None or not examples:
+            return examples
+        fits = self.fitting(self.reader.collate(examples))
+        return [example for example, fit in zip(examples, fits, strict=True) if fit]
 
     def _note(self, read: Read) -> None:
         self.skips.add(read)

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from jsonargparse import ArgumentParser
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader
 
+from rlvr_world.data.shards import ShardDataModule
 from rlvr_world.evaluation.columns import SceneMetrics, Scorer
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, load_models
 from rlvr_world.modules.checkpoint import code_commit, load_checkpoint
@@ -28,7 +28,8 @@ class Comparison:
     """Checkpoints that are scored alike.
 
     Args:
-        data: The data module whose transitions are predicted.
+        data: The data module whose transitions are predicted. Those whose prompts are too long for
+            the first model are left out; ``left_out`` counts them, in the last pass.
         models: Checkpoints of any stage by the name of their row.
         metrics: Columns by name.
         rewards: Terms of the training reward by name; their weighted sum is the column ``reward``.
@@ -57,7 +58,8 @@ class Comparison:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
         data.prepare_data()
-        self.data = data
+        self.data: Any = data
+        self.left_out = 0
         loaded = load_models(models, self.device)
         self.rows = {
             name: ModelRow(model, samplers.get(name, Sampler()), models[name])
@@ -70,20 +72,22 @@ class Comparison:
             )
         self.scorer = Scorer(metrics, terms, scene)
 
-    def loader(self, split: Split) -> DataLoader:
+    def loader(self, split: Split) -> Any:
+        self.data.fitting = next(iter(self.rows.values())).model.codec.fitting
         self.data.setup("test" if split == "test" else "validate")
         return self.data.test_dataloader() if split == "test" else self.data.val_dataloader()
 
     def batches(self, split: Split, limit: int | None = None) -> Iterator[Batch]:
         """The batches of a split, of all its transitions or of the first ``limit``."""
-        count = 0
-        for batch in self.loader(split):
+        count, loader = 0, self.loader(split)
+        for batch in loader:
             if limit is not None:
                 batch = {name: values[: limit - count] for name, values in batch.items()}
             count += len(batch["key"])
             yield self.data.transfer_batch_to_device(batch, self.device, 0)
             if count == limit:
-                return
+                break
+        self.left_out = loader.skips.left_out if isinstance(self.data, ShardDataModule) else 0
         if not count:
             raise ValueError(
                 f"data: the {split} split is empty; make its shards, or shorten its sequences"

@@ -103,6 +103,8 @@ class Run:
         for batch in batches:
             for _ in self.score(batch):
                 progress.advance(task)
+        if compared.left_out:
+            self.too_long["prompt"] += compared.left_out
 
     def score(self, batch: Batch) -> Iterator[str]:
         """Score a batch; yields the name of each row when it is done."""

@@ -122,7 +122,8 @@ class Table(Measurement):
     ``cells`` are by row and metric, see ``cells()``; ``group_cells`` by group, row and metric,
     where ``grouping`` is what groups are, such as ``game``; ``group_sizes`` and ``samples`` count
     transitions. ``seconds`` are those of the stages of training. ``too_long`` counts the
-    transitions of which the codec cut a prompt, an answer or another part to its limit.
+    transitions that are left out since their prompts are too long, and those whose answers or
+    other parts the codec cut.
     """
 
     cells: pd.DataFrame
@@ -161,7 +162,8 @@ class Table(Measurement):
             f"{self.seeds} sampling seeds, {self.device}"
         )
         parts = [f"{count} {part}s" for part, count in self.too_long.items()]
-        cut = [f"Cut to the codec's limits: {', '.join(parts)} of {self.samples}."] if parts else []
+        said = f"Too long for the codec: {', '.join(parts)}. Such prompts are left out."
+        cut = [said] if parts else []
         return rich.console.Group(title, *map(self.block, blocks), *cut)
 
     def block(self, metrics: list[str]) -> rich.table.Table:

@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rlvr_world.codec import Codec
+from rlvr_world.language.reasoning import CLOSE, OPEN, Thoughts
 from rlvr_world.language.transition import Style
 from rlvr_world.modules.checkpoint import load_checkpoint
 from rlvr_world.types import Batch, TokenSequence
@@ -24,16 +25,21 @@ MESSAGE = "A message of the user."
 class TextCodec(Codec):
     """A prompt with the state and the action, then the answer and an end token.
 
-    Texts of the data never become control tokens. Prompts are padded on the left. What is longer
-    than its limit is cut, a prompt at its beginning and an answer at its end; ``cut`` counts such
-    texts and the first one is reported.
+    Texts of the data never become control tokens. Prompts are padded on the left. A prompt that is
+    longer than its limit is left out of training and of tables; an answer is cut at its end.
+    ``cut`` counts such answers and the first one is reported.
 
     Args:
         tokenizer: Folder of a tokenizer in ``transformers``' form, or its name on the hub.
         prompt_length: The most tokens of a prompt.
         answer_length: The most tokens of an answer, its end token included.
         style: ``long`` with instructions, or ``compact`` with the state and the action alone.
-        chat: Put the prompt into the chat template of the tokenizer.
+        chat: Put the prompt into the chat template of the tokenizer. Where the template begins to
+            think, the answer ends that with ``</think>`` before it says anything.
+        chat_options: Arguments of the chat template, such as ``enable_thinking: false``.
+        reasoning: Learn the reasoning that transitions carry, too: an answer is then ``<think>``,
+            reasoning, ``</think>`` and the answer, with as much of it as the template leaves to
+            say.
     """
 
     is_lossy = False
@@ -47,6 +53,8 @@ class TextCodec(Codec):
         answer_length: int = 256,
         style: Style = "compact",
         chat: bool = False,
+        chat_options: dict[str, Any] | None = None,
+        reasoning: bool = False,
     ) -> None:
         super().__init__()
         if isinstance(tokenizer, Path | str):
@@ -58,10 +66,16 @@ class TextCodec(Codec):
         self.vocab_size = len(tokenizer)
         self.end_token = end
         self.prompt_length, self.answer_length = prompt_length, answer_length
-        self.style, self.chat = style, chat
-        self.cut = {"prompt": 0, "answer": 0}
+        if chat_options and not chat:
+            raise ValueError("chat_options: they are of a chat template; set chat to true")
+        self.style, self.chat, self.chat_options = style, chat, chat_options or {}
+        self.reasoning = reasoning
+        self.cut = 0
         legal = torch.ones(self.vocab_size, dtype=torch.bool)
         legal[[token for token in tokenizer.all_special_ids if token != end]] = False
+        known: Any = tokenizer.get_added_vocab()
+        if chat or reasoning:
+            legal[[known[mark] for mark in (OPEN, CLOSE) if mark in known]] = True
         self.register_buffer("legal", legal, persistent=False)
 
     def packed(self) -> dict[str, Any]:
@@ -83,14 +97,19 @@ class TextCodec(Codec):
     def answer_texts(self, batch: Batch) -> list[str]:
         """The true answers of a batch."""
 
+    @abstractmethod
+    def reasoning_of(self, text: str) -> str:
+        """What a model thought before the answer that a text ends with."""
+
     @property
     def fingerprint(self) -> str:
         vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
-        return hashlib.sha256(f"{vocabulary} {self.layout}".encode()).hexdigest()[:16]
+        more = f" {self.chat_options} {self.reasoning}" * bool(self.chat_options or self.reasoning)
+        return hashlib.sha256(f"{vocabulary} {self.layout}{more}".encode()).hexdigest()[:16]
 
     def encode(self, batch: Batch) -> TokenSequence:
         prompts = self.prompts(batch)
-        answers = [self.shortened(ids, "answer", batch) for ids in self.whole_answers(batch)]
+        answers = [self.shortened(ids, batch) for ids in self.whole_answers(batch)]
         longest = max(map(len, answers))
         mask = torch.tensor([[i < len(ids) for i in range(longest)] for ids in answers])
         filled = [ids + [self.end_token] * (longest - len(ids)) for ids in answers]
@@ -124,7 +143,26 @@ class TextCodec(Codec):
         return self.legal
 
     def prompts(self, batch: Batch) -> list[list[int]]:
-        return [self.shortened(ids, "prompt", batch) for ids in self.whole_prompts(batch)]
+        """The tokens of the prompts.
+
+        Raises:
+            ValueError: One is too long; a model could not know what is asked.
+        """
+        prompts = self.whole_prompts(batch)
+        for key, ids in zip(batch["key"], prompts, strict=True):
+            if len(ids) > self.prompt_length:
+                raise ValueError(
+                    f"the prompt of {key} has {len(ids)} tokens, more than {self.prompt_length}; "
+                    "raise prompt_length of the codec, or leave it out"
+                )
+        return prompts
+
+    @property
+    def fitting(self) -> Callable[[Batch], list[bool]]:
+        return self.fits
+
+    def fits(self, batch: Batch) -> list[bool]:
+        return [len(ids) <= self.prompt_length for ids in self.whole_prompts(batch)]
 
     def whole_prompts(self, batch: Batch) -> list[list[int]]:
         prompts = self.tokens(self.prompt_texts(batch))
@@ -134,7 +172,18 @@ class TextCodec(Codec):
         return [[*before, *prompt, *after] for prompt in prompts]
 
     @cached_property
+    def thoughts(self) -> Thoughts:
+        end = self.chat_text[1] if self.chat else ""
+        return Thoughts(self.tokenizer, end, self.reasoning)
+
+    @cached_property
     def chat_frame(self) -> tuple[list[int], list[int]]:
+        """The tokens that the chat template puts before and behind a message of the user."""
+        before, after = self.tokenizer(self.chat_text, add_special_tokens=False)["input_ids"]
+        return before, after
+
+    @cached_property
+    def chat_text(self) -> list[str]:
         """What the chat template puts before and behind a message of the user.
 
         Raises:
@@ -142,14 +191,21 @@ class TextCodec(Codec):
         """
         template: Any = self.tokenizer.apply_chat_template
         chat = [{"role": "user", "content": MESSAGE}]
-        pieces = template(chat, tokenize=False, add_generation_prompt=True).split(MESSAGE)
+        options = {"tokenize": False, "add_generation_prompt": True, **self.chat_options}
+        pieces = template(chat, **options).split(MESSAGE)
         if len(pieces) != 2:
             raise ValueError("tokenizer: its chat template does not put a message in as it is")
-        before, after = self.tokenizer(pieces, add_special_tokens=False)["input_ids"]
-        return before, after
+        return pieces
 
     def whole_answers(self, batch: Batch) -> list[list[int]]:
-        return [[*ids, self.end_token] for ids in self.tokens(self.answer_texts(batch))]
+        pairs = zip(batch["transition"], self.answer_texts(batch), strict=True)
+        return [self.answer_tokens(step.reasoning, text) for step, text in pairs]
+
+    def answer_tokens(self, reasoning: str, answer: str) -> list[int]:
+        parts = self.thoughts.parts(reasoning, answer)
+        said = self.tokens(parts[::2])
+        marks = [*map(self.thoughts.mark, parts[1::2]), [self.end_token]]
+        return [id for pair in zip(said, marks, strict=True) for ids in pair for id in ids]
 
     def too_long(self, batch: Batch) -> dict[str, int]:
         prompts, answers = self.whole_prompts(batch), self.whole_answers(batch)
@@ -163,18 +219,17 @@ class TextCodec(Codec):
         options = {"add_special_tokens": False, "split_special_tokens": True}
         return self.tokenizer(list(texts), **options)["input_ids"]
 
-    def shortened(self, ids: list[int], part: str, batch: Batch) -> list[int]:
-        limit = self.prompt_length if part == "prompt" else self.answer_length
-        if len(ids) <= limit:
+    def shortened(self, ids: list[int], batch: Batch) -> list[int]:
+        if len(ids) <= self.answer_length:
             return ids
-        if not self.cut[part]:
+        if not self.cut:
             warnings.warn(
-                f"a {part} of {len(ids)} tokens in the batch of {batch['key'][0]} is cut to "
-                f"{limit}; raise {part}_length of the codec to keep it whole",
+                f"an answer of {len(ids)} tokens in the batch of {batch['key'][0]} is cut to "
+                f"{self.answer_length}; raise answer_length of the codec to keep it whole",
                 stacklevel=2,
             )
-        self.cut[part] += 1
-        return ids[-limit:] if part == "prompt" else ids[:limit]
+        self.cut += 1
+        return ids[: self.answer_length]
 
     def sequence(self, prompts: list[list[int]], answers: Tensor, mask: Tensor) -> TokenSequence:
         """Prompts, padded on the left, before answers [B, A] of which ``mask`` is predicted."""

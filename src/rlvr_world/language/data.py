@@ -22,14 +22,17 @@ Retelling = Callable[[Any, random.Random], Any]
 
 @dataclass(frozen=True)
 class TransitionReader(ExampleReader):
-    """Reads one transition of each sample, of which training makes what ``retell`` says."""
+    """Reads one transition of each sample, of which training makes what ``retell`` says.
+
+    A transition that carries reasoning stays as it is, since that names what it was about.
+    """
 
     kind: type[TextTransition]
     retell: Retelling | None = None
 
     def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
         (example,) = self.spread(sample)
-        if self.retell is not None:
+        if self.retell is not None and not example["transition"].reasoning:
             example["transition"] = self.retell(example["transition"], rng)
         return [example]
 
@@ -101,6 +104,10 @@ class TransitionDataModule(ShardDataModule, ABC):
 
     def reader(self, split: str) -> TransitionReader:
         return TransitionReader(self.kind)
+
+    def documents(self) -> dict[str, Any]:
+        """The folder's JSON files beside the shards, by name."""
+        return {}
 
     def steps(self, split: str) -> Iterable[Any]:
         return (step for batch in self.once(split) for step in batch["transition"])

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast, get_args
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from rlvr_world.data.stream import Example
+from rlvr_world.data.stream import Example, Fitting
 from rlvr_world.language.data import TransitionDataModule
 from rlvr_world.language.transition import TextTransition
 from rlvr_world.types import Batch
@@ -21,8 +21,9 @@ class TransitionPairs(LightningDataModule):
     """Test steps of one state whose actions and next states differ, in all pairs.
 
     The first step of a pair changes something, the other one may. Both start from the state of the
-    first, with what led to it, so that nothing but the action tells them apart. Batches of either
-    side have the keys ``<key of the first>+<key of the other>``.
+    first, with what led to it, so that nothing but the action tells them apart. Those whose prompts
+    are too long for the codec are left out. Batches of either side have the keys
+    ``<key of the first>+<key of the other>``.
 
     Args:
         transitions: Where the steps come from; its ``test_split`` says which are paired.
@@ -32,6 +33,7 @@ class TransitionPairs(LightningDataModule):
     def __init__(self, transitions: TransitionDataModule, test_split: Side = "changing") -> None:
         super().__init__()
         self.transitions, self.test_split = transitions, test_split
+        self.fitting: Fitting | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -52,18 +54,21 @@ class TransitionPairs(LightningDataModule):
             )
         data, split = self.transitions, self.transitions.test_split
         side = get_args(Side).index(self.test_split)
-        found = [
-            {"key": f"{first['key']}+{other['key']}", "transition": pair[side]}
-            for first, other in same_starts(data, split)
-            for pair in [(first["transition"], redone(first["transition"], other["transition"]))]
-        ]
+        data.fitting, reader = self.fitting, data.reader(split)
+        found = []
+        for first, other in same_starts(data, split):
+            key = f"{first['key']}+{other['key']}"
+            steps = first["transition"], redone(first["transition"], other["transition"])
+            sides = [{"key": key, "transition": step} for step in steps]
+            if self.fitting is None or all(self.fitting(reader.collate(sides))):
+                found.append(sides[side])
         if not found:
             raise ValueError(
                 f"data: no two steps of the {split} split have one state, other actions and other "
                 "results: record more, or give another test_split of its transitions"
             )
         examples = cast("Dataset[Example]", found)
-        return DataLoader(examples, data.eval_batch_size, collate_fn=data.reader(split).collate)
+        return DataLoader(examples, data.eval_batch_size, collate_fn=reader.collate)
 
     def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
         """The batch as it is: it holds no tensors."""
@@ -92,4 +97,4 @@ def same_starts(data: TransitionDataModule, split: str) -> Iterator[tuple[Exampl
 
 def redone(step: TextTransition, other: TextTransition) -> TextTransition:
     """What the other step's action does, from the start of a step."""
-    return replace(step, **{key: getattr(other, key) for key in other.outcome})
+    return replace(step, **{key: getattr(other, key) for key in (*other.outcome, "reasoning")})

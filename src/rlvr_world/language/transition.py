@@ -33,14 +33,19 @@ class Traits(NamedTuple):
 
 @dataclass(frozen=True)
 class TextTransition(ABC):
-    """One step. ``memory`` is for ``once``; it lives as long as the transition, so as a batch."""
+    """One step. ``memory`` is for ``once``; it lives as long as the transition, so as a batch.
+
+    ``reasoning`` is what somebody thought about it who came to the right answer; it may be empty,
+    and then the document lacks it.
+    """
 
     keys: ClassVar[Mapping[str, type]]
-    """The keys of the JSON document and the types of their values."""
+    """The keys that the JSON document must have and the types of their values."""
 
     outcome: ClassVar[Sequence[str]]
     """The fields that may differ where the state is the same: the action and its result."""
 
+    reasoning: str = field(default="", kw_only=True)
     memory: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -71,14 +76,19 @@ class TextTransition(ABC):
             if type(document[key]) is not kind:
                 got = type(document[key]).__name__
                 raise ValueError(f"{where}: {key} must be of type {kind.__name__}, got {got}")
-        transition = cls(**{key: document[key] for key in cls.keys if key != "changed"})
+        reasoning = document.get("reasoning", "")
+        if type(reasoning) is not str:
+            raise ValueError(f"{where}: reasoning must be of type str")
+        own = {key: document[key] for key in cls.keys if key != "changed"}
+        transition = cls(**own, reasoning=reasoning)
         problem = transition.problem(document)
         if problem is not None:
             raise ValueError(f"{where}: {problem}")
         return transition
 
     def to_json(self) -> dict[str, Any]:
-        return {key: getattr(self, key) for key in self.keys}
+        document = {key: getattr(self, key) for key in self.keys}
+        return document | {"reasoning": self.reasoning} if self.reasoning else document
 
     def once(self, key: Any, work: Callable[[], T]) -> T:
         """The result of some work on this transition that is done once for each key."""

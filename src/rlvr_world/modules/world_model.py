@@ -58,6 +58,12 @@ class WorldModel(Stage):
     def is_trained(self) -> bool:
         return self.backbone.is_pretrained
 
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        data: Any = getattr(self._trainer, "datamodule", None)
+        if data is not None and self.codec.fitting is not None:
+            data.fitting = self.codec.fitting
+
     def log_probs(
         self,
         sequence: TokenSequence,

@@ -7,6 +7,8 @@ from transformers import PreTrainedTokenizerBase
 
 from rlvr_world.language.codec import TextCodec
 from rlvr_world.language.transition import Form
+from rlvr_world.text_game.answer import reasoning_before
+from rlvr_world.text_game.examples import EXAMPLES
 from rlvr_world.text_game.prompt import answer_text, prompt_text, unchanged_text
 from rlvr_world.text_game.references import resolved
 from rlvr_world.types import Batch, TokenSequence
@@ -34,7 +36,10 @@ class TextGameCodec(TextCodec):
 
     @property
     def layout(self) -> tuple[Any, ...]:
-        return self.style, self.form, self.chat
+        known = (self.style, self.form, self.chat)
+        if self.style == "compact":
+            return known
+        return *known, prompt_text(EXAMPLES["full"][0], None, "long", self.form)
 
     def prompt_texts(self, batch: Batch) -> list[str]:
         pairs = zip(batch["transition"], batch["rules"], strict=True)
@@ -42,6 +47,9 @@ class TextGameCodec(TextCodec):
 
     def answer_texts(self, batch: Batch) -> list[str]:
         return [answer_text(t, self.style, self.form) for t in batch["transition"]]
+
+    def reasoning_of(self, text: str) -> str:
+        return reasoning_before(text)
 
     def decode(self, sequence: TokenSequence) -> list[str]:
         answers = super().decode(sequence)

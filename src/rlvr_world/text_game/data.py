@@ -77,6 +77,9 @@ class TextDataModule(TransitionDataModule):
             yield prompt_text(step, rules, style, form)
             yield answer_text(step, style, form)
 
+    def documents(self) -> dict[str, Any]:
+        return {"rules.json": load_rules(self.fetched(self.root, "rules.json"))}
+
     def retelling(self) -> Retelling | None:
         words: tuple[str, ...] = ()
         if self.rename_objects:

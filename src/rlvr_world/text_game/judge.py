@@ -13,7 +13,7 @@ from rlvr_world.language.judge import BadAnswer, Judge, Reason, Rule
 from rlvr_world.language.transition import Form
 from rlvr_world.text_game.answer import read_answer
 from rlvr_world.text_game.facts import Facts, Judgement, equation_4, has, state_facts
-from rlvr_world.text_game.transition import Transition, apply
+from rlvr_world.text_game.transition import Transition, apply, kept
 from rlvr_world.text_game.upstream import repair_tools, upstream_judgement
 
 
@@ -53,7 +53,7 @@ def _answer_facts(text: str, transition: Transition, form: Form) -> Facts:
 
     The removal of an object that was not there is one more fact, which no state holds.
     """
-    answer = read_answer(text, form)
+    answer = read_answer(text, form, kept(transition, form))
     scored, score = transition.target["score"] is not None, answer["score"]
     if scored and score is None:
         raise BadAnswer("wrong shape", "the answer must say the score")

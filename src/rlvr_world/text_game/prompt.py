@@ -10,6 +10,7 @@ from typing import Any
 
 from rlvr_world.language.transition import Form, Style
 from rlvr_world.text_game.answer import PHRASES
+from rlvr_world.text_game.examples import EXAMPLE_RULES, EXAMPLES
 from rlvr_world.text_game.game_state import GameState
 from rlvr_world.text_game.references import identity, references, referred, referred_text
 from rlvr_world.text_game.transition import Mode, Transition
@@ -44,11 +45,21 @@ FORMS = {
         "score, or {} if it stays the same."
     ),
     "state": (
-        "Answer with a JSON object: under `objects` all objects of the new state, each in full, "
-        "and under `score` its score."
+        "Answer with a JSON object: under `objects` all objects of the new state, each in full; "
+        "under `score` its score."
     ),
 }
-SILENT_FORMS = {form: text.split("; under `score`")[0] + "." for form, text in FORMS.items()}
+KEPT = " Names, types and properties stay as they are unless the game changes them."
+SILENT_FORMS = {form: text.split("; under `score`")[0] + f".{KEPT}" for form, text in FORMS.items()}
+FORMS = {form: text + KEPT for form, text in FORMS.items()}
+ONLY_SCORE = (
+    "Answer with a JSON object that has the key `score` alone: under it `score`, the points, and "
+    "`gameOver` and `gameWon`."
+)
+END = (
+    "Reason as you need, then end with one line like those of the examples, which begins with the "
+    f"words\n{PHRASES[0]}"
+)
 RULES: Mapping[Mode, tuple[str, ...]] = {
     "full": ("objects", "actions", "score"),
     "action": ("objects", "actions"),
@@ -56,28 +67,6 @@ RULES: Mapping[Mode, tuple[str, ...]] = {
     "score": ("objects", "score"),
 }
 """The rules that matter for what a step covers."""
-
-EXAMPLE_STATE: GameState = {
-    "objects": [
-        {"name": "shelf (ID: 2)", "uuid": 2, "type": "Shelf", "properties": {"isOpen": True},
-         "contains": ["lamp (ID: 3)"]},
-        {"name": "lamp (ID: 3)", "uuid": 3, "type": "Lamp", "properties": {"isOn": False},
-         "contains": []},
-    ],
-    "score": {"score": 0, "gameOver": False, "gameWon": False},
-}  # fmt: skip
-EXAMPLE_TARGET: GameState = {
-    "objects": [
-        EXAMPLE_STATE["objects"][0],
-        EXAMPLE_STATE["objects"][1] | {"properties": {"isOn": True}},
-    ],
-    "score": {"score": 1, "gameOver": True, "gameWon": True},
-}
-EXAMPLES = [
-    Transition("example", "full", "switch on lamp (ID: 3)", EXAMPLE_STATE, EXAMPLE_TARGET, 4, ""),
-    Transition("example", "full", "switch on shelf (ID: 2)", EXAMPLE_STATE, EXAMPLE_STATE, 4, ""),
-]
-"""One step that changes something and one that does not."""
 
 
 def prompt_text(
@@ -92,27 +81,28 @@ def prompt_text(
         known = references(transition.state)
         state = referred_state(transition.state, known)
         return f"{compact_json(state)}\n> {referred_text(transition.action, known)}\n"
-    wanted = (SILENT_FORMS if transition.target["score"] is None else FORMS)[form]
-    kept = "Names, types and properties stay as they are unless the game changes them."
-    parts = [TASKS[transition.mode], f"{wanted} {kept}"]
-    for example in EXAMPLES if transition.mode == "full" else ():
-        answer = answer_text(example, "long", form)
-        parts.append(f"An example.\n{state_text(example)}\n{answer}")
-    parts.append("The game to simulate:")
+    mode, scored = transition.mode, transition.target["score"] is not None
+    wanted = ONLY_SCORE if mode == "score" else (FORMS if scored else SILENT_FORMS)[form]
+    examples = [f"{state_text(step)}\n{answer_text(step, 'long', form)}" for step in EXAMPLES[mode]]
+    parts = [TASKS[mode], wanted, "A game as an example:", f"Its task: {EXAMPLES[mode][0].task}"]
+    parts += [*rule_texts(mode, EXAMPLE_RULES), *examples, "The game to simulate:"]
     if transition.task:
         parts.append(f"Its task: {transition.task}")
-    for title in RULES[transition.mode]:
-        if rules and rules.get(title):
-            parts.append(f"Rules of its {title}:\n{rules[title]}")
-    parts.append(state_text(transition))
-    parts.append(f"Reason as you need, then write `{PHRASES[0]}` and the JSON object.")
+    parts += [*rule_texts(mode, rules or {}), state_text(transition), END]
     return "\n\n".join(parts) + "\n"
+
+
+def rule_texts(mode: Mode, rules: Mapping[str, str]) -> list[str]:
+    """Those rules of a game that matter in a mode."""
+    return [f"Rules of its {title}:\n{rules[title]}" for title in RULES[mode] if rules.get(title)]
 
 
 def answer_text(transition: Transition, style: Style, form: Form) -> str:
     """What the model should write: the true answer."""
     whole: dict[str, Any] = {**(transition.target if form == "state" else transition.difference)}
-    if transition.target["score"] is None:
+    if transition.mode == "score":
+        whole = {"score": transition.target["score"]}
+    elif transition.target["score"] is None:
         del whole["score"]
     if style == "compact":
         return compact_json(referred(whole, references(transition.state)))
@@ -136,7 +126,8 @@ def unchanged_text(transition: Transition, form: Form) -> str:
 def state_text(transition: Transition) -> str:
     """The given state, the first free uuid and the action."""
     lines = [f"The state:\n{compact_json(transition.state)}"]
-    lines.append(f"New objects get uuids from {transition.uuid_base} on.")
+    if transition.mode != "score":
+        lines.append(f"New objects get uuids from {transition.uuid_base} on.")
     if transition.action:
         lines.append(f"The action: {transition.action}")
     return "\n".join(lines)

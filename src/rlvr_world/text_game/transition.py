@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, TypedDict, get_args
 
-from rlvr_world.language.transition import TextTransition, Traits
+from rlvr_world.language.transition import Form, TextTransition, Traits
 from rlvr_world.text_game.facts import (
     Facts,
     changed_facts,
@@ -126,3 +126,12 @@ def apply(state: GameState, difference: Difference) -> GameState:
         "objects": [*objects, *modified.values()],
         "score": difference["score"] or state["score"],
     }
+
+
+def kept(transition: Transition, form: Form) -> dict[str, Any]:
+    """What an answer may leave out: in mode ``score``, that the objects stay as they are."""
+    if transition.mode != "score":
+        return {}
+    if form == "state":
+        return {"objects": transition.state["objects"]}
+    return {"modified": [], "removed": []}

@@ -7,7 +7,8 @@ from transformers import PreTrainedTokenizerBase
 
 from rlvr_world.language.codec import TextCodec
 from rlvr_world.types import Batch
-from rlvr_world.web.prompt import NO_CHANGE, page_answer, page_prompt
+from rlvr_world.web.answer import reasoning_before
+from rlvr_world.web.prompt import EXAMPLE, NO_CHANGE, page_answer, page_prompt
 
 
 class WebPageCodec(TextCodec):
@@ -37,13 +38,17 @@ class WebPageCodec(TextCodec):
 
     @property
     def layout(self) -> tuple[Any, ...]:
-        return "web page", self.style, self.chat
+        known = ("web page", self.style, self.chat)
+        return known if self.style == "compact" else (*known, page_prompt(EXAMPLE, self.style))
 
     def prompt_texts(self, batch: Batch) -> list[str]:
         return [page_prompt(transition, self.style) for transition in batch["transition"]]
 
     def answer_texts(self, batch: Batch) -> list[str]:
         return [page_answer(transition, self.style) for transition in batch["transition"]]
+
+    def reasoning_of(self, text: str) -> str:
+        return reasoning_before(text)
 
     def copy_last(self, batch: Batch) -> list[str]:
         """Answers that nothing changes."""

@@ -40,6 +40,32 @@ Updated items:
 - Updated items are elements of both pages whose name or properties change; they keep the id that \
 they have on this page and have the name and all properties of the next one.
 - Elements that only move are no items. Write None into a section without items."""
+EXAMPLE = WebTransition(
+    site="example",
+    task="example",
+    url="http://shop.example/desk-lamp",
+    objective="Buy two desk lamps.",
+    previous_action="click [4]",
+    action="click [17]",
+    tree="""[1] RootWebArea 'Desk lamp' focused: True
+\t[9] link 'My account'
+\t[12] link 'My cart, 0 items'
+\t[13] StaticText 'Your cart is empty.'
+\t[14] heading 'Desk lamp'
+\t[15] spinbutton 'Quantity' required: True valuetext: 1
+\t[17] button 'Add to cart'""",
+    next_url="http://shop.example/desk-lamp",
+    next_tree="""[1] RootWebArea 'Desk lamp' focused: True
+\t[28] alert 'Desk lamp is in your cart.'
+\t\t[29] link 'See the cart'
+\t[9] link 'My account'
+\t[12] link 'My cart, 1 item'
+\t[14] heading 'Desk lamp'
+\t[15] spinbutton 'Quantity' required: True valuetext: 1
+\t[17] button 'Add to cart'""",
+)
+"""The step that the long prompt shows with its answer."""
+
 NO_CHANGE = changes_text(Changes(), "long")
 """The answer that nothing changes, in any style."""
 
@@ -54,6 +80,14 @@ def page_prompt(transition: WebTransition, style: Style) -> str:
     if style == "compact":
         lines = [transition.url, transition.objective, f"< {transition.previous_action}"]
         return "\n".join([*lines, transition.tree, f"> {transition.action}", ""])
+    example = f"An example:\n\n{step_text(EXAMPLE)}\n\n{page_answer(EXAMPLE, style)}"
+    parts = [ROLE, GIVEN, ACTIONS, FORMAT, example, "The page to simulate:", step_text(transition)]
+    end = "Reason as you need, then end with the three sections, written as in the example."
+    return "\n\n".join([*parts, end]) + "\n"
+
+
+def step_text(transition: WebTransition) -> str:
+    """The page and the action under their titles."""
     step = {
         "URL": transition.url,
         "OBJECTIVE": transition.objective,
@@ -61,9 +95,7 @@ def page_prompt(transition: WebTransition, style: Style) -> str:
         "CURRENT OBSERVATION": f"\n{transition.tree}",
         "CURRENT ACTION": transition.action,
     }
-    lines = [f"{title}: {text}" for title, text in step.items()]
-    end = "Reason as you need, then end with the three sections."
-    return "\n\n".join([ROLE, GIVEN, ACTIONS, FORMAT, "\n".join(lines), end]) + "\n"
+    return "\n".join(f"{title}: {text}" for title, text in step.items())
 
 
 def page_answer(transition: WebTransition, style: Style) -> str:

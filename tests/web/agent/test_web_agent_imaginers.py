@@ -53,9 +53,17 @@ class Answers:
     """Takes the place of a model: gives texts in turn and keeps what it was asked."""
 
     device = "cpu"
+    longest = 10_000
 
     def __init__(self, *texts):
         self.texts, self.batches = list(texts), []
+
+    @property
+    def codec(self):
+        return self
+
+    def fits(self, batch):
+        return [len(step.tree) <= self.longest for step in batch["transition"]]
 
     def predict(self, batch, sampler, generator):
         self.batches.append((batch, sampler.temperature))
@@ -135,3 +143,11 @@ def test_endless_predictions_are_not_read():
 def test_a_site_that_cannot_be_put_back_has_no_simulator():
     with pytest.raises(ValueError, match="cannot be put back"):
         TrueSimulator().open(AnySite("http://here/"), "chromium")
+
+
+def test_a_page_that_is_too_long_is_not_asked_about(monkeypatch, here):
+    imaginer, model = opened(monkeypatch)
+    model.longest = 3
+    (imagined,) = imaginer.imagine(here, [Action("click", "1")])
+    assert (imagined.changes, imagined.error) == (None, "the page is too long for the model")
+    assert model.batches == []

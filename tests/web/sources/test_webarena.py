@@ -292,3 +292,15 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     (tmp_path / "train.parquet").touch()
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'rlvr-world\[webarena\]'"):
         webarena(tmp_path, tmp_path / "root")
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_what_an_answer_says_before_its_items_is_reasoning(tmp_path, ending):
+    answer = page_answer(CART, "long")
+    said = {"a": f"I click.\nIt adds.\n\n{answer}", "b": f"So.\n</think>\n{answer}", "c": "Hm."}
+    rows = [row(task, numbered(n), answer=text) for n, (task, text) in enumerate(said.items())]
+    write(tmp_path / "source", "train", rows, ending)
+    write(tmp_path / "source", "test", [row()], ending)
+    webarena(tmp_path / "source", tmp_path / "root")
+    found = {step.task: step.reasoning for step in steps(tmp_path / "root", "train")}
+    assert found == {"webarena-a": "I click.\nIt adds.", "webarena-b": "So.", "webarena-c": ""}

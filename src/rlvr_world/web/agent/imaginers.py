@@ -71,6 +71,10 @@ class WorldModelImaginer(Imaginer):
     def imagine(self, situation: Situation, actions: Sequence[Action]) -> list[Imagined]:
         assert self._model is not None, "the imaginer is not open"
         outcomes = [Imagined(error="there was no time for a prediction") for _ in actions]
+        steps = [situation.transition(action) for action in actions]
+        codec: Any = self._model.codec
+        if not all(codec.fits({"transition": steps})):
+            return [Imagined(error="the page is too long for the model") for _ in actions]
         generator = torch.Generator(self._model.device)
         for attempt in range(self.attempts):
             left = [n for n, imagined in enumerate(outcomes) if imagined.changes is None]
@@ -78,8 +82,8 @@ class WorldModelImaginer(Imaginer):
                 break
             sampler = Sampler(self.temperature if attempt == 0 else self.temperature or 1.0)
             generator.manual_seed(situation.rng.getrandbits(63))
-            steps = [situation.transition(actions[n]) for n in left]
-            batch = {"transition": steps, "key": [step.action for step in steps]}
+            chosen = [steps[n] for n in left]
+            batch = {"transition": chosen, "key": [step.action for step in chosen]}
             texts = self._model.predict(batch, sampler, generator)
             for n, text in zip(left, texts, strict=True):
                 outcomes[n] = read_prediction(text)

@@ -14,11 +14,13 @@ from pathlib import Path
 from rlvr_world.files import sha256
 from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.language.recorded import recording, sound_rows
+from rlvr_world.language.tables import raw_rows
 from rlvr_world.web.sources.page_lines import LeftOut
-from rlvr_world.web.sources.webarena_rows import Truth, raw_rows, transition
+from rlvr_world.web.sources.webarena_rows import ALL_COLUMNS, Truth, transition
 
 FORMATS = (".parquet", ".jsonl")
 TEST = "the test file"
+READ = (*ALL_COLUMNS, "answer")
 
 
 def webarena(
@@ -32,7 +34,7 @@ def webarena(
     """Write the shards of the published WebArena world-model files.
 
     Steps of the test file stay to test on, and are left out of training if they occur there too.
-    The reasoning in the files is not used.
+    The reasoning in the files' answers is kept.
 
     Args:
         source: Folder with ``train.parquet`` and ``test.parquet``, or the same as ``.jsonl``.
@@ -62,7 +64,8 @@ def webarena(
     left_out = LeftOut()
     with recording(root) as spool:
         for name, path in files.items():
-            rows, parse = raw_rows(path), partial(transition, left_out=left_out, truth=truth)
+            rows = raw_rows(path, READ)
+            parse = partial(transition, left_out=left_out, truth=truth)
             for step in sound_rows(path, rows, parse, "row", max_skip_share, counts):
                 spool.add(step, TEST if name == "test" else step.task)
         if left_out.lines:

@@ -1,15 +1,12 @@
 """The rows of the files of the published WebArena world-model data."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from rlvr_world.data.decode import MAX_JSON, parse_json
 from rlvr_world.data.samples import BadSample
-from rlvr_world.extras import require
 from rlvr_world.web.action import Action
+from rlvr_world.web.answer import reasoning_before
 from rlvr_world.web.page import WebTransition
 from rlvr_world.web.sources.page_lines import LeftOut, read_page
 from rlvr_world.web.tree import parse_line, tree_text
@@ -26,36 +23,12 @@ PARAGRAPHS = re.compile(r"\n\s*\n")
 TRUTH_SECTION = re.compile(r"^(New|Deleted|Updated) items:", re.MULTILINE)
 
 
-def raw_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a Parquet or JSON Lines file, a batch of them in memory at a time.
-
-    Raises:
-        ModuleNotFoundError: The file is Parquet, and pyarrow is not installed.
-        ValueError: The file cannot be read, or lacks a column.
-    """
-    if path.suffix == ".jsonl":
-        with path.open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(MAX_JSON + 1), b""), 1):
-                try:
-                    yield parse_json(line)
-                except ValueError as error:
-                    raise ValueError(f"{path} line {number} is not JSON ({error})") from error
-        return
-    pyarrow = require("pyarrow", "webarena", str(path))
-    parquet = require("pyarrow.parquet", "webarena", str(path))
-    try:
-        with parquet.ParquetFile(path) as table:
-            for batch in table.iter_batches(batch_size=64, columns=list(ALL_COLUMNS)):
-                yield from batch.to_pylist()
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise ValueError(f"{path} is no sound Parquet file ({error})") from error
-
-
 def transition(row: Any, where: str, left_out: LeftOut, truth: Truth) -> WebTransition:
     """The step that a row says.
 
     The page before, the address, the objective and the actions stand in the row's question. The
-    address afterwards is not known and left empty.
+    address afterwards is not known and left empty. Reasoning is what its answer, if it has one,
+    says before the items.
 
     Args:
         row: The row's values by column.
@@ -87,6 +60,7 @@ def transition(row: Any, where: str, left_out: LeftOut, truth: Truth) -> WebTran
         next_url="",
         truth=published_truth(row, where) if truth == "published" else {},
         **trees,
+        reasoning=reasoning_before(str(row.get("answer") or "")),
     )
 
 
