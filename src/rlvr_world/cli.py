@@ -50,6 +50,8 @@ COMMANDS = {
     "best-of": Entry("evaluation.best_of:best_of", "Score the best of several samples"),
     "web-agent": Entry("web.agent.command:web_agent", "Let agents that plan work on web pages"),
     "export": Entry("applications.export:export", "Write a checkpoint as the published ones are"),
+    "init": Entry("video.preset:init", "Write the configs of a preset for your own video", True),
+    "check": Entry("command_line.check:check", "Take one batch through each stage", True),
     "data pusht": Entry("video.sources.pusht:PushTRecorder", "Record the PushT simulator", True),
     "data metaworld": Entry(
         "video.sources.metaworld:MetaWorldRecorder", "Record the tasks of Meta-World", True
@@ -63,6 +65,16 @@ COMMANDS = {
     ),
     "data npz": Entry("video.sources.npz:NPZConverter", "Convert the original's episodes", True),
     "data dino": Entry("video.sources.dino_wm:DinoConverter", "Convert data of DINO-WM", True),
+    "data lerobot": Entry(
+        "video.sources.lerobot:LeRobotConverter", "Convert LeRobot data sets", True
+    ),
+    "data hdf5": Entry(
+        "video.sources.hdf5:HDF5Converter", "Convert HDF5 of robomimic or LIBERO", True
+    ),
+    "data zarr": Entry("video.sources.zarr:ZarrConverter", "Convert zarr of episodes", True),
+    "data videos": Entry(
+        "video.sources.videos:VideosConverter", "Convert MP4 files with actions in CSV", True
+    ),
     "data tokens": Entry("video.data.tokens:tokens", "Write the tokens of a video recording"),
     "data textworld": Entry(
         "text_game.sources.textworld:TextWorldRecorder", "Make and record text games", True

@@ -48,6 +48,7 @@ def run_command(
     given = {"command": command} if chains else {}
     add = parser.add_class_arguments if is_class else parser.add_function_arguments
     add(component, as_group=False, as_positional=positional, sub_configs=True, skip=set(given))
+    without_underscores(parser)
     names = {action.dest for action in parser._actions}
     of_runs = OF_RUNS & names and "folder" not in names
     args = [re.sub(f"^{REPEATED}(?==|$)", f"{REPEATED}+", arg) for arg in args]
@@ -59,6 +60,15 @@ def run_command(
     result = component(**given, **settings)
     if is_class:
         (result.run_all if chains else result.record)()
+
+
+def without_underscores(parser: ArgumentParser) -> None:
+    """Let ``--from`` stand for the argument ``from_``, whose name alone is a word of Python."""
+    for option, action in list(parser._option_string_actions.items()):
+        if option.endswith("_"):
+            action.option_strings = [option.rstrip("_")]
+            parser._option_string_actions[option.rstrip("_")] = action
+            del parser._option_string_actions[option]
 
 
 def parse_of_runs(parser: ArgumentParser, args: Sequence[str], writes: bool) -> Namespace:

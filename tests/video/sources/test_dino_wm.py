@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from rlds_records import moving_square
+from robot_data import write_video
 
 from rlvr_world.cli import main
 from rlvr_world.video.data.manifest import Manifest
@@ -12,17 +13,6 @@ from rlvr_world.video.sources.dino_wm import DinoConverter
 
 LENGTHS = (7, 5, 9)
 LONGEST = 10
-
-
-def write_video(path, frames):
-    av = pytest.importorskip("av", reason="av is not installed")
-    path.parent.mkdir(exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10, options={"crf": "10"})
-        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv444p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
 
 
 def write_pusht(folder, seed=0):

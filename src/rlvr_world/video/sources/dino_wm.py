@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rlvr_world.data.manifest import fingerprint
-from rlvr_world.extras import require
 from rlvr_world.video.sources.conversion import EpisodeConverter
 from rlvr_world.video.sources.episodes import BadEpisode, Episode, EpisodeReader
+from rlvr_world.video.sources.mp4 import read_video
 
 ActionKind = Literal["relative", "absolute"]
 ACTIONS = {"relative": "rel_actions.pth", "absolute": "abs_actions.pth"}
@@ -134,16 +134,3 @@ def read_frames(folder: Path, number: int) -> NDArray[np.uint8]:
     if not whole or not torch.equal(frames, frames.byte().to(frames.dtype)):
         raise BadEpisode(f"{found[0].name} does not hold whole numbers 0 to 255 [T, H, W, 3]")
     return frames.byte().numpy()
-
-
-def read_video(path: Path) -> NDArray[np.uint8]:
-    """All frames uint8 [T, H, W, 3] of a video."""
-    av = require("av", "video", "Reading a video")
-    try:
-        with av.open(str(path)) as container:
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
-        raise BadEpisode(f"{path.name} is broken ({error})") from error
-    if not frames:
-        raise BadEpisode(f"{path.name} has no frames")
-    return np.stack(frames)

@@ -12,7 +12,7 @@ from rlvr_world.data.decode import read_array
 from rlvr_world.data.manifest import fingerprint
 from rlvr_world.data.samples import MAX_FILE
 from rlvr_world.video.sources.conversion import EpisodeConverter
-from rlvr_world.video.sources.episodes import BadEpisode, Episode, EpisodeReader
+from rlvr_world.video.sources.episodes import BadEpisode, Episode, EpisodeReader, ImageFormat
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,20 @@ class NPZConverter(EpisodeConverter):
 
     Args:
         source: Folder with the files, ``image`` uint8 [T, H, W, 3] and ``action`` [T, A] in each.
+        image_format: As below, but lossless if not given, since the source is.
         **conversion: See ``EpisodeConverter``.
     """
 
     source_name = "npz"
 
-    def __init__(self, source: Path, root: Path = Path("data/npz"), **conversion: Any) -> None:
-        super().__init__(source, root, **conversion)
+    def __init__(
+        self,
+        source: Path,
+        root: Path = Path("data/npz"),
+        image_format: ImageFormat = "png",
+        **conversion: Any,
+    ) -> None:
+        super().__init__(source, root, image_format=image_format, **conversion)
 
     def open(self) -> tuple[NPZReader, dict[str, Any]]:
         files = sorted(self.source.glob("*.npz"))
