@@ -49,6 +49,7 @@ COMMANDS = {
     ),
     "best-of": Entry("evaluation.best_of:best_of", "Score the best of several samples"),
     "web-agent": Entry("web.agent.command:web_agent", "Let agents that plan work on web pages"),
+    "plan": Entry("applications.planning.command:plan", "Reach goals by plans in world models"),
     "export": Entry("applications.export:export", "Write a checkpoint as the published ones are"),
     "data pusht": Entry("video.sources.pusht:PushTRecorder", "Record the PushT simulator", True),
     "data metaworld": Entry(
@@ -108,7 +109,18 @@ COMMANDS = {
 
 LIGHTNING = {"fit", "validate", "test", "predict"}
 
-ROOMS = ("modules", "nn", "rl", "callbacks", "evaluation", "video", "language", "text_game", "web")
+ROOMS = (
+    "modules",
+    "nn",
+    "rl",
+    "callbacks",
+    "evaluation",
+    "video",
+    "language",
+    "text_game",
+    "web",
+    "applications.planning",
+)
 """Packages whose classes configs name by their short names."""
 
 WITHOUT_PLUGS = {"sources", "sites", "browser", "published", "vllm"}

@@ -1,5 +1,6 @@
 """Predicted frames for actions that come one at a time."""
 
+import copy
 from functools import cached_property
 
 import torch
@@ -73,9 +74,20 @@ class InteractiveRollout:
         actions = torch.cat([self.actions, blanks], dim=1)
         return self.codec.blank(self.prefix, self.frames, actions)
 
-    @torch.no_grad()
+    def branches(self, rows: Tensor) -> "InteractiveRollout":
+        """A rollout that goes on from the given rows, each as often as it is named."""
+        other = copy.copy(self)
+        other.prefix, other.frames = self.prefix[rows], self.frames[rows]
+        other.actions, other.cache = self.actions[rows], None
+        return other
+
     def step(self, actions: Tensor, uniforms: Tensor) -> Tensor:
-        """The frames after one more action.
+        """The frames after one more action, [B, 3, H, W] in [0, 1]; see ``advance``."""
+        return self.codec.decode(self.advance(actions, uniforms))[:, 0]
+
+    @torch.no_grad()
+    def advance(self, actions: Tensor, uniforms: Tensor) -> TokenSequence:
+        """Go on by one action, without decoding what comes then.
 
         Args:
             actions: [B, A], those of one frame.
@@ -83,7 +95,7 @@ class InteractiveRollout:
                 depends on its own numbers only.
 
         Returns:
-            [B, 3, H, W] in [0, 1].
+            The window, of which the new frame alone counts as predicted.
         """
         if self.frames.shape[1] == self.codec.window + self.horizon:
             self.slide()
@@ -96,7 +108,7 @@ class InteractiveRollout:
         self.frames = torch.cat([self.frames, ids[:, None, start:stop]], dim=1)
         new = torch.zeros_like(mask)
         new[:, start:stop] = True
-        return self.codec.decode(TokenSequence(ids, new))[:, 0]
+        return TokenSequence(ids, new)
 
     def fill(self, ids: Tensor, start: int, stop: int, uniforms: Tensor) -> None:
         """Draw the tokens of a frame in place, after what was not read yet."""
