@@ -54,7 +54,7 @@ def test_the_table_compares_them_with_nothing_changes(runs, monkeypatch):
     main(["evaluate", "-c", "configs/textworld/evaluation.yaml", "--data.root", "data/lamps",
           "--models", json.dumps(models), "--tune", "{}", "--output", "table"])  # fmt: skip
     table = json.loads((runs / "table/table.json").read_text())
-    assert list(table["rows"]) == ["copy_last", "mle", "rlvr"]
+    assert list(table["rows"]) == ["verb_rule", "copy_last", "mle", "rlvr"]
     baseline = {name: cell[0] for name, cell in table["rows"]["copy_last"].items()}
     assert baseline["unchanged"] == 100
     assert baseline["changed"] == 0
@@ -68,7 +68,7 @@ def test_the_table_compares_them_with_nothing_changes(runs, monkeypatch):
     assert table["breakdown"]["samples"] == {"lamps": 12}
     lines = (runs / "table/by_game.csv").read_text().splitlines()
     assert [line.split(",")[:3] for line in lines[1:]] == [
-        ["lamps", "12", row] for row in ("copy_last", "mle", "rlvr")
+        ["lamps", "12", row] for row in ("verb_rule", "copy_last", "mle", "rlvr")
     ]
 
 

@@ -11,7 +11,7 @@ IDS = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=
 WORDS = st.from_regex(r"[^\s\]\[]{1,20}", fullmatch=True)
 
 ACTIONS = st.one_of(
-    st.builds(Action, st.sampled_from(["click", "hover"]), IDS),
+    st.builds(Action, st.sampled_from(["click", "hover"]), IDS, target=LINES.map(str.strip)),
     st.builds(Action, st.just("type"), IDS, LINES, st.booleans()),
     st.builds(Action, st.sampled_from(["press", "goto"]), st.just(""), WORDS),
     st.builds(Action, st.just("scroll"), st.just(""), st.sampled_from(["up", "down"])),
@@ -39,6 +39,16 @@ ACTIONS = st.one_of(
         ("stop [it costs $3]", Action("stop", text="it costs $3")),
         ("stop", Action("stop")),
         ("go_back", Action("go_back")),
+        ("page_focus [1]", Action("tab_focus", text="1")),
+        ("click [7] where [7] is", Action("click", "7")),
+        ("click [7] where [7] is tab 'a' x: [1]", Action("click", "7", target="tab 'a' x: [1]")),
+        (
+            "type [3] [a b\n] where [3] is textbox 'x'",
+            Action("type", "3", "a b", True, "textbox 'x'"),
+        ),
+        ("type [3] [a] where [3] is textbox 'x'", Action("type", "3", "a", False, "textbox 'x'")),
+        ("type [3] [a] [1] where [3] is b", Action("type", "3", "a", True, "b")),
+        ("type [3] [a] where [3] is b] [0]", Action("type", "3", "a] where [3] is b", False)),
     ],
 )
 def test_texts(text, action):
@@ -50,6 +60,7 @@ def test_texts(text, action):
     [
         "", "click", "click 12", "click []", "click [1 2]", "click [12] now", "Click [12]",
         "type [3] red [1]", "type [3] [a\nb] [1]", "scroll [left]", "tab_focus [one]",
+        "click [7] where [8] is link 'a'", "press [a] where [a] is b",
         "go_back [1]", "goto [two words]", "press []", "fly [12]", "click [1]\nclick [2]",
         "type [3] [" + "x" * 10_000 + "] [1]",
     ],

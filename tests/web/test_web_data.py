@@ -5,7 +5,11 @@ from page_steps import CART, SAME, page_step, tick, write_pages
 
 from rlvr_world.data.samples import read_members, write_shard
 from rlvr_world.language.manifest import TransitionManifest
+from rlvr_world.language.pairs import redone
+from rlvr_world.web.changes import Changes
 from rlvr_world.web.data import WebDataModule
+from rlvr_world.web.page import WebTransition
+from rlvr_world.web.tree import Element
 
 
 @pytest.fixture
@@ -85,6 +89,31 @@ def test_a_malformed_sample_is_skipped_and_named(root):
     with pytest.warns(UserWarning, match=r"1 of 7 samples.*val-000002: tree: line 1 is not"):
         found = steps(loader)
     assert len(found) == 6
+
+
+TRUTH = {"new": ["[9] alert 'Added'"], "deleted": [], "updated": []}
+
+
+def test_a_truth_of_its_own_is_kept():
+    step = WebTransition.from_json(CART.to_json() | {"truth": TRUTH})
+    assert step.changes == Changes(new=(Element("9", "alert", "Added"),))
+    assert WebTransition.from_json(step.to_json()) == step
+    assert "truth" not in CART.to_json()
+    assert redone(SAME, step).changes == step.changes
+    assert redone(step, SAME).changes == SAME.changes
+
+
+@pytest.mark.parametrize(
+    ("truth", "message"),
+    [([], "truth must hold exactly new, deleted, updated"),
+     ({"new": []}, "truth must hold exactly new, deleted, updated"),
+     (TRUTH | {"deleted": "[5]"}, "truth: deleted must be a list of lines"),
+     (TRUTH | {"updated": [5]}, "truth: updated must be a list of lines"),
+     (TRUTH | {"new": ["[5]"]}, r"truth: new: not `\[id\] role 'name' key: value`: '\[5\]'")],
+)  # fmt: skip
+def test_a_malformed_truth_is_named(truth, message):
+    with pytest.raises(ValueError, match=message):
+        WebTransition.from_json(CART.to_json() | {"truth": truth})
 
 
 def test_a_missing_folder_and_another_kind_of_data_are_named(root, tmp_path):

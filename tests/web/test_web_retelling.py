@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +46,25 @@ def test_ids_are_others_in_the_same_order():
         assert [e.name for e in step.next_elements] == ["Mail", "Reply", "Sent to Ada"]
         seen.add(field)
     assert len(seen) > 5
+
+
+def test_what_published_actions_say_of_their_element_gets_the_same_ids():
+    action = "click [4] where [4] is textbox '' value: Ada"
+    step = renumbered(replace(PAGES[0], action=action), random.Random(1))
+    field = step.elements[2].id
+    assert field != "4"
+    assert step.action == f"click [{field}] where [{field}] is textbox '' value: Ada"
+    told = reworded(replace(PAGES[0], action=action), ("Bob", "Ada"), random.Random(1))
+    assert told.action == "click [4] where [4] is textbox '' value: Bob"
+
+
+def test_a_published_truth_gets_the_same_ids_and_words():
+    truth = {"new": ["[7] StaticText 'Sent to Ada'"], "deleted": ["[4] textbox ''"], "updated": []}
+    step = replace(PAGES[0], truth=truth)
+    told = renumbered(reworded(step, ("Bob", "Ada"), random.Random(1)), random.Random(1))
+    assert told.changes.new == (told.next_elements[2]._replace(depth=0),)
+    assert told.changes.new[0].name == "Sent to Bob"
+    assert told.changes.deleted[0].id == told.elements[2].id != "4"
 
 
 def test_other_ids_and_other_words_of_actions_stay():

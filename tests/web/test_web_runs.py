@@ -54,7 +54,7 @@ def test_the_table_compares_them_with_nothing_changes(runs, monkeypatch):
     main(["evaluate", "-c", "configs/miniwob/evaluation.yaml", "--data.root", "data/boxes",
           "--models", json.dumps(models), "--tune", "{}", "--output", "table"])  # fmt: skip
     table = json.loads((runs / "table/table.json").read_text())
-    assert list(table["rows"]) == ["copy_last", "mle", "rlvr"]
+    assert list(table["rows"]) == ["focus_moves", "focus_and_text", "copy_last", "mle", "rlvr"]
     baseline = {name: cell[0] for name, cell in table["rows"]["copy_last"].items()}
     expected = {"f1": 100 / 3, "exact": 100 / 3, "changed_f1": 0, "well_formed": 100}
     expected |= {"reward": 1 / 3, "macro_f1": 100 / 3}

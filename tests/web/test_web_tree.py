@@ -4,8 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_steps import CART, page_elements
+from stages import ROOT
 
-from rlvr_world.web.tree import Element, parse_line, parse_tree, tree_text
+from rlvr_world.web.changes import content
+from rlvr_world.web.tree import Element, line_text, parse_line, parse_tree, tree_text
+
+PAGE = ROOT.parent / "shared/cases/language/web_tree_values.txt"
 
 LINES = {
     "[12] button 'Buy'": Element("12", "button", "Buy"),
@@ -22,7 +26,25 @@ LINES = {
         "7", "link", "a", (("url", "http://x:80/a?b=c"),)
     ),
     "[7] link 'a' x: 'b c: d' y: ''": Element("7", "link", "a", (("x", "b c: d"), ("y", ""))),
+    "[7] link 'a' x: 'b c: d": Element("7", "link", "a", (("x", "'b"), ("c", "d"))),
+    "[7] link 'a' valuetext:": Element("7", "link", "a", (("valuetext", ""),)),
 }
+
+AS_THEY_ARE = {
+    "valuemax: 0 valuetext: ": (("valuemax", "0"), ("valuetext", "")),
+    "valuetext:  required: False": (("valuetext", ""), ("required", "False")),
+    "valuetext: a  b x:  c ": (("valuetext", "a  b"), ("x", " c ")),
+    "valuetext: 12\xa0of 19": (("valuetext", "12\xa0of 19"),),
+    "placeholder: 'not closed required: False": (
+        ("placeholder", "'not closed"), ("required", "False"),
+    ),
+    "placeholder: 'closed'": (("placeholder", "'closed'"),),
+    "placeholder: Your name: x": (("placeholder", "Your"), ("name", "x")),
+    "placeholder: Your name:": (("placeholder", "Your name:"),),
+    "roledescription: editor: rich text": (("roledescription", "editor: rich text"),),
+    "url: http://a/b?c: d details: [12, 13]": (("url", "http://a/b?c: d"), ("details", "[12, 13]")),
+}  # fmt: skip
+"""Properties with values as WebArena writes them, raw."""
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -30,11 +52,25 @@ def test_lines_as_webarena_writes_them(line):
     assert parse_line(line) == LINES[line]
 
 
+@pytest.mark.parametrize("properties", AS_THEY_ARE)
+def test_raw_values_are_read_and_written_as_they_are(properties):
+    line = f"[7] spinbutton 'Qty' {properties}"
+    element = Element("7", "spinbutton", "Qty", AS_THEY_ARE[properties])
+    assert parse_line(line) == element
+    assert line_text(element) == line
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason=f"{PAGE} is not at hand")
+def test_every_line_of_the_shared_page_comes_back():
+    text = PAGE.read_text().rstrip("\n")
+    assert tree_text(parse_tree(text)) == text
+
+
 @pytest.mark.parametrize(
     "line",
     ["", "12] button 'x'", "[12] 'x'", "[12] button x", "[12] button 'x", "[1 2] button 'x'",
      "[] button 'x'", "[1] button 'x' ", "[1] button 'x' checked", "[1] button 'x' checked:",
-     " [1] button 'x'", "[1] button 'it's'", "[1] button 'x' a: 'b"],
+     " [1] button 'x'", "[1] button 'it's'", "[1] button 'x' a:b", "[1] button 'x'  a: b"],
 )  # fmt: skip
 def test_what_is_no_element(line):
     assert parse_line(line) is None
@@ -47,6 +83,23 @@ def test_every_page_comes_back(elements):
     assert parse_tree(text) == elements
     assert tree_text(parse_tree(text)) == text
     assert len(text.split("\n")) == max(len(elements), 1)
+
+
+raw_values = st.lists(st.sampled_from([*"ab'\" :\\[]é\xa0", "x: ", " x: "]), max_size=9).map(
+    "".join
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["value", "x", "valuetext"]), raw_values), max_size=3))
+def test_every_raw_value_is_read_and_kept(pairs):
+    line = "".join(["[1] link 'a'", *(f" {key}: {value}" for key, value in pairs)])
+    element = parse_line(line)
+    again = parse_line(line_text(element))
+    assert again == element
+    assert content(parse_line(line_text(element).rstrip())) == content(element)
+    if not {"'", '"'} & set(line[12:]) and line == line.rstrip(": \xa0"):
+        assert line_text(element) == line
 
 
 def test_a_page_as_text_comes_back():

@@ -12,13 +12,14 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from rlvr_world.codec import Codec
 from rlvr_world.evaluation.comparison import Comparison
 from rlvr_world.evaluation.rows import BASELINES, predictions
 from rlvr_world.evaluation.table import Table, cells, score_frame
 from rlvr_world.jobs import progress_bar
 from rlvr_world.types import Batch, Prediction
 
-PAIRS = "pairs"
+PAIRS, TIES = "pairs", "ties"
 
 Crossed = dict[tuple[str, str], dict[str, Tensor]]
 """Scores by the kind of action of a prediction and that of a truth, then by metric."""
@@ -42,7 +43,8 @@ class Following:
         """Score batches of the same transitions by kind of action; yields each finished row."""
         codec = next(iter(self.rows.values())).model.codec
         targets = {kind: codec.target(batch) for kind, batch in batches.items()}
-        truths = self.crossed(targets, targets, batches)
+        perfect = {kind: perfect_prediction(codec, batch) for kind, batch in batches.items()}
+        truths = self.crossed(perfect, targets, batches)
         by_kind = [
             predictions(self.rows, batch, self.seeds, self.batches) for batch in batches.values()
         ]
@@ -72,7 +74,8 @@ class Following:
 
     def columns(self, scores: Crossed, truths: Crossed) -> dict[str, Tensor]:
         """Each metric of each kind of action, and the share of pairs, [B * G]."""
-        columns, nearer = {}, defaultdict[str, list[Tensor]](list)
+        columns, ties = {}, defaultdict[str, list[Tensor]](list)
+        nearer = defaultdict[str, list[Tensor]](list)
         for (kind, other), crossed in scores.items():
             own, true = scores[kind, kind], truths[kind, kind]
             for name, values in own.items():
@@ -84,7 +87,13 @@ class Following:
                 wins = is_nearer(values, crossed[name], self.better[name])
                 ruled_out = ~told.repeat_interleave(len(values) // len(told))
                 nearer[name].append(wins.masked_fill(ruled_out, torch.nan))
-        pairs = {f"{PAIRS}/{name}": torch.stack(w).nanmean(dim=0) for name, w in nearer.items()}
+                ties[name].append(wins.isnan().double().masked_fill(ruled_out, torch.nan))
+        shares = {PAIRS: nearer, TIES: ties}
+        pairs = {
+            f"{share}/{name}": torch.stack(each).nanmean(dim=0)
+            for share, by_metric in shares.items()
+            for name, each in by_metric.items()
+        }
         return pairs | columns
 
     def table(self, provenance: Mapping[str, Any], kinds: Iterable[str]) -> Table:
@@ -93,10 +102,12 @@ class Following:
         columns = {}
         for name, label in self.scorer.labels.items():
             columns[f"{PAIRS}/{name}"] = f"nearer to its own by {label}", True
+            columns[f"{TIES}/{name}"] = f"as near to both by {label}", False
             for kind in kinds:
                 columns[f"{name}/{kind}"] = f"{label}, {kind}", self.better[name]
-        known = [name for name in columns if name in scored.index.unique("metric")]
-        known.sort(key=lambda name: not name.startswith(PAIRS))
+        most = scored.groupby("metric")["mean"].max()
+        known = [n for n in columns if n in most and (most[n] > 0 or not n.startswith(TIES))]
+        known.sort(key=lambda name: not name.startswith((PAIRS, TIES)))
         about["labels"] = {name: columns[name][0] for name in known}
         about["higher_is_better"] = {name: columns[name][1] for name in known}
         about["samplers"] = {name: row.settings for name, row in self.rows.items()}
@@ -106,10 +117,15 @@ class Following:
 def is_nearer(own: Tensor, other: Tensor, higher_is_better: bool) -> Tensor:
     """1 where a prediction scores better against its own truth than against another, else 0.
 
-    One half for equal scores; 0 where it has none, as a prediction that lost the object.
+    NaN for equal scores; 0 where it has none, as a prediction that lost the object.
     """
     gain = (own - other) if higher_is_better else (other - own)
-    return torch.where(gain.isnan(), 0.0, gain.sign().double() / 2 + 0.5)
+    return (gain > 0).double().masked_fill(gain == 0, torch.nan)
+
+
+def perfect_prediction(codec: Codec, batch: Batch) -> Prediction:
+    """The true next states as a prediction that a metric can read."""
+    return codec.target(batch) if codec.is_lossy else codec.decode(codec.encode(batch))
 
 
 def action_following(
@@ -124,7 +140,9 @@ def action_following(
     Writes table.json and table.csv. ``pairs`` is the share of pairs of actions in which a
     prediction is nearer to the truth of its own action than to that of the other one: one half is
     chance, and what a copy of the last state gets. A pair that the metric cannot tell apart is left
-    out. Each metric follows by kind of action. The data comes from `data counterfactual`.
+    out, and so are predictions as near to both; ``ties`` is their share, where there are any. Each
+    metric follows by kind of action. The data of videos comes from `data counterfactual`; a
+    ``TransitionPairs`` makes that of text games and pages from the steps of a test split.
 
     Args:
         output: Folder for the table.

@@ -1,7 +1,7 @@
 """What a step in words is, of a text game or on a web page, whatever its state looks like."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
@@ -37,6 +37,9 @@ class TextTransition(ABC):
 
     keys: ClassVar[Mapping[str, type]]
     """The keys of the JSON document and the types of their values."""
+
+    outcome: ClassVar[Sequence[str]]
+    """The fields that may differ where the state is the same: the action and its result."""
 
     memory: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 

@@ -89,6 +89,14 @@ class PromptCache:
         self.layers = [PromptLayer() for _ in range(depth)]
         self.padding = padding
         self.length = 0
+        self.ids: Tensor | None = None
+
+    def history(self, ids: Tensor) -> Tensor:
+        """The ids [N, S] of whole sequences, of which ids [N, T] are the last."""
+        if self.ids is None:
+            self.ids = ids
+            return ids
+        return torch.cat([self.ids.repeat_interleave(len(ids) // len(self.ids), 0), ids], dim=1)
 
     def attends(self, rows: int, new: int) -> list[Attend]:
         mask = None
@@ -176,6 +184,10 @@ class SamplingCache:
     ) -> None:
         self.layers = [SamplingLayer(p, group_size, capacity) for p in prompt.layers]
         self.prompt_length, self.capacity = prompt.length, capacity
+        self.ids: Tensor | None = None
+        if prompt.ids is not None:
+            own = prompt.ids.new_zeros(len(prompt.ids), capacity)
+            self.ids = torch.cat([prompt.ids, own], dim=1).repeat_interleave(group_size, 0)
         self.device = prompt.layers[0].key.device
         self.hidden_prompt: Tensor | None = None
         if prompt.padding is not None:
@@ -186,6 +198,12 @@ class SamplingCache:
         self.length: int | Tensor = prompt.length
         if static:
             self.length = torch.tensor(prompt.length, device=self.device)
+
+    def history(self, ids: Tensor) -> Tensor:
+        """The ids [N, P + capacity] of whole sequences, with those of the pass, [N, T], written."""
+        assert self.ids is not None, "the prompt was read without its history"
+        self.ids.index_copy_(1, torch.arange(ids.shape[1], device=self.device) + self.length, ids)
+        return self.ids
 
     def attends(self, rows: int, new: int) -> list[Attend]:
         start = self.length - self.prompt_length

@@ -18,7 +18,7 @@ from rlvr_world.nn.attention import (
     causal_attention,
     visible_positions,
 )
-from rlvr_world.nn.geometry import PlaceEmbedding, SharedRows, TokenGeometry
+from rlvr_world.nn.geometry import PlacedActions, PlaceEmbedding, SharedRows, TokenGeometry
 from rlvr_world.nn.sequence_model import SequenceModel
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ class Transformer(SequenceModel):
             when the model is exported.
         frames: Learn the row, the column and the frame of what each input predicts, for sequences
             of at most so many frames; not at all if not given. Such a model is no Llama.
+        actions: Tell each input that predicts a code the latest actions, weighed by the code's
+            place, beside letting it attend to them; needs ``frames``.
     """
 
     def __init__(
@@ -114,8 +116,11 @@ class Transformer(SequenceModel):
         compiled: bool = False,
         features: bool = False,
         frames: int | None = None,
+        actions: bool = False,
     ) -> None:
         super().__init__()
+        if actions and frames is None:
+            raise ValueError("backbone.actions needs backbone.frames, the most frames of a clip")
         kv_heads, hidden = kv_heads or heads, hidden or 4 * dim
         if min(dim, depth, heads, kv_heads, hidden) < 1:
             raise ValueError("dim, depth, heads, kv_heads and hidden must be at least 1")
@@ -138,8 +143,9 @@ class Transformer(SequenceModel):
         if compiled:
             for block in self.blocks:
                 block.compile()
-        self.features, self.frames = features, frames
+        self.features, self.frames, self.actions = features, frames, actions
         self.places: PlaceEmbedding | None = None
+        self.placed_actions: PlacedActions | None = None
 
     def learn_geometry(self, codec: TokenGeometry) -> None:
         dim = self.embedding.embedding_dim
@@ -150,6 +156,9 @@ class Transformer(SequenceModel):
         if self.frames is not None:
             places = known(codec.places(self.frames), codec, "frames")
             self.places = PlaceEmbedding(places, dim)
+            if self.actions:
+                features = known(codec.features(), codec, "actions")
+                self.placed_actions = PlacedActions(places, features, dim)
 
     @property
     def layers(self) -> list[Block]:
@@ -176,6 +185,9 @@ class Transformer(SequenceModel):
         x = self.embedding(ids)
         if self.places is not None:
             x = x + self.places(start, ids.shape[1])
+        if self.placed_actions is not None:
+            history = ids if cache is None else cache.history(ids)
+            x = x + self.placed_actions(history, start, ids.shape[1])
         for block, attend in zip(self.blocks, attends, strict=True):
             if self.checkpointing and torch.is_grad_enabled():
                 x = checkpoint(block, x, rotation, attend, use_reentrant=False)

@@ -1,6 +1,6 @@
 """Accuracy on text games by whether something changes, as the paper's tables have it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -9,6 +9,8 @@ from rlvr_world.evaluation.columns import SceneMetrics
 from rlvr_world.language.judge import UNREADABLE, Rule
 from rlvr_world.language.transition import Form
 from rlvr_world.text_game.judge import TextGameJudge
+from rlvr_world.text_game.transition import Transition
+from rlvr_world.text_game.verbs import verb_rule
 from rlvr_world.types import Batch
 
 PERCENT = 100.0
@@ -29,6 +31,8 @@ class TextGameAccuracy(SceneMetrics):
     - ``overall``: over all steps.
     - ``macro``: the mean over games of each game's ``overall``, so that all games count alike.
     - ``valid_json``: answers that are JSON at all.
+
+    The row ``verb_rule`` is a rule, see ``rlvr_world.text_game.verbs``.
 
     Args:
         judge: ``strict`` judges the whole next state, ``upstream`` as the original does.
@@ -61,3 +65,9 @@ class TextGameAccuracy(SceneMetrics):
             "overall": right,
             "valid_json": PERCENT * readable.float(),
         }
+
+    def references(
+        self, batch: Batch, target: Sequence[Transition]
+    ) -> dict[str, Mapping[str, Tensor]]:
+        answers = [verb_rule(transition, self.judge.form) for transition in target]
+        return {"verb_rule": self.score(answers, batch)}

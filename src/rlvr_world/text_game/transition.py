@@ -43,6 +43,7 @@ class Transition(TextTransition):
         "game": str, "mode": str, "action": str, "state": dict, "target": dict, "uuid_base": int,
         "task": str, "changed": bool,
     }  # fmt: skip
+    outcome = ("action", "target")
 
     game: str
     mode: Mode

@@ -16,7 +16,7 @@ id that they have on the page before. A deleted item may be its id alone.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rlvr_world.language.judge import BadAnswer
 from rlvr_world.language.transition import Style
@@ -28,15 +28,24 @@ NOTHING = "None"
 _ID = re.compile(r"\[([^\]\s]+)\]")
 
 
-def changes_text(changes: Changes, style: Style) -> str:
-    """The answer that says some changes; ``compact`` says of deleted items their ids alone."""
-    new = [line_text(item._replace(id=f"n{n}")) for n, item in enumerate(changes.new, 1)]
+def changes_text(changes: Changes, style: Style, own_ids: bool = False) -> str:
+    """The answer that says some changes; ``compact`` says of deleted items their ids alone.
+
+    New items keep the ids that they have only if ``own_ids`` says so.
+    """
+    named = changes.new if own_ids else numbered(changes.new)
+    new = [line_text(item) for item in named]
     deleted = [
         f"[{item.id}]" if style == "compact" else line_text(item) for item in changes.deleted
     ]
     updated = [line_text(item) for item in changes.updated]
     sections = zip(HEADERS, (new, deleted, updated), strict=True)
     return "\n\n".join("\n".join([header, *(lines or [NOTHING])]) for header, lines in sections)
+
+
+def numbered(items: Iterable[Element]) -> list[Element]:
+    """New items under the ids n1, n2 and so on."""
+    return [item._replace(id=f"n{n}") for n, item in enumerate(items, 1)]
 
 
 def read_changes(text: str) -> Changes:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from rlvr_world.web.tree import Element
+from rlvr_world.web.tree import Element, bare
 
 NAME_COST, PROPERTIES_COST, PLACE_COST = 0.6, 0.3, 0.1
 MOST = 0.5
@@ -44,8 +44,9 @@ class Changes(NamedTuple):
 
 
 def content(element: Element) -> Content:
-    """What an element shows: role, name and properties, which have no order."""
-    return element.role, element.name, tuple(sorted(element.properties))
+    """What an element shows: role, name and properties, whose order and quotes do not count."""
+    properties = sorted((key, bare(value)) for key, value in element.properties)
+    return element.role, element.name, tuple(properties)
 
 
 def extract(before: Sequence[Element], after: Sequence[Element]) -> Changes:

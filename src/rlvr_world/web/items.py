@@ -1,6 +1,6 @@
 """What answers about web pages have right, over all pages and over those that change."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -10,6 +10,8 @@ from rlvr_world.evaluation.columns import SceneMetrics
 from rlvr_world.language.judge import UNREADABLE, Rule
 from rlvr_world.types import Batch
 from rlvr_world.web.judge import WebJudge
+from rlvr_world.web.page import WebTransition
+from rlvr_world.web.references import focus_and_text, focus_moves
 
 PERCENT = 100.0
 MALFORMED = (*UNREADABLE, "wrong shape")
@@ -21,6 +23,7 @@ LABELS = {
     "well_formed": "well-formed %",
 }
 MACRO = {"macro_f1": "f1"}
+RULES = {"focus_moves": focus_moves, "focus_and_text": focus_and_text}
 
 
 class WebPageItems(SceneMetrics):
@@ -31,6 +34,8 @@ class WebPageItems(SceneMetrics):
     - ``changed_precision`` and so on: over the steps in which something changes.
     - ``macro_f1``: the mean over groups of each group's ``f1``, so that all groups count alike.
     - ``well_formed``: answers that have the three sections and nothing but items in them.
+
+    The rows ``focus_moves`` and ``focus_and_text`` are rules, see ``rlvr_world.web.references``.
 
     Args:
         judge: ``strict`` counts the items of the final answer, ``upstream`` as the original does.
@@ -64,3 +69,8 @@ class WebPageItems(SceneMetrics):
         }
         formed = torch.tensor([f.reason not in MALFORMED for f in found])
         return items | of_changed | {"well_formed": PERCENT * formed.float()}
+
+    def references(
+        self, batch: Batch, target: Sequence[WebTransition]
+    ) -> dict[str, Mapping[str, Tensor]]:
+        return {name: self.score(list(map(rule, target)), batch) for name, rule in RULES.items()}

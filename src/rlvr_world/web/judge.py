@@ -107,7 +107,7 @@ def upstream_judgement(text: str, transition: WebTransition) -> WebJudgement:
 
 
 def _lines(items: Iterable[Element]) -> set[str]:
-    return {line_text(item) for item in items} or {NOTHING}
+    return {line_text(item).strip() for item in items} or {NOTHING}
 
 
 def _sections(lines: Iterable[str]) -> list[set[str]]:

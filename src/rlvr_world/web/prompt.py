@@ -67,5 +67,5 @@ def page_prompt(transition: WebTransition, style: Style) -> str:
 
 
 def page_answer(transition: WebTransition, style: Style) -> str:
-    """What the model should write: the true answer."""
-    return changes_text(transition.changes, style)
+    """What the model should write: the true answer; a published one with its true ids."""
+    return changes_text(transition.changes, style, own_ids=bool(transition.truth))

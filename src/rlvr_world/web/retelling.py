@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from rlvr_world.web.action import Action
 from rlvr_world.web.page import WebTransition
-from rlvr_world.web.tree import Element, tree_text
+from rlvr_world.web.tree import Element, line_text, tree_text
 
 WORD = re.compile(r"[^\W\d_]{3,}")
 
@@ -73,7 +73,8 @@ def reworded(step: WebTransition, words: Sequence[str], rng: random.Random) -> W
         return element._replace(name=say(element.name), properties=values)
 
     def act(action: Action) -> Action:
-        return replace(action, text=say(action.text)) if action.kind == "type" else action
+        text = say(action.text) if action.kind == "type" else action.text
+        return replace(action, text=text, target=say(action.target))
 
     return replace(_rewritten(step, tell, act), objective=say(step.objective))
 
@@ -83,7 +84,8 @@ def renumbered(step: WebTransition, rng: random.Random) -> WebTransition:
 
     Ids that are not all numbers stay.
     """
-    ids = {element.id for element in (*step.elements, *step.next_elements)}
+    items = (item for section in step.changes for item in section)
+    ids = {element.id for element in (*step.elements, *step.next_elements, *items)}
     if not all(name.isdecimal() for name in ids):
         return step
     chosen = sorted(rng.sample(range(1, len(ids) + SPARE_IDS + 1), len(ids)))
@@ -101,8 +103,11 @@ def renumbered(step: WebTransition, rng: random.Random) -> WebTransition:
 def _rewritten(
     step: WebTransition, tell: Callable[[Element], Element], act: Callable[[Action], Action]
 ) -> WebTransition:
+    told = {name: map(tell, items) for name, items in step.changes._asdict().items()}
+    truth = {name: list(map(line_text, items)) for name, items in told.items()}
     return replace(
         step,
+        truth=truth if step.truth else {},
         previous_action=_rewritten_action(step.previous_action, act),
         action=_rewritten_action(step.action, act),
         tree=tree_text(map(tell, step.elements)),

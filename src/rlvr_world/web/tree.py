@@ -1,8 +1,10 @@
 """A page as its accessibility tree in words: one element a line, as WebArena writes them.
 
 A line is ``[id] role 'name' key: value key2: value2`` behind one tab for each level of depth. Names
-are quoted and escaped as Python does, so that a name stays on its line whatever it holds; a value
-is quoted only where it could be misread. Source: Zhou et al., "WebArena", 2024.
+are quoted and escaped as Python does, so that a name stays on its line whatever it holds. Values
+stand as they are, as WebArena writes them: they may be empty, hold several blanks or an unclosed
+quote, and end where the next ``key:`` begins. One that would be misread is quoted. A blank that is
+lost at the end of a line changes nothing. Source: Zhou et al., "WebArena", 2024.
 """
 
 import re
@@ -28,14 +30,24 @@ class Element(NamedTuple):
     depth: int = 0
 
 
-_QUOTED = r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
+QUOTED = r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
+"""A pattern of a text in quotes, escaped as Python does."""
+
 _KEY = r"[\w-]++"
-_PLAIN = rf"(?!['\"])\S++(?: (?!{_KEY}:(?: |$))\S++)*+"
-_LINE = re.compile(
-    rf"(\t*+)\[([^\]\s]++)\] (\S++) ({_QUOTED})((?: {_KEY}: (?:{_QUOTED}|{_PLAIN}))*+)"
+_LINE = re.compile(rf"(\t*+)\[([^\]\s]++)\] (\S++) ({QUOTED})((?: {_KEY}:(?: .*+)?)?)")
+_NEXT = re.compile(rf" ({_KEY}): ")
+_QUOTED_VALUE = re.compile(rf"({QUOTED})(?= {_KEY}: |\Z)")
+_MARKS = ("'", '"')
+_WHOLE = re.compile(QUOTED)
+_PLAIN = re.compile(rf"(?!['\"])\S++(?: (?!{_KEY}:(?: |$))\S++)*+")
+_TEXTS = (
+    "activedescendant|autocomplete|controls|describedby|details|errormessage|flowto|hasPopup|"
+    "keyshortcuts|labelledby|live|orientation|owns|placeholder|relevant|roledescription|url|value|"
+    "valuetext"
 )
-_PROPERTY = re.compile(rf" ({_KEY}): ({_QUOTED}|{_PLAIN})")
-_VALUE = re.compile(_PLAIN)
+"""Keys whose values may be empty."""
+
+_LOST_BLANK = re.compile(rf" (?:{_TEXTS}):\Z")
 _ESCAPE = re.compile(r"\\(?:x([\da-f]{2})|u([\da-f]{4})|U((?:000\d|000[a-f]|0010)[\da-f]{4})|(.))")
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"'}
 
@@ -45,15 +57,32 @@ def parse_line(line: str) -> Element | None:
     match = _LINE.fullmatch(line)
     if match is None:
         return None
-    indent, name, role, quoted, properties = match.groups()
-    pairs = _PROPERTY.findall(properties) if properties else ()
-    return Element(
-        name,
-        role,
-        _unquoted(quoted),
-        tuple((key, _unquoted(value)) for key, value in pairs),
-        len(indent),
-    )
+    indent, name, role, quoted, rest = match.groups()
+    properties = _properties(rest)
+    if properties is None:
+        return None
+    return Element(name, role, unquoted(quoted), properties, len(indent))
+
+
+def _properties(text: str) -> tuple[tuple[str, str], ...] | None:
+    """The properties in the rest of a line, or None if it does not begin with one."""
+    if _LOST_BLANK.search(text):
+        text += " "
+    pairs: list[tuple[str, str]] = []
+    end = 0
+    while end < len(text):
+        key = _NEXT.match(text, end)
+        if key is None:
+            return None
+        quoted = _QUOTED_VALUE.match(text, key.end())
+        if quoted and not _PLAIN.fullmatch(value := unquoted(quoted[1])):
+            end = quoted.end()
+        else:
+            following = _NEXT.search(text, key.end())
+            end = following.start() if following else len(text)
+            value = text[key.end() : end]
+        pairs.append((key[1], value))
+    return tuple(pairs)
 
 
 def parse_tree(text: str) -> list[Element]:
@@ -91,18 +120,39 @@ def tree_text(elements: Iterable[Element]) -> str:
 
 def line_text(element: Element) -> str:
     """The line of one element, without its depth."""
-    parts = [f"[{element.id}] {element.role} {element.name!r}"]
-    parts += [f"{key}: {_value_text(value)}" for key, value in element.properties]
-    return " ".join(parts)
+    head = f"[{element.id}] {element.role} {element.name!r}"
+    pairs = element.properties
+    line = " ".join([head, *(f"{key}: {value}" for key, value in pairs)])
+    if all(_PLAIN.fullmatch(value) for _, value in pairs) or _says(line, element):
+        return line
+    return " ".join([head, *(f"{key}: {_safe(value)}" for key, value in pairs)])
 
 
-def _value_text(value: str) -> str:
-    return value if _VALUE.fullmatch(value) else repr(value)
+def bare(value: str) -> str:
+    """A value without quotes around it and blanks at its end, which say nothing."""
+    value = value.rstrip()
+    return unquoted(value) if value[:1] in _MARKS and _WHOLE.fullmatch(value) else value
 
 
-def _unquoted(text: str) -> str:
-    """The text that a quoted or plain part of a line says."""
-    if text[0] not in "'\"":
+def _says(line: str, element: Element) -> bool:
+    """Whether an element is read from its line, also when blanks at its end are lost."""
+    if len(line.splitlines()) > 1:
+        return False
+    whole, cut = parse_line(line), parse_line(line.rstrip())
+    if whole is None or cut is None or whole.properties != element.properties:
+        return False
+    return [bare(value) for _, value in cut.properties] == [
+        bare(value) for _, value in element.properties
+    ]
+
+
+def _safe(value: str) -> str:
+    return value if _PLAIN.fullmatch(value) else repr(value)
+
+
+def unquoted(text: str) -> str:
+    """What a text in quotes says; one without quotes is what it says."""
+    if text[:1] not in _MARKS:
         return text
     return _ESCAPE.sub(_letter, text[1:-1]) if "\\" in text else text[1:-1]
 

@@ -148,6 +148,9 @@ def test_splits_by_game(tmp_path):
 def test_a_given_test_file_and_its_leaks(tmp_path):
     source = write_source(tmp_path / "s", test=[*TEST, TEST[0]])
     manifest = bytesized32(source, tmp_path / "d", split_by="file", modes=["full"])
+    every = bytesized32(source, tmp_path / "every", split_by="file")
+    counts = {mode: c.transitions for mode, c in every.splits["test"].groups.items()}
+    assert counts == dict.fromkeys(("full", "action", "tick", "score"), 7)
     assert manifest.rows["leaks"] == {
         "test_transitions": 6,
         "test_transitions_in_train": 1,
@@ -157,7 +160,8 @@ def test_a_given_test_file_and_its_leaks(tmp_path):
         "test_states_in_train": 1,
     }
     test = list(transitions(tmp_path / "d", "test"))
-    assert len(test) == 6
+    assert len(test) == 7
+    assert manifest.rows["duplicates"] == 0
     assert {(t.game, value_of(t.state)[0]) for t in test} == {
         (g, v) for g in "ae" for v in (2, 20, 30)
     }

@@ -3,9 +3,11 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.testing import assert_close
 
 from rlvr_world.video.codecs.frame import FrameCodec
 from rlvr_world.video.tokenizer import CompressiveVQModel, TokenizerModel, VQModel
+from rlvr_world.video.tokenizer.vq_model import waves
 
 SMALL = {
     "channels": [8, 16],
@@ -55,6 +57,28 @@ def test_gradients_reach_the_encoder():
     model = VQModel(**SMALL)
     model(torch.rand(4, 3, 32, 32)).frames.square().mean().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_features_of_codes_tell_how_alike_they_look():
+    model = small_model()
+    features = model.code_features()
+    assert features.shape[0] == model.num_codes == len(features.unique(dim=0))
+    assert_close(features, model.code_features())
+    side = model.downscale
+    codes = torch.arange(model.num_codes)[:, None, None].expand(-1, 3, 3)
+    looks = model.decode(codes)[..., side : 2 * side, side : 2 * side].flatten(1)
+    spread = features[:, model.quantizer.features().shape[1] :]
+    assert_close(spread.square().sum(dim=1).mean().sqrt(), torch.tensor(6.0))
+    apart, far = torch.pdist(spread), torch.pdist(looks)
+    assert torch.corrcoef(torch.stack([apart, far]))[0, 1] > 0.9
+
+
+def test_a_flat_patch_has_one_frequency():
+    flat = torch.ones(1, 3, 8, 8) * torch.tensor([0.3, 0.6, 0.9])[:, None, None]
+    brightness, warm, green = waves(flat).view(3, -1)
+    assert_close(torch.stack([c[0] for c in (brightness, warm, green)]) / 8,
+                 torch.tensor([0.6, -0.6, 0.0]))  # fmt: skip
+    assert_close(torch.stack([brightness, warm, green])[:, 1:].abs().max(), torch.tensor(0.0))
 
 
 def test_a_size_that_does_not_divide_is_refused():

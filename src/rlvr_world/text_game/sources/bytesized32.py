@@ -35,8 +35,9 @@ def bytesized32(
 ) -> TransitionManifest:
     """Write the shards of the published ByteSized32-State-Prediction files.
 
-    Each row gives one transition per mode; those of the same game, state and action are kept once.
-    The example game is left out. In mode ``score`` the state is the one after the tick.
+    Each row gives one transition per mode; those of the same game, state and action are kept once,
+    but for those of a test file that ``split_by`` keeps. The example game is left out. In mode
+    ``score`` the state is the one after the tick.
 
     Args:
         source: Folder with ``train.jsonl`` or ``test.jsonl`` or both, plain or as ``.gz``, and with
@@ -44,7 +45,8 @@ def bytesized32(
         root: Folder for the shards.
         split_by: ``state`` puts all transitions from the same objects into the same split, also
             those of different modes; ``game`` all of a game; ``file`` keeps the test file as it
-            is and takes the validation split from the train file by state.
+            is, with rows that occur twice, and takes the validation split from the train file by
+            state.
         val_share: Share of the states or games for validation.
         test_share: Share of the states or games to test on; not used with ``file``.
         modes: What the transitions cover.
@@ -160,7 +162,7 @@ def spool_row(
         unit = TEST_FILE if as_it_is else transition.game
         if not as_it_is and split_by != "game":
             unit += " " + digest(canonical(transition.state | {"score": None})).hex()
-        spool.add(transition, unit, scope=TEST_FILE if as_it_is else "")
+        spool.add(transition, unit, scope=f"{TEST_FILE} {len(spool.entries)}" if as_it_is else "")
 
 
 def assign(

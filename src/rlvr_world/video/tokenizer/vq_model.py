@@ -3,11 +3,19 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
+from scipy.fft import dctn
 from torch import Tensor, nn
 
 from rlvr_world.video.tokenizer.autoencoder import Decoder, Encoder, Norm
 from rlvr_world.video.tokenizer.quantize import FiniteScalarQuantizer
 from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
+
+CODES_AT_ONCE = 64
+WAVES = 6
+"""Frequencies, in each direction, of what is kept of a code's looks."""
+LOOKS_NORM = 6.0
+"""Root mean square over codes of the norm of their looks, whatever the contrast."""
 
 
 class Reconstruction(NamedTuple):
@@ -75,8 +83,16 @@ class VQModel(TokenizerModel):
         """The frames [N, 3, H, W] in [0, 1] of codes [N, h, w] long."""
         return self.decoder(self.from_codes(self.quantizer.lookup(indices))).clamp(0, 1)
 
+    @torch.no_grad()
     def code_features(self) -> Tensor:
-        return self.quantizer.features()
+        """Coordinates and levels of each code, and what it looks like among its own kind."""
+        tiles = torch.arange(self.num_codes)[:, None, None].expand(-1, 3, 3)
+        middle = slice(self.downscale, 2 * self.downscale)
+        parts = [self.decode(part)[..., middle, middle] for part in tiles.split(CODES_AT_ONCE)]
+        looks = waves(torch.cat(parts))
+        looks = looks - looks.mean(dim=0)
+        scale = looks.square().sum(dim=1).mean().sqrt().clamp(min=1e-6)
+        return torch.cat([self.quantizer.features(), looks / scale * LOOKS_NORM], dim=1)
 
     def _latents(self, frames: Tensor) -> Tensor:
         height, width = frames.shape[-2:]
@@ -87,3 +103,18 @@ class VQModel(TokenizerModel):
                 "channels or stem"
             )
         return self.to_codes(self.encoder(frames))
+
+
+def waves(patches: Tensor) -> Tensor:
+    """The low frequencies of patches [N, 3, H, W]: cosine transforms of brightness and colour.
+
+    They hardly go together, unlike pixels, so that a layer on top of them learns fast.
+
+    Returns:
+        [N, 3 * K], frequencies u, v with u + v < ``WAVES``.
+    """
+    red, green, blue = patches.unbind(1)
+    colours = torch.stack([(red + green + blue) / 3, red - blue, green - (red + blue) / 2], dim=1)
+    found = torch.from_numpy(dctn(colours.numpy(), axes=(-2, -1), norm="ortho"))
+    rows, columns = (torch.arange(side) for side in patches.shape[-2:])
+    return found[..., rows[:, None] + columns < WAVES].flatten(1)
