@@ -21,6 +21,7 @@ NAMES = {
     "rlds": "TFRecords into shards beside TFRecords into NPZ files",
     "tokenizer": "the frame tokenizer beside diffusers' VQModel",
     "rewards": "text-game rewards beside a comparison of states with deepdiff",
+    "environment": "steps of a world model beside whole prompts and the simulator",
     "paper": "rollouts and RLVR steps at the paper's sizes, beside the device's floors",
     "kill": "runs that are killed and resumed, bit for bit",
     "soak": "memory, open files and threads of a long run",

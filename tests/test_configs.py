@@ -15,6 +15,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from rlvr_world import cli
+from rlvr_world.applications.planning.command import plan
 from rlvr_world.callbacks.defaults import default_callbacks
 from rlvr_world.codec import Codec
 from rlvr_world.command_line.training import TrainingCLI
@@ -40,7 +41,7 @@ DATA = ("data", "stills", "segments", "states", "tokens", "prompts", "tasks")
 PARTS = {"codec": Codec, "backbone": None, **dict.fromkeys(DATA, LightningDataModule)}
 REWARDS = ("rewards", "rewards_repetition", "metrics")
 COMMANDS = {"evaluation": evaluate, "counterfactual": action_following, "best_of": best_of,
-            "agent": web_agent}  # fmt: skip
+            "agent": web_agent, "planning": plan}  # fmt: skip
 FILES = sorted(
     path.relative_to(CONFIGS) for path in CONFIGS.rglob("*.yaml") if path.parent.name != "cluster"
 )
@@ -73,7 +74,7 @@ def test_no_file_names_a_checkpoint_of_a_preset_but_in_comments():
 
 
 def test_there_are_few_lines():
-    assert sum(len((CONFIGS / path).read_text().splitlines()) for path in FILES) <= 1425
+    assert sum(len((CONFIGS / path).read_text().splitlines()) for path in FILES) <= 1436
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +220,7 @@ def test_commands_parse(path):
         assert agents["simulator"].imaginer is not None
     else:
         assert settings.models
-        assert settings.rewards is None
+        assert settings.get("rewards") is None
     if command in (evaluate, action_following):
         assert settings.seeds >= 3
     if command is best_of:

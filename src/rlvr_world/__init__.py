@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rlvr_world.applications.predictor import load
     from rlvr_world.codec import Codec
     from rlvr_world.modules.mle import MLEWorldModel
     from rlvr_world.modules.rlvr import RLVRWorldModel
-    from rlvr_world.modules.saved import load_world_model as load
     from rlvr_world.modules.world_model import WorldModel
     from rlvr_world.nn.language_model import LanguageModel
     from rlvr_world.nn.sequence_model import SequenceModel
@@ -36,7 +36,7 @@ PUBLIC = {
     "Transformer": "nn.transformer",
     "VQTokenizer": "video.tokenizer.vq_tokenizer",
     "WorldModel": "modules.world_model",
-    "load": "modules.saved:load_world_model",
+    "load": "applications.predictor",
 }
 """The module of each public name, imported when the name is used."""
 

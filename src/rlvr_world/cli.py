@@ -49,6 +49,7 @@ COMMANDS = {
     ),
     "best-of": Entry("evaluation.best_of:best_of", "Score the best of several samples"),
     "web-agent": Entry("web.agent.command:web_agent", "Let agents that plan work on web pages"),
+    "plan": Entry("applications.planning.command:plan", "Reach goals by plans in world models"),
     "export": Entry("applications.export:export", "Write a checkpoint as the published ones are"),
     "init": Entry("video.preset:init", "Write the configs of a preset for your own video", True),
     "check": Entry("command_line.check:check", "Take one batch through each stage", True),
@@ -127,7 +128,18 @@ COMMANDS = {
 
 LIGHTNING = {"fit", "validate", "test", "predict"}
 
-ROOMS = ("modules", "nn", "rl", "callbacks", "evaluation", "video", "language", "text_game", "web")
+ROOMS = (
+    "modules",
+    "nn",
+    "rl",
+    "callbacks",
+    "evaluation",
+    "video",
+    "language",
+    "text_game",
+    "web",
+    "applications.planning",
+)
 """Packages whose classes configs name by their short names."""
 
 WITHOUT_PLUGS = {"sources", "sites", "browser", "published", "vllm"}

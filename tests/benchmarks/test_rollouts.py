@@ -27,6 +27,12 @@ def test_rollout_compares_every_shape_with_generate(tmp_path):
     assert rows["single-step"]["units"] == 2 * 3 * 6
 
 
+def test_steps_of_an_environment_are_compared_with_whole_prompts(tmp_path):
+    rows = tiny("environment", tmp_path, "--batches", "1", "2")
+    assert {name: row["units"] for name, row in rows.items()} == {"batch 1": 3, "batch 2": 6}
+    assert all(row["theirs"]["name"] == "whole prompt each step" for row in rows.values())
+
+
 def test_generate_fills_what_a_template_leaves_blank():
     torch.manual_seed(0)
     shape = Shape(3, 4, 9, 2, 5, rounds=3, given=2)

@@ -1,0 +1,1 @@
+"""Plans of actions, searched in a world model."""

@@ -1,0 +1,101 @@
+"""Trained models for whoever has pictures and actions: frames in, frames out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from rlvr_world.applications.interactive_rollout import InteractiveRollout, video_codec
+from rlvr_world.modules.saved import load_world_model
+from rlvr_world.modules.world_model import WorldModel
+from rlvr_world.rl.sampler import Sampler
+
+
+class Predictor:
+    """A trained world model of any modality; ``predict`` is for video.
+
+    Args:
+        model: The world model, which stays at hand as ``model``: its ``predict`` takes batches of
+            its data module, of any modality.
+    """
+
+    def __init__(self, model: WorldModel) -> None:
+        self.model = model
+
+    def predict(
+        self,
+        frames: Sequence[Any] | NDArray[np.uint8],
+        actions: ArrayLike,
+        seed: int = 0,
+        sampler: Sampler | None = None,
+        horizon: int = 1,
+    ) -> NDArray[np.uint8]:
+        """The frames that follow given ones.
+
+        Args:
+            frames: As many as the model is given, each the path of a picture or uint8 [H, W, 3].
+            actions: [T, A], of which row t is done between frame t and the next: those between the
+                given frames, then one for each frame to predict.
+            seed: Of the sampled prediction.
+            sampler: How to sample; the model's own distribution if not given.
+            horizon: Frames that are predicted before the window slides.
+
+        Returns:
+            uint8 [F, H, W, 3], with F the number of actions after the given frames' own.
+
+        Raises:
+            ValueError: They do not fit the model.
+        """
+        codec, device = video_codec(self.model), self.model.device
+        given = torch.from_numpy(np.stack([pixels(frame) for frame in frames]))
+        steps = torch.as_tensor(np.asarray(actions, np.float32)).to(device)
+        if len(given) != codec.window or steps.ndim != 2 or len(steps) < codec.window:
+            raise ValueError(
+                f"predict takes {codec.window} frames and actions [T, A], at least as many; got "
+                f"{len(given)} frames and actions {list(steps.shape)}"
+            )
+        clip = given.permute(0, 3, 1, 2)[None].to(device)
+        start = {"frames": clip, "context": clip[:, 0], "actions": steps[None], "key": ["given"]}
+        start["steps"] = [steps.shape[1] // len(codec.action_low)]
+        rollout = InteractiveRollout(self.model, start, horizon, sampler)
+        rng = np.random.default_rng(seed)
+        predicted = []
+        for action in steps[codec.window - 1 :]:
+            uniforms = torch.from_numpy(rng.random((1, codec.tokens_per_frame))).to(device)
+            predicted.append(rollout.step(action[None], uniforms)[0])
+        shown = (torch.stack(predicted).clamp(0, 1) * 255).round().byte()
+        return shown.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def load(
+    path: str | Path, device: torch.device | str = "cpu", tokenizer: Path | None = None
+) -> Predictor:
+    """The model in a checkpoint of the MLE or the RLVR stage, ready to predict.
+
+    The checkpoint holds all that it needs, so it can be anywhere.
+
+    Args:
+        path: The checkpoint.
+        device: Where the model goes.
+        tokenizer: A tokenizer to use instead of the one in the checkpoint; it must code alike.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no checkpoint of a world model, or was not written by ``rlvr-world fit``.
+    """
+    return Predictor(load_world_model(Path(path), device, tokenizer))
+
+
+def pixels(frame: Any) -> NDArray[np.uint8]:
+    """A picture as uint8 [H, W, 3]."""
+    if isinstance(frame, str | Path):
+        with Image.open(frame) as picture:
+            return np.asarray(picture.convert("RGB"))
+    array = np.asarray(frame)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise ValueError(f"a frame must be uint8 [H, W, 3], got {array.dtype} {list(array.shape)}")
+    return array
