@@ -1,8 +1,10 @@
 """The command ``plan``: do plans that are made in a world model reach their goals?"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,7 +59,7 @@ def plan(
     simulator goes on from the episode's own state. Every ``replan_every`` frames a planner searches
     the actions to the end of the horizon anew, from what the simulator shows then. Rows beside the
     models are ``still`` (the last action goes on), ``random`` (the planner's first candidates,
-    unchosen) and ``simulator``. Writes table.json, table.csv and table.md.
+    unchosen) and ``simulator``. Writes table.json, table.csv and table.md, anew after each row.
 
     Args:
         output: Folder for the table.
@@ -93,29 +95,39 @@ def plan(
     if simulator is not None:
         costs["simulator"] = simulator_costs(simulator)
     search = Search(planner, codec.action_low, codec.action_high, horizon, replan_every, seed)
-    scores, console = [], Console()
-    with progress_bar(console) as progress:
-        for name in progress.track(costs, description="planning"):
-            attempts = trials(data, goals, codec.window, horizon, seed)
-            found = search.run(name, attempts, costs[name])
-            scores.append(score_frame(name, found, ["all"] * goals))
-    table = Table(
-        labels=LABELS,
-        higher_is_better={name: name == "success" for name in LABELS},
-        split="test",
-        commit=code_commit(),
-        device=device_name(torch.device(device)),
-        data=Manifest.load(data).fingerprint,
-        checkpoints={name: str(path) for name, path in models.items()},
-        samplers={name: vars(sampler) for name, sampler in samplers.items()},
-        cells=cells(pd.concat(scores)),
-        seeds=1,
-        samples=goals,
-    )
-    table.save(output)
-    write_text(output / "table.md", markdown(table))
-    console.print(table.block(list(LABELS)))
+    about = {
+        "labels": LABELS,
+        "higher_is_better": {name: name == "success" for name in LABELS},
+        "split": "test",
+        "commit": code_commit(),
+        "device": device_name(torch.device(device)),
+        "data": Manifest.load(data).fingerprint,
+        "checkpoints": {name: str(path) for name, path in models.items()},
+        "samplers": {name: vars(sampler) for name, sampler in samplers.items()},
+        "seeds": 1,
+        "samples": goals,
+    }
+    attempts = partial(trials, data, goals, codec.window, horizon, seed)
+    for table in tables(search, costs, attempts, about):
+        table.save(output)
+        write_text(output / "table.md", markdown(table))
+    Console().print(table.block(list(LABELS)))
     return table
+
+
+def tables(
+    search: "Search",
+    costs: Mapping[str, Costs | None],
+    attempts: Callable[[], list[Trial]],
+    about: Mapping[str, Any],
+) -> Iterator[Table]:
+    """The table after each row."""
+    scores = []
+    with progress_bar() as progress:
+        for name in progress.track(costs, description="planning"):
+            found = search.run(name, attempts(), costs[name])
+            scores.append(score_frame(name, found, ["all"] * about["samples"]))
+            yield Table(**about, cells=cells(pd.concat(scores)))
 
 
 class Search:
