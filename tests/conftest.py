@@ -19,6 +19,10 @@ LONG = (
 """Files that take longest, which begin first, so that no process is left with one at the end."""
 
 
+def pytest_configure():
+    torch.set_num_threads(1)  # before fixtures of the session, which train
+
+
 def pytest_collection_modifyitems(items):
     places = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))

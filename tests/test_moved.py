@@ -7,6 +7,7 @@ import pytest
 import torch
 from games import step, write_root
 from stages import checkpoint
+from tiny_video import export_tokenizer, save_untrained
 
 from rlvr_world.cli import main
 from rlvr_world.modules.saved import load_world_model
@@ -45,7 +46,16 @@ def test_one_checkpoint_alone_is_enough(moved, tmp_path):
     shutil.rmtree(moved)
     model = load_world_model(alone)
     assert model.codec.fingerprint == torch.load(alone, weights_only=True)["codec"]["fingerprint"]
-    main(["export", "--checkpoint", str(alone), "--output", "exported"])
+    with pytest.raises(ValueError, match=r"backbone\.frames: a model that learns places"):
+        main(["export", "--checkpoint", str(alone), "--output", "exported"])
+
+
+def test_one_checkpoint_alone_is_exported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    export_tokenizer(tmp_path / "tokenizer")
+    save_untrained(tmp_path / "alone.ckpt", tmp_path / "tokenizer")
+    shutil.rmtree("tokenizer")
+    main(["export", "--checkpoint", "alone.ckpt", "--output", "exported"])
     assert (tmp_path / "exported" / "model.safetensors").exists()
 
 

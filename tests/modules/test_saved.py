@@ -45,12 +45,12 @@ def fit(folder, model, name):
     return folder / name / "last.ckpt"
 
 
-@pytest.mark.filterwarnings("ignore:a .* is cut to")
+@pytest.mark.filterwarnings("ignore:an answer .* is cut to")
 def test_lora_goes_from_likelihood_to_rlvr(folder):
     """SFT of low-rank differences, then RLVR of the same, on a random Qwen."""
     pytest.importorskip("peft", reason="peft is not installed")
     torch.manual_seed(0)
-    codec = TextGameCodec(folder / "tokenizer", prompt_length=60, answer_length=10)
+    codec = TextGameCodec(folder / "tokenizer", prompt_length=128, answer_length=10)
 
     def backbone(vocab_size):
         return LanguageModel(vocab_size, architecture=QWEN, lora=LORA)
@@ -73,12 +73,12 @@ def test_lora_goes_from_likelihood_to_rlvr(folder):
             assert torch.equal(parameter, start[f"backbone.{name}"])
 
 
-@pytest.mark.filterwarnings("ignore:a .* is cut to")
+@pytest.mark.filterwarnings("ignore:an answer .* is cut to")
 def test_dropout_is_for_likelihood_alone(folder):
     """RLVR samples from the network that it updates: the first ratios are 1."""
     torch.manual_seed(0)
-    codec = TextGameCodec(folder / "tokenizer", prompt_length=60, answer_length=10)
-    sizes = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 96}
+    codec = TextGameCodec(folder / "tokenizer", prompt_length=128, answer_length=10)
+    sizes = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 160}
     source = folder / "gpt2"
     LanguageModel(codec.vocab_size, architecture=sizes).export(source)
     backbone = partial(LanguageModel, source=source)

@@ -19,7 +19,7 @@ from rlvr_world.video.sources.pusht import PushTSimulator
 
 NEAR, TURNED = 20.0, np.pi / 9
 """A goal is reached within so many simulator pixels, of agent and block together, and so many rad
-of the block: the criterion of DINO-WM, whose numbers are in the paper's Table 12."""
+of the block, after DINO-WM, whose numbers are in the paper's Table 12."""
 
 State = NDArray[np.float64]
 
