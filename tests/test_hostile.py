@@ -10,7 +10,8 @@ import pytest
 import torch
 from stages import checkpoint, fit
 
-from rlvr_world.cli import COMMANDS, console, main
+from rlvr_world.cli import console, main
+from rlvr_world.command_line.commands import COMMANDS
 from rlvr_world.modules.saved import load_world_model
 from rlvr_world.web.agent.imaginers import WorldModelImaginer
 from rlvr_world.web.sites.site import AnySite

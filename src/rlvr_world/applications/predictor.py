@@ -74,19 +74,7 @@ class Predictor:
 def load(
     path: str | Path, device: torch.device | str = "cpu", tokenizer: Path | None = None
 ) -> Predictor:
-    """The model in a checkpoint of the MLE or the RLVR stage, ready to predict.
-
-    The checkpoint holds all that it needs, so it can be anywhere.
-
-    Args:
-        path: The checkpoint.
-        device: Where the model goes.
-        tokenizer: A tokenizer to use instead of the one in the checkpoint; it must code alike.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no checkpoint of a world model, or was not written by ``rlvr-world fit``.
-    """
+    """The model in a checkpoint, ready to predict: see ``load_world_model``."""
     return Predictor(load_world_model(Path(path), device, tokenizer))
 
 

@@ -149,15 +149,16 @@ class Transformer(SequenceModel):
 
     def learn_geometry(self, codec: TokenGeometry) -> None:
         dim = self.embedding.embedding_dim
+        if self.features or self.actions:
+            name = "features" if self.features else "actions"
+            features = known(codec.features(), codec, name)
         if self.features:
-            features = known(codec.features(), codec, "features")
             for layer in (self.embedding, self.head):
                 register_parametrization(layer, "weight", SharedRows(features, dim))
         if self.frames is not None:
             places = known(codec.places(self.frames), codec, "frames")
             self.places = PlaceEmbedding(places, dim)
             if self.actions:
-                features = known(codec.features(), codec, "actions")
                 self.placed_actions = PlacedActions(places, features, dim)
 
     @property
