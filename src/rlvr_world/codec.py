@@ -66,6 +66,17 @@ class Codec(nn.Module, ABC):
         """Numbers that similar tokens have in common, [V, K] float32; None if there are none."""
         return None
 
+    def points(self) -> Tensor | None:
+        """The point that each token stands for, [V, L] float32; None if tokens are no points.
+
+        Where they are, ``decode_points`` reads what lies between them.
+        """
+        return None
+
+    def decode_points(self, sequence: TokenSequence, points: Tensor) -> Prediction:
+        """As ``decode``, with gradients: from points [N, K, L] of the K predicted tokens."""
+        raise NotImplementedError(f"the tokens of {type(self).__name__} are no points")
+
     def places(self, frames: int) -> Tensor | None:
         """Row, column and frame of each position of a sequence of so many frames, [T, 3] long.
 

@@ -33,7 +33,8 @@ def model(credit=Credit(), rewards=None):  # noqa: B008
 def scored(built, sequence, batch):
     """What predictions are worth, the returns of their parts, and advantages of tokens."""
     parts = sequence_parts(sequence, GROUP, None)
-    scores = score_predictions(built.codec, built.rewards, sequence, batch, parts, built.detail)
+    inputs = (built.codec, built.rewards, sequence, batch, parts, built.detail)
+    scores, _ = score_predictions(*inputs)
     total = built.rewards.total(scores)
     returns = built.credit.returns(total)
     advantages = per_token(built.objective.advantages(returns, GROUP), sequence.target_mask)

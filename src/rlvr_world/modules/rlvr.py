@@ -18,6 +18,7 @@ from rlvr_world.nn.sequence_model import SequenceModel, without_dropout
 from rlvr_world.reward import not_finite
 from rlvr_world.rl.budget import check_positive, minibatches, sequence_parts
 from rlvr_world.rl.credit import Credit, per_token
+from rlvr_world.rl.gradient import expected_worth
 from rlvr_world.rl.grpo import GRPO
 from rlvr_world.rl.losses import importance_weights
 from rlvr_world.rl.sampler import Sampler
@@ -93,7 +94,7 @@ class RLVRWorldModel(WorldModel):
             sequence, sampled = self.sample(batch, self.sampler, self.group_size, source)
         ask = (sequence, self.group_size, self.token_budget)
         inputs = (self.codec, self.rewards, sequence, batch, sequence_parts(*ask))
-        scores = score_predictions(*inputs, self.detail, self.observer)
+        scores, slopes = score_predictions(*inputs, self.detail, self.observer, self.credit)
         self.skips.cause = not_finite(scores, batch) or self.skips.cause
         total = self.rewards.total(scores)
         rewards = self.credit.worth(total)
@@ -105,7 +106,10 @@ class RLVRWorldModel(WorldModel):
             needs = self.sampler.needs_correction
             log_probs = self.log_probs(*ask, model=self.backbone) if needs else sampled
         weights = importance_weights(log_probs, sampled, sequence.target_mask)
-        scored = (scores, rewards, per_token(advantages, sequence.target_mask))
+        advantages = self.credit.samples * per_token(advantages, sequence.target_mask)
+        if slopes is not None:
+            slopes = self.credit.gradient * self.objective.relative(slopes, groups)
+        scored = (scores, rewards, advantages, slopes)
         return Rollout(sequence, log_probs, reference, weights, trained, *scored)
 
     def improve(self, minibatch: Rollout) -> dict[str, Tensor]:
@@ -119,7 +123,7 @@ class RLVRWorldModel(WorldModel):
             for part in parts:
                 rollout = minibatch.select(part.rows)
                 logits = self.logits(rollout.sequence, part.group_size, model)
-                loss, terms = self.objective.loss(logits, rollout)
+                loss, terms = self.objective.loss(logits, rollout, self.bonus(logits, rollout))
                 share = self.objective.size(rollout.trained) / whole
                 with self.synchronised(part is parts[-1]):
                     self.manual_backward(loss * share)
@@ -129,6 +133,14 @@ class RLVRWorldModel(WorldModel):
             logged |= self.temperature.step(optimizer)
         cast(torch.optim.lr_scheduler.LRScheduler, self.lr_schedulers()).step()
         return dict(logged)
+
+    def bonus(self, logits: Tensor, rollout: Rollout) -> Tensor | None:
+        """What the decoder's gradient says of logits [K, V], [K]; None if it does not count."""
+        if rollout.slopes is None:
+            return None
+        points = self.codec.points()
+        assert points is not None
+        return expected_worth(logits, rollout.slopes.flatten(0, 1), points.to(logits.device))
 
     def setup(self, stage: str) -> None:
         super().setup(stage)

@@ -22,13 +22,20 @@ class Credit:
         frames: What a prediction of several frames is worth: the ``mean`` over them, that of the
             ``last`` one, or a mean that counts frame t (from 0) ``discount ** t`` times.
         discount: Factor from frame to frame, for ``discount``.
+        samples: Weight of what tokens earned in the group's samples, which is GRPO.
+        gradient: Weight of what all tokens would earn by the decoder's gradient, for tokens that
+            are codes of pictures and rewards that are differentiable; see ``rl/gradient.py``.
     """
 
     to: Literal["prediction", "frame", "patch"] = "prediction"
     frames: Literal["mean", "last", "discount"] = "mean"
     discount: float = 0.9
+    samples: float = 1.0
+    gradient: float = 0.0
 
     def __post_init__(self) -> None:
+        if min(self.samples, self.gradient) < 0 or self.samples + self.gradient == 0:
+            raise ValueError("credit: samples and gradient must be at least 0, and one above 0")
         if not 0 < self.discount <= 1:
             raise ValueError(f"discount must be above 0 and at most 1, got {self.discount}")
 
@@ -47,6 +54,13 @@ class Credit:
         if rewards.ndim == 1:
             return rewards
         return self.ahead(rewards)[:, 0].reshape(len(rewards), -1).mean(dim=1)
+
+    def own_worth(self, rewards: Tensor) -> Tensor:
+        """What the frames that tokens themselves decode to add to their returns, summed, [N]."""
+        if self.to == "prediction":
+            return self.worth(rewards)
+        own = self.ahead(torch.eye(rewards.shape[1], device=rewards.device)).diagonal()
+        return rewards.flatten(2).mean(dim=2) @ own if rewards.ndim > 2 else rewards @ own
 
     def returns(self, rewards: Tensor) -> Tensor:
         """The returns that tokens are trained on: of predictions, of frames or of patches.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rlvr_world.rl.losses import (
+    at_targets,
     clipped_share,
     clipped_surrogate,
     kl_k3,
@@ -61,6 +62,12 @@ class GRPO:
         groups = returns.unflatten(0, (-1, group_size))  # [B, G, P]
         return group_relative(groups, self.normalize_advantages).flatten(0, 1)
 
+    def relative(self, slopes: Tensor, rewards: Tensor) -> Tensor:
+        """Slopes [B * G, ...] of rewards [B, G] in the unit of advantages."""
+        if not self.normalize_advantages:
+            return slopes
+        return slopes / (rewards.std(dim=1).mean() + 1e-6)
+
     def trained_tokens(
         self, sequence: TokenSequence, rewards: Tensor, end_token: int | None
     ) -> Tensor:
@@ -72,20 +79,25 @@ class GRPO:
             mask = mask & ended(sequence, end_token)[:, None]
         return mask
 
-    def loss(self, logits: Tensor, rollout: Rollout) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, logits: Tensor, rollout: Rollout, bonus: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of some predictions, and what else to log of them.
 
-        ``logits`` [K, V] are those of the K predicted tokens under the policy that learns.
+        ``logits`` [K, V] are those of the K predicted tokens under the policy that learns, and
+        ``bonus`` [K] what else is to be maximised at each.
         """
-        log_probs, entropy = token_log_probs(logits, rollout.sequence), None
+        log_probs = token_log_probs(logits, rollout.sequence)
+        gain = None if bonus is None else at_targets(bonus, rollout.sequence)
         if self.entropy_weight:
-            entropy = token_entropy(logits, rollout.sequence)
-        return self.surrogate(log_probs, rollout, entropy)
+            entropy = self.entropy_weight * token_entropy(logits, rollout.sequence)
+            gain = entropy if gain is None else gain + entropy
+        return self.surrogate(log_probs, rollout, gain)
 
     def surrogate(
-        self, log_probs: Tensor, rollout: Rollout, entropy: Tensor | None = None
+        self, log_probs: Tensor, rollout: Rollout, gain: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """As ``loss``, from log-probabilities and, if they have a weight, entropies, [N, T]."""
+        """As ``loss``, from log-probabilities [N, T] and what else is to be maximised, [N, T]."""
         mask = rollout.trained
         log_ratio = log_probs - rollout.log_probs
         if self.level == "sequence":
@@ -94,8 +106,8 @@ class GRPO:
         clip = (self.clip_low, self.clip_high)
         kl = kl_k3(log_probs, rollout.reference_log_probs)
         per_token = rollout.importance * clipped_surrogate(*ratio, *clip) + self.kl_weight * kl
-        if entropy is not None:
-            per_token = per_token - self.entropy_weight * entropy
+        if gain is not None:
+            per_token = per_token - gain
         terms = {
             "kl": kl,
             "clip_fraction": clipped_share(*ratio, *clip),

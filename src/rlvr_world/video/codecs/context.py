@@ -84,7 +84,15 @@ class ContextVideoCodec(VideoCodec):
         return TokenSequence(torch.cat(parts, dim=1), torch.cat(given, dim=1))
 
     def decode(self, sequence: TokenSequence) -> Tensor:
-        places = self.context_grid[0] * self.context_grid[1]
-        context = sequence.ids[:, :places].unflatten(1, self.context_grid) - self.num_codes
         frames = self.predicted_tokens(sequence).unflatten(2, self.grid)
-        return self.tokenizer.on(frames.device).decode(ClipCodes(context, frames))
+        codes = ClipCodes(self.context_tokens(sequence), frames)
+        return self.tokenizer.on(frames.device).decode(codes)
+
+    def decode_points(self, sequence: TokenSequence, points: Tensor) -> Tensor:
+        tokenizer = self.tokenizer.on(points.device)
+        return tokenizer.decode_points(self.context_tokens(sequence), self.grids(points))
+
+    def context_tokens(self, sequence: TokenSequence) -> Tensor:
+        """The codes of the context frame, [B, h, w]."""
+        places = self.context_grid[0] * self.context_grid[1]
+        return sequence.ids[:, :places].unflatten(1, self.context_grid) - self.num_codes

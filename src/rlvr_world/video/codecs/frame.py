@@ -90,3 +90,8 @@ class FrameCodec(VideoCodec):
         codes = tokens.flatten(0, 1).unflatten(1, self.grid)
         frames = self.tokenizer.on(codes.device).decode(codes)
         return frames.unflatten(0, tokens.shape[:2])
+
+    def decode_points(self, sequence: TokenSequence, points: Tensor) -> Tensor:
+        grids = self.grids(points)
+        frames = self.tokenizer.on(points.device).decode_points(grids.flatten(0, 1))
+        return frames.unflatten(0, grids.shape[:2])

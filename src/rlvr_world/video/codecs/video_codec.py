@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -111,6 +112,10 @@ class VideoCodec(Codec):
         features = torch.block_diag(codes, bin_features(self.action_bins))
         return F.pad(features, (0, 0, 0, 2 * self.special_tokens))
 
+    def points(self) -> Tensor:
+        points = self.tokenizer.module.quantizer.points()
+        return F.pad(points, (0, 0, 0, self.vocab_size - len(points)))
+
     def places(self, frames: int) -> Tensor:
         if frames <= self.window:
             raise ValueError(
@@ -156,6 +161,11 @@ class VideoCodec(Codec):
     @abstractmethod
     def sequence(self, prefix: Tensor, frames: Tensor, actions: Tensor) -> TokenSequence:
         """One sequence of what ``tokens`` returns and the tokens of actions [B, T, A]."""
+
+    def grids(self, points: Tensor) -> Tensor:
+        """Points [N, K, L] of predicted tokens as those of frames, [N, F, L, h, w]."""
+        rows, columns = self.grid
+        return rearrange(points, "n (f h w) l -> n f l h w", h=rows, w=columns)
 
     def predicted_tokens(self, sequence: TokenSequence) -> Tensor:
         """The tokens of the predicted frames, [B, F, N]."""

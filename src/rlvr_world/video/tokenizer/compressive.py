@@ -134,12 +134,16 @@ class CompressiveVQModel(TokenizerModel):
 
     def decode(self, codes: ClipCodes) -> Tensor:
         """The frames after the context frame, [B, T, 3, H, W] in [0, 1]."""
+        points = self.quantizer.lookup(codes.frames.flatten(0, 1))
+        return self.decode_points(codes.context, points.unflatten(0, codes.frames.shape[:2]))
+
+    def decode_points(self, context: Tensor, points: Tensor) -> Tensor:
+        """As ``decode``, from the context's codes [B, h, w] and points [B, T, L, h, w]."""
         taps = self.conditional_decoder.taps
-        latents = self.from_context_codes(self.context_quantizer.lookup(codes.context))
+        latents = self.from_context_codes(self.context_quantizer.lookup(context))
         _, features = tapped(islice(self.decoder, max(taps) + 1), latents, taps)
-        later = self.from_codes(self.quantizer.lookup(codes.frames.flatten(0, 1)))
-        frames = self.conditional_decoder(later, features)
-        return frames.clamp(0, 1).unflatten(0, codes.frames.shape[:2])
+        frames = self.conditional_decoder(self.from_codes(points.flatten(0, 1)), features)
+        return frames.clamp(0, 1).unflatten(0, points.shape[:2])
 
     def decode_context(self, indices: Tensor) -> Tensor:
         """The context frames [B, 3, H, W] in [0, 1] of codes [B, h, w] long."""

@@ -66,6 +66,11 @@ class FiniteScalarQuantizer(nn.Module):
             )
         return _fsq(self.levels, indices.device).indices_to_codes(indices)
 
+    def points(self) -> Tensor:
+        """The point of each code, [num_codes, L] float32 in [-1, 1]."""
+        indices = torch.arange(self.num_codes)
+        return _fsq(self.levels, indices.device).indices_to_codes(indices[:, None]).flatten(1)
+
     def features(self) -> Tensor:
         """What codes have in common with neighbours: coordinates, and the level of each channel.
 
@@ -76,7 +81,7 @@ class FiniteScalarQuantizer(nn.Module):
         fsq = _fsq(self.levels, indices.device)
         levels = fsq.indices_to_level_indices(indices).long().unbind(-1)
         flags = [F.one_hot(level, size) for level, size in zip(levels, self.levels, strict=True)]
-        return torch.cat([fsq.indices_to_codes(indices[:, None]).flatten(1), *flags], dim=1)
+        return torch.cat([self.points(), *flags], dim=1)
 
 
 class CodeUse(Metric):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from rlvr_world.files import read_json, whole, write_json
 from rlvr_world.modules.checkpoint import check_intact, check_matching
 from rlvr_world.modules.trusted import check_depth
+from rlvr_world.video.tokenizer.quantize import FiniteScalarQuantizer
 
 KINDS: dict[str, type["TokenizerModel"]] = {}
 """The classes of tokenizers by ``kind``, under which a checkpoint keeps their arguments."""
@@ -31,8 +32,12 @@ class TokenizerModel(nn.Module):
     num_codes: int
     """The codebook size of a predicted frame."""
 
+    quantizer: FiniteScalarQuantizer
+    """That of predicted frames."""
+
     encode: Callable[..., Any]
     decode: Callable[..., Any]
+    decode_points: Callable[..., Any]
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         super().__init__()
@@ -125,6 +130,11 @@ def read_tokenizer(path: str | Path) -> SavedTokenizer:
         )
     if path.is_file():
         check_intact(path)
+    elif not (path / "config.json").is_file():
+        raise ValueError(
+            f"{path}: a folder without a tokenizer's config.json; of a run give the checkpoint, "
+            f"such as {path / 'checkpoints' / 'best.ckpt'}"
+        )
     try:
         saved = _read_folder(path) if path.is_dir() else _read_checkpoint(path)
         if saved is not None:

@@ -81,7 +81,11 @@ class VQModel(TokenizerModel):
 
     def decode(self, indices: Tensor) -> Tensor:
         """The frames [N, 3, H, W] in [0, 1] of codes [N, h, w] long."""
-        return self.decoder(self.from_codes(self.quantizer.lookup(indices))).clamp(0, 1)
+        return self.decode_points(self.quantizer.lookup(indices))
+
+    def decode_points(self, points: Tensor) -> Tensor:
+        """As ``decode``, from points [N, L, h, w] of the quantiser's space, with gradients."""
+        return self.decoder(self.from_codes(points)).clamp(0, 1)
 
     @torch.no_grad()
     def code_features(self) -> Tensor:
