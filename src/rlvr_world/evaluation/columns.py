@@ -53,6 +53,20 @@ class SceneMetrics(ABC):
         return ", ".join(f"{name} {value:.2g}" for name, value in scores.items())
 
 
+def by_frame(name: str, errors: Tensor, frames: int) -> dict[str, Tensor]:
+    """Errors [N, F] as the columns of the first ``frames`` predicted frames, each [N], from 1."""
+    if errors.shape[1] < frames:
+        raise ValueError(
+            f"scene.frames is {frames}, but only {errors.shape[1]} frames are predicted; lower it"
+        )
+    return {f"{name}_{step}": errors[:, step - 1] for step in range(1, frames + 1)}
+
+
+def frame_labels(name: str, label: str, frames: int) -> dict[str, str]:
+    """The headings of the columns of ``by_frame``."""
+    return {f"{name}_{step}": f"{label}, frame {step}" for step in range(1, frames + 1)}
+
+
 class SetDistance(ABC):
     """A distance of all predictions of a row, as a set, to the set of true next states."""
 

@@ -88,3 +88,25 @@ def test_what_is_knowable_of_the_controlled_part(still, tmp_path):
     assert known["states_and_action"]["red_error"].max() < 1e-3
     with pytest.raises(ValueError, match=r"scene\.controlled: give one of red, green"):
         ProbeScene(CentroidProbe(), training=tmp_path)
+
+
+def test_the_controlled_part_has_an_error_in_each_frame(still):
+    wrong = still[:, 1:].clone()
+    wrong[1, 2, 4] += 3  # green, in the last frame of the second clip
+    scene = ProbeScene(CentroidProbe(), per_state_unit=1, controlled="green", frames=3)
+    scores = scene.score(draw(wrong), batch_of(still))
+    assert [name for name in scene.labels if name[-1].isdigit()] == [
+        f"green_error_{frame}" for frame in (1, 2, 3)
+    ]
+    found = torch.stack([scores[f"green_error_{frame}"] for frame in (1, 2, 3)], dim=1)
+    expected = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 3.0]])
+    torch.testing.assert_close(found, expected, atol=0.05, rtol=0)
+    torch.testing.assert_close(found.mean(dim=1), scores["green_error"])
+
+
+def test_frames_that_are_not_there_and_a_part_that_is_not_there_are_refused(still):
+    with pytest.raises(ValueError, match=r"scene.controlled: give one of red, green"):
+        ProbeScene(CentroidProbe(), frames=3)
+    scene = ProbeScene(CentroidProbe(), controlled="red", frames=4)
+    with pytest.raises(ValueError, match=r"scene.frames is 4, but only 3 frames"):
+        scene.score(draw(still[:, 1:]), batch_of(still))

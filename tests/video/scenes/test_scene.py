@@ -53,6 +53,19 @@ def test_a_shifted_agent_is_as_far_off_and_one_that_is_lost_is_missing():
     assert nowhere["agent_missing"].item() == 1
 
 
+def test_the_agent_has_an_error_in_each_frame():
+    frames = drawn([[STATE, STATE]])
+    frames[:, 1] = drawn([[[120.0 + 15, 120.0 + 20, *STATE[2:]]]])[:, 0]
+    scene = PushTScene(frames=2)
+    scores = scene.score(frames, batch_of([[STATE, STATE]]))
+    assert scores["agent_error_1"].tolist() == [0.0]
+    assert scores["agent_error_2"].tolist() == pytest.approx([5.0], abs=0.2)
+    assert scene.labels["agent_error_2"] == "agent error px, frame 2"
+    assert scene.higher_is_better["agent_error_2"] is False
+    with pytest.raises(ValueError, match=r"scene.frames is 2, but only 1 frames"):
+        scene.score(frames[:, :1], batch_of([[STATE]]))
+
+
 def test_what_is_knowable_of_the_agent(tmp_path):
     """Of an agent that follows its action exactly, states and action say all."""
     rng = np.random.default_rng(0)

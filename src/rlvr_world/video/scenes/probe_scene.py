@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rlvr_world.evaluation.columns import SceneMetrics
+from rlvr_world.evaluation.columns import SceneMetrics, by_frame, frame_labels
 from rlvr_world.frozen import Frozen
 from rlvr_world.types import Batch
 from rlvr_world.video.scenes.references import StateReferences
@@ -33,6 +33,7 @@ class ProbeScene(SceneMetrics):
         moving: The distance in the table's unit over which a thing counts as moving.
         controlled: The part that the action moves.
         training: Folder of the training episodes.
+        frames: Adds the controlled part's error in each of the first so many predicted frames.
     """
 
     def __init__(
@@ -43,22 +44,24 @@ class ProbeScene(SceneMetrics):
         moving: float = 1.0,
         controlled: str | None = None,
         training: Path | None = None,
+        frames: int = 0,
     ) -> None:
         self.probe = Frozen(probe if isinstance(probe, StateProbe) else load_state_probe(probe))
         self.unit, self.per_state_unit, self.moving = unit, per_state_unit, moving
         parts = self.probe.module.config["parts"]
-        self.controlled, self.known = controlled, None
-        if training is not None:
-            if controlled not in parts:
-                raise ValueError(
-                    f"scene.controlled: give one of {', '.join(parts)}, the part that moves as the "
-                    f"action says; it is {controlled!r}"
-                )
+        self.controlled, self.frames, self.known = f"{controlled}_error", frames, None
+        if (training is not None or frames) and controlled not in parts:
+            raise ValueError(
+                f"scene.controlled: give one of {', '.join(parts)}, the part that moves as the "
+                f"action says; it is {controlled!r}"
+            )
+        if training is not None and controlled is not None:
             self.known = StateReferences(training, parts[controlled], per_state_unit)
         self.labels = {
             **{f"{part}_error": f"{part} error {unit}" for part in parts},
             **{f"moving_{part}_error": f"moving {part} error {unit}" for part in parts},
             **{f"{part}_floor": f"{part} probe floor {unit}" for part in parts},
+            **frame_labels(self.controlled, f"{controlled} error {unit}", frames),
         }
         self.higher_is_better = dict.fromkeys(self.labels, False)
 
@@ -67,8 +70,11 @@ class ProbeScene(SceneMetrics):
         if self.known is None:
             return {}
         errors = self.known.errors(batch, target.shape[1])
-        column = f"{self.controlled}_error"
-        return {row: {column: error.mean(dim=1)} for row, error in errors.items()}
+        return {
+            row: {self.controlled: error.mean(dim=1)}
+            | by_frame(self.controlled, error, self.frames)
+            for row, error in errors.items()
+        }
 
     def score(self, prediction: Tensor, batch: Batch) -> dict[str, Tensor]:
         if "states" not in batch:
@@ -82,10 +88,13 @@ class ProbeScene(SceneMetrics):
         floor = distances(probe.read(batch["frames"][:, -frames:].float() / 255), true)
         scores = {}
         for part, places in seen.items():
-            error = self.per_state_unit * found[part].mean(dim=1)
+            by_step = self.per_state_unit * found[part]
+            error = by_step.mean(dim=1)
             travel = (places - places[:, :1]).norm(dim=-1).amax(dim=1)  # the farthest, [B]
             still = (self.per_state_unit * travel <= self.moving).repeat_interleave(group)
             scores[f"{part}_error"] = error
+            if f"{part}_error" == self.controlled:
+                scores |= by_frame(self.controlled, by_step, self.frames)
             scores[f"moving_{part}_error"] = error.masked_fill(still, torch.nan)
             own = self.per_state_unit * floor[part].mean(dim=1)
             scores[f"{part}_floor"] = own.repeat_interleave(group)

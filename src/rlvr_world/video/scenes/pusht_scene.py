@@ -1,6 +1,5 @@
 """Metrics of PushT's agent and block in predicted frames, read off their colours."""
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rlvr_world.evaluation.columns import SceneMetrics
+from rlvr_world.evaluation.columns import SceneMetrics, by_frame, frame_labels
 from rlvr_world.types import Batch
 from rlvr_world.video.scenes.pusht import (
     View,
@@ -58,17 +57,21 @@ class PushTScene(SceneMetrics):
         view: The part of the arena that the pictures show; that of the recording.
         missing_below: Share of the true block's pixels below which it is missing.
         training: Folder of the training episodes.
+        frames: Adds the agent's error in each of the first so many predicted frames.
     """
 
-    labels = LABELS
-    higher_is_better: Mapping[str, bool] = {name: name == "block_iou" for name in LABELS}
+    labels: Mapping[str, str] = LABELS
 
     def __init__(
         self,
         view: View = View(),  # noqa: B008
         missing_below: float = 0.25,
         training: Path | None = None,
+        frames: int = 0,
     ) -> None:
+        self.frames = frames
+        self.labels = LABELS | frame_labels("agent_error", LABELS["agent_error"], frames)
+        self.higher_is_better = {name: name == "block_iou" for name in self.labels}
         self.view = view
         self.missing_below = missing_below
         self.known = None
@@ -84,9 +87,14 @@ class PushTScene(SceneMetrics):
         unseen = torch.from_numpy(~agent_mask(states[..., :2], self.view).any(axis=(-2, -1)))
         errors = self.known.errors(batch, frames)
         return {
-            row: {"agent_error": error.masked_fill(unseen, torch.nan).nanmean(dim=1)}
+            row: self.whole({"agent_error": error.masked_fill(unseen, torch.nan)})
             for row, error in errors.items()
         }
+
+    def whole(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Scores of frames [N, F] as those of predictions, and of the agent by frame."""
+        by_step = by_frame("agent_error", scores["agent_error"], self.frames)
+        return {name: values.nanmean(dim=1) for name, values in scores.items()} | by_step
 
     def score(self, prediction: Tensor, batch: Batch) -> dict[str, Tensor]:
         if "states" not in batch:
@@ -104,9 +112,7 @@ class PushTScene(SceneMetrics):
         agent, block = (mask.repeat(len(frames) // len(mask), axis=0) for mask in (agent, block))
         scores = agent_scores(pixels_of("agent", frames), agent)
         scores |= block_scores(pixels_of("block", frames) & ~agent, block, self.missing_below)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a clip whose frames are all left out
-            return {name: torch.from_numpy(np.nanmean(v, 1)).float() for name, v in scores.items()}
+        return self.whole({name: torch.from_numpy(v).float() for name, v in scores.items()})
 
     def note(self, scores: Mapping[str, float]) -> str:
         missing = [thing for thing in ("agent", "block") if scores[f"{thing}_missing"] == 1]
