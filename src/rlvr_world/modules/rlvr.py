@@ -140,7 +140,9 @@ class RLVRWorldModel(WorldModel):
             return None
         points = self.codec.points()
         assert points is not None
-        return expected_worth(logits, rollout.slopes.flatten(0, 1), points.to(logits.device))
+        drawn = rollout.sequence.ids[rollout.sequence.target_mask]
+        where = (points.to(logits.device), drawn, self.credit.reach)
+        return expected_worth(logits, rollout.slopes.flatten(0, 1), *where)
 
     def setup(self, stage: str) -> None:
         super().setup(stage)

@@ -7,6 +7,7 @@ from rlvr_world.video.rewards.frames import LPIPS, MAE, MSE
 from rlvr_world.video.rewards.motion import (
     FrameDifferenceError,
     MotionError,
+    MovingMSE,
     Repetition,
     Standstill,
     motion,
@@ -97,3 +98,31 @@ def test_a_set_of_rewards_adds_up_frame_by_frame():
     scores = rewards.scores(prediction, target, {}, Detail("frame"))
     expected = -(scores["mae"] + 2 * scores["mse"])
     torch.testing.assert_close(rewards.total(scores), expected)
+
+
+def clip(first, *later):
+    """Grey frames [1, F, 3, 8, 8], and as a batch the one before them."""
+    frames = torch.stack([torch.full((3, 8, 8), value) for value in (first, *later)])[None]
+    return frames[:, 1:].clone(), {"frames": (frames * 255).round().byte()}
+
+
+def test_moving_mse_looks_where_the_truth_changes():
+    target, given = clip(0.2, 0.2, 0.2)
+    target[0, 0, :, :2, :2] = 1.0  # 4 of 64 pixels move in the first frame, none in the second
+    wrong = target.clone()
+    wrong[0, 0, :, :2, :2] = 0.5
+    wrong[0, :, :, 4:] = 0.7  # an error where nothing moves
+    by_frame = MovingMSE().scores(wrong, target, given, Detail("frame"))
+    torch.testing.assert_close(by_frame, torch.tensor([[0.25, 0.0]]))
+    torch.testing.assert_close(MovingMSE().score(wrong, target, given), torch.tensor([0.125]))
+    still = MovingMSE().score(target, target, given)
+    assert still.tolist() == [0.0]
+    patches = MovingMSE().scores(wrong, target, given, Detail("patch", (4, 4)))
+    torch.testing.assert_close(patches.mean(dim=(-2, -1)), by_frame)
+    assert patches[0, 0, 0, 0] == pytest.approx(16 * 0.25)
+
+
+def test_moving_mse_shares_a_target_among_a_group():
+    target, given = clip(0.0, 0.5)
+    both = torch.cat([target, target - 0.1])
+    torch.testing.assert_close(MovingMSE().scores(both, target, given), torch.tensor([0.0, 0.01]))

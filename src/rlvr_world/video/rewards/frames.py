@@ -52,25 +52,27 @@ class VideoReward(Reward):
     def scores(
         self, prediction: Tensor, target: Tensor, given: Batch, detail: Detail = WHOLE
     ) -> Tensor:
-        self.check(prediction, target)
+        check_frames(self.label, prediction, target)
         if detail.by == "patch":
             return self.patch_scores(prediction, target, detail.grid)
         frame_scores = self.frame_scores(prediction, target)
         return frame_scores if detail.by == "frame" else self.sample_scores(frame_scores)
 
-    def check(self, prediction: Tensor, target: Tensor) -> None:
-        if prediction.ndim != 5 or prediction.shape[1:] != target.shape[1:]:
+
+def check_frames(label: str, prediction: Tensor, target: Tensor) -> None:
+    """Raise ``ValueError`` unless both are frames that a reward of this ``label`` can compare."""
+    if prediction.ndim != 5 or prediction.shape[1:] != target.shape[1:]:
+        raise ValueError(
+            f"{label}: prediction {list(prediction.shape)} and target {list(target.shape)} must "
+            "both be [B, F, C, H, W] and agree in all but B"
+        )
+    for name, frames in (("prediction", prediction), ("target", target)):
+        low, high = frames.aminmax()
+        if not (frames.is_floating_point() and low >= 0 and high <= 1):
             raise ValueError(
-                f"{self.label}: prediction {list(prediction.shape)} and target "
-                f"{list(target.shape)} must both be [B, F, C, H, W] and agree in all but B"
+                f"{label}: {name} must hold floats in [0, 1], found {frames.dtype} from "
+                f"{low.item():g} to {high.item():g}"
             )
-        for name, frames in (("prediction", prediction), ("target", target)):
-            low, high = frames.aminmax()
-            if not (frames.is_floating_point() and low >= 0 and high <= 1):
-                raise ValueError(
-                    f"{self.label}: {name} must hold floats in [0, 1], found {frames.dtype} from "
-                    f"{low.item():g} to {high.item():g}"
-                )
 
 
 class FrameReward(VideoReward):

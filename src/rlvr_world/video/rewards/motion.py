@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rlvr_world.reward import group_size
-from rlvr_world.video.rewards.frames import VideoReward
+from rlvr_world.reward import Reward, group_size
+from rlvr_world.types import WHOLE, Batch, Detail
+from rlvr_world.video.rewards.frames import VideoReward, check_frames
 
 Pairs = Literal["all", "last"]
 
@@ -132,6 +133,42 @@ class MotionError(PairReward):
         mine, true = (motion(x, self.patch).flatten(2) for x in (prediction, target))
         both = mine.mean(dim=2) + true.mean(dim=2)
         return (mine - true).abs().mean(dim=2) / (both + self.floor)
+
+
+class MovingMSE(Reward):
+    """Mean squared error over the pixels in which the truth differs from the last given frame.
+
+    What an action moves is often small, so that a mean over all pixels hardly counts it. A frame
+    in which nothing moves scores 0.
+
+    Args:
+        weight: Factor in the total reward.
+        threshold: The least change of a colour channel, in [0, 1], of a pixel that moves.
+    """
+
+    higher_is_better = False
+
+    def __init__(self, weight: float = 1.0, threshold: float = 0.05) -> None:
+        super().__init__(weight)
+        self.threshold = threshold
+
+    def score(self, prediction: Tensor, target: Tensor, given: Batch) -> Tensor:
+        return self.scores(prediction, target, given)
+
+    def scores(
+        self, prediction: Tensor, target: Tensor, given: Batch, detail: Detail = WHOLE
+    ) -> Tensor:
+        check_frames(self.label, prediction, target)
+        last = given["frames"][:, -target.shape[1] - 1, None].float() / 255  # [B, 1, C, H, W]
+        moving = ((target - last).abs().amax(dim=2) > self.threshold).float()  # [B, F, H, W]
+        share = moving.mean(dim=(-2, -1), keepdim=True).clamp(min=1e-9)
+        members = prediction.unflatten(0, (-1, group_size(prediction, target))).float()
+        error = (members - target.float()[:, None]).square().mean(dim=3)  # [B, G, F, H, W]
+        error = (error * (moving / share)[:, None]).flatten(0, 1)
+        if detail.by == "patch":
+            return F.adaptive_avg_pool2d(error, (detail.grid[0], detail.grid[1]))
+        by_frame = error.mean(dim=(-2, -1))
+        return by_frame if detail.by == "frame" else by_frame.mean(dim=1)
 
 
 def motion(frames: Tensor, patch: int) -> Tensor:
