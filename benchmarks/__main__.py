@@ -24,6 +24,7 @@ NAMES = {
     "environment": "steps of a world model beside whole prompts and the simulator",
     "paper": "rollouts and RLVR steps at the paper's sizes, beside the device's floors",
     "kill": "runs that are killed and resumed, bit for bit",
+    "credit": "the decoder's gradient beside policy gradients of many samples",
     "soak": "memory, open files and threads of a long run",
 }
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
     outer.add_argument("benchmark", choices=NAMES, help=_listing())
     chosen = outer.parse_args(arguments[:1]).benchmark
     benchmark = import_module(f"benchmarks.{chosen}")
-    if chosen in ("kill", "soak"):
+    if chosen in ("kill", "soak", "credit"):
         benchmark.main(arguments[1:])
         return []
     parser = _parser(chosen)

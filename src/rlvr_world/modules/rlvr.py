@@ -140,9 +140,7 @@ class RLVRWorldModel(WorldModel):
             return None
         points = self.codec.points()
         assert points is not None
-        drawn = rollout.sequence.ids[rollout.sequence.target_mask]
-        where = (points.to(logits.device), drawn, self.credit.reach)
-        return expected_worth(logits, rollout.slopes.flatten(0, 1), *where)
+        return expected_worth(logits, rollout.slopes.flatten(0, 1), points.to(logits.device))
 
     def setup(self, stage: str) -> None:
         super().setup(stage)

@@ -25,7 +25,6 @@ class Credit:
         samples: Weight of what tokens earned in the group's samples, which is GRPO.
         gradient: Weight of what all tokens would earn by the decoder's gradient, for tokens that
             are codes of pictures and rewards that are differentiable; see ``rl/gradient.py``.
-        reach: Distance between codes over which the gradient is trusted; everywhere if not given.
     """
 
     to: Literal["prediction", "frame", "patch"] = "prediction"
@@ -33,7 +32,6 @@ class Credit:
     discount: float = 0.9
     samples: float = 1.0
     gradient: float = 0.0
-    reach: float | None = None
 
     def __post_init__(self) -> None:
         if min(self.samples, self.gradient) < 0 or self.samples + self.gradient == 0:

@@ -19,23 +19,13 @@ def slopes_of(worth: Tensor, points: Tensor) -> Tensor:
     return found
 
 
-def expected_worth(
-    logits: Tensor, slopes: Tensor, points: Tensor, drawn: Tensor, reach: float | None = None
-) -> Tensor:
+def expected_worth(logits: Tensor, slopes: Tensor, points: Tensor) -> Tensor:
     """What the policy's tokens are worth at each place to first order, [K], up to a constant.
 
     Args:
         logits: Those of K predicted tokens, [K, V], -inf where not legal.
         slopes: How the reward changes with their points, [K, L].
         points: The points of all tokens, [V, L].
-        drawn: The K tokens that were drawn.
-        reach: Distance from the drawn point over which the straight line is trusted; tokens twice
-            as far away count a seventh. All as much if not given.
     """
-    if reach is not None:
-        origin = points[drawn]
-        gain = slopes @ points.T - (slopes * origin).sum(dim=1, keepdim=True)  # [K, V]
-        trust = (torch.cdist(origin, points).square() / (-2 * reach**2)).exp()
-        return (logits.softmax(dim=-1) * gain * trust).sum(dim=-1)
     expected = logits.softmax(dim=-1).to(points.dtype) @ points
     return (slopes * expected).sum(dim=-1)
