@@ -86,7 +86,7 @@ class Rollout(NamedTuple):
     scores: dict[str, Tensor]  # [B * G, ...] of each reward by its name
     rewards: Tensor  # [B * G]
     advantages: Tensor  # [B * G, 1], or [B * G, T] where each token has its own
-    slopes: Tensor | None = None  # [B * G, K, L], of the reward by the K predicted tokens' points
+    parabolas: Tensor | None = None  # [B * G, K, 2 * L], what points are worth at K places
 
     def select(self, rows: Tensor | slice) -> "Rollout":
         """The predictions at the given row indices."""

@@ -13,7 +13,7 @@ from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.reward import Reward
 from rlvr_world.rl.credit import Credit
-from rlvr_world.rl.gradient import expected_worth
+from rlvr_world.rl.gradient import curvature, expected_worth, parabolas
 from rlvr_world.video.codecs.context import ContextVideoCodec
 from rlvr_world.video.rewards.frames import MAE, MSE
 
@@ -72,6 +72,12 @@ def worth_near(built, batch, rollout, points):
     return built.credit.own_worth(built.rewards.total(scores))
 
 
+def slopes_at(rollout, points):
+    """The derivatives of the parabolas."""
+    straight, squares = rollout.parabolas.chunk(2, dim=-1)
+    return straight + 2 * squares * points
+
+
 def points_of(built, rollout):
     ids = rollout.sequence.ids[rollout.sequence.target_mask].unflatten(
         0, (len(rollout.rewards), -1)
@@ -102,7 +108,7 @@ def test_slopes_are_those_of_small_moves(batch, credit):
         moves = [points + step * direction for step in (1e-3, -1e-3)]
         there, back = (worth_near(built, batch, rollout, moved) for moved in moves)
         expected.append((there - back) / 2e-3)
-        found.append((rollout.slopes * direction).flatten(1).sum(dim=1))
+        found.append((slopes_at(rollout, points) * direction).flatten(1).sum(dim=1))
     found, expected = torch.cat(found), torch.cat(expected)
     assert torch.corrcoef(torch.stack([found, expected]))[0, 1] > 0.99
     assert float(found.std()) == pytest.approx(float(expected.std()), rel=0.05)
@@ -117,18 +123,31 @@ def test_of_frames_each_has_the_share_that_its_own_return_gives_it():
     torch.testing.assert_close(mean, rewards.mean(dim=1))
 
 
-def test_expected_worth_has_the_policy_gradient_of_a_linear_reward():
+def test_expected_worth_has_the_policy_gradient_of_a_quadratic_reward():
     """Against REINFORCE summed over every token that could have been drawn."""
-    logits = torch.randn(1, 6, dtype=torch.float64, requires_grad=True)
-    points, slope = torch.randn(6, 3, dtype=torch.float64), torch.randn(1, 3, dtype=torch.float64)
-    found = expected_worth(logits, slope, points).sum()
-    (gradient,) = torch.autograd.grad(found, logits)
+    generator = torch.Generator().manual_seed(0)
+    logits, points, drawn, best = (
+        torch.randn(shape, generator=generator, dtype=torch.float64)
+        for shape in ((1, 6), (6, 3), (4, 1, 3), (3,))
+    )
+    logits.requires_grad_()
+    curved = torch.tensor([0.0, 0.5, 2.0], dtype=torch.float64)
+    worth = parabolas(curved * (best - drawn), drawn, group_size=4)[:1, 0]
+    (found,) = torch.autograd.grad(expected_worth(logits, worth, points).sum(), logits)
     expected = torch.zeros(6, dtype=torch.float64)
-    probabilities = logits.softmax(-1).detach()[0]
-    for token, probability in enumerate(probabilities):
+    rewards = -(curved / 2 * (points - best).square()).sum(dim=1)
+    for token, probability in enumerate(logits.softmax(-1).detach()[0]):
         (score,) = torch.autograd.grad(logits.log_softmax(-1)[0, token], logits)
-        expected += probability * (points[token] @ slope[0]) * score[0]
-    torch.testing.assert_close(gradient[0], expected, rtol=1e-5, atol=1e-6)
+        expected += probability * rewards[token] * score[0]
+    torch.testing.assert_close(found[0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_reward_that_bends_upwards_or_a_group_of_equals_has_no_curvature():
+    points = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0))
+    assert curvature(points, points, 4).tolist() == [0.0, 0.0, 0.0]
+    assert curvature(-2 * points, points, 4).tolist() == pytest.approx([2.0, 2.0, 2.0])
+    alike = points[:1].expand(4, 2, 3)
+    assert curvature(-alike, alike, 4).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_the_gradient_alone_leads_to_better_predictions(batch):
@@ -156,9 +175,9 @@ def test_a_reward_without_a_gradient_is_refused_where_nothing_else_teaches_it(ba
     with pytest.raises(ValueError, match="not differentiable"):
         rolled_out(only, batch)
     both = model(Credit(gradient=1.0), mae=MAE(), whole=Rounded())
-    assert rolled_out(both, batch).slopes.abs().sum() > 0
+    assert rolled_out(both, batch).parabolas.abs().sum() > 0
     watched = model(Credit(gradient=1.0, samples=0.0), mae=MAE(), whole=Rounded(weight=0))
-    assert rolled_out(watched, batch).slopes.abs().sum() > 0
+    assert rolled_out(watched, batch).parabolas.abs().sum() > 0
 
 
 def test_tokens_that_are_no_points_are_refused():

@@ -11,14 +11,14 @@ from torch.optim import Optimizer
 
 from rlvr_world.frozen import Frozen
 from rlvr_world.modules.rollout_logger import RolloutLogger, RolloutObserver
-from rlvr_world.modules.scoring import score_predictions
+from rlvr_world.modules.scoring import drawn_points, score_predictions
 from rlvr_world.modules.sharding import split
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.sequence_model import SequenceModel, without_dropout
 from rlvr_world.reward import not_finite
 from rlvr_world.rl.budget import check_positive, minibatches, sequence_parts
 from rlvr_world.rl.credit import Credit, per_token
-from rlvr_world.rl.gradient import expected_worth
+from rlvr_world.rl.gradient import expected_worth, parabolas
 from rlvr_world.rl.grpo import GRPO
 from rlvr_world.rl.losses import importance_weights
 from rlvr_world.rl.sampler import Sampler
@@ -107,9 +107,11 @@ class RLVRWorldModel(WorldModel):
             log_probs = self.log_probs(*ask, model=self.backbone) if needs else sampled
         weights = importance_weights(log_probs, sampled, sequence.target_mask)
         advantages = self.credit.samples * per_token(advantages, sequence.target_mask)
+        worth = None
         if slopes is not None:
             slopes = self.credit.gradient * self.objective.relative(slopes, groups)
-        scored = (scores, rewards, advantages, slopes)
+            worth = parabolas(slopes, drawn_points(self.codec, sequence), self.group_size)
+        scored = (scores, rewards, advantages, worth)
         return Rollout(sequence, log_probs, reference, weights, trained, *scored)
 
     def improve(self, minibatch: Rollout) -> dict[str, Tensor]:
@@ -136,11 +138,10 @@ class RLVRWorldModel(WorldModel):
 
     def bonus(self, logits: Tensor, rollout: Rollout) -> Tensor | None:
         """What the decoder's gradient says of logits [K, V], [K]; None if it does not count."""
-        if rollout.slopes is None:
-            return None
         points = self.codec.points()
-        assert points is not None
-        return expected_worth(logits, rollout.slopes.flatten(0, 1), points.to(logits.device))
+        if rollout.parabolas is None or points is None:
+            return None
+        return expected_worth(logits, rollout.parabolas.flatten(0, 1), points.to(logits.device))
 
     def setup(self, stage: str) -> None:
         super().setup(stage)

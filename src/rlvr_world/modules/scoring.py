@@ -47,7 +47,7 @@ def score_predictions(
     for part in parts:
         with observer.timed("decode"), torch.set_grad_enabled(gradients):
             chosen = sequence.select(part.rows)
-            points = sampled_points(codec, chosen) if gradients else None
+            points = drawn_points(codec, chosen).requires_grad_() if gradients else None
             states = codec.decode(chosen) if points is None else codec.decode_points(chosen, points)
             prediction = check_count(decode, states, len(chosen.ids))
         with observer.timed("reward"), torch.set_grad_enabled(gradients):
@@ -63,8 +63,8 @@ def score_predictions(
     return found, torch.cat(slopes) if slopes else None
 
 
-def sampled_points(codec: Codec, sequence: TokenSequence) -> Tensor:
-    """The points [N, K, L] of the K predicted tokens of each sequence, to be differentiated by."""
+def drawn_points(codec: Codec, sequence: TokenSequence) -> Tensor:
+    """The points [N, K, L] of the K predicted tokens of each sequence."""
     points = codec.points()
     if points is None:
         raise ValueError(
@@ -72,7 +72,7 @@ def sampled_points(codec: Codec, sequence: TokenSequence) -> Tensor:
             "leave it out"
         )
     ids = sequence.ids[sequence.target_mask].unflatten(0, (len(sequence.ids), -1))
-    return points.to(ids.device)[ids].requires_grad_()
+    return points.to(ids.device)[ids]
 
 
 def check_gradients(rewards: RewardSet, scores: Mapping[str, Tensor], alone: bool) -> None:

@@ -158,5 +158,6 @@ def test_a_truncated_exported_folder_is_refused(tmp_path):
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"without a tokenizer's config.json; of a run give .*best\.ckpt"):
+    said = r"without a tokenizer's config.json; of a run give .*best\.ckpt"
+    with pytest.raises(ValueError, match=said):
         VQModel.load(tmp_path)
