@@ -103,7 +103,8 @@ def test_a_set_of_rewards_adds_up_frame_by_frame():
 def clip(first, *later):
     """Grey frames [1, F, 3, 8, 8], and as a batch the one before them."""
     frames = torch.stack([torch.full((3, 8, 8), value) for value in (first, *later)])[None]
-    return frames[:, 1:].clone(), {"frames": (frames * 255).round().byte()}
+    actions = torch.zeros(1, frames.shape[1], 2)
+    return frames[:, 1:].clone(), {"frames": (frames * 255).round().byte(), "actions": actions}
 
 
 def test_moving_mse_looks_where_the_truth_changes():
@@ -120,6 +121,15 @@ def test_moving_mse_looks_where_the_truth_changes():
     patches = MovingMSE().scores(wrong, target, given, Detail("patch", (4, 4)))
     torch.testing.assert_close(patches.mean(dim=(-2, -1)), by_frame)
     assert patches[0, 0, 0, 0] == pytest.approx(16 * 0.25)
+
+
+def test_moving_mse_needs_the_given_frames_only():
+    target, given = clip(0.2, 0.2, 0.6)
+    wrong = target + 0.1
+    alone = given | {"frames": given["frames"][:, :1]}
+    expected = MovingMSE().score(wrong, target, given)
+    assert torch.equal(MovingMSE().score(wrong, target, alone), expected)
+    torch.testing.assert_close(expected, torch.tensor([0.005]))
 
 
 def test_moving_mse_shares_a_target_among_a_group():

@@ -159,7 +159,8 @@ class MovingMSE(Reward):
         self, prediction: Tensor, target: Tensor, given: Batch, detail: Detail = WHOLE
     ) -> Tensor:
         check_frames(self.label, prediction, target)
-        last = given["frames"][:, -target.shape[1] - 1, None].float() / 255  # [B, 1, C, H, W]
+        before = given["actions"].shape[1] - target.shape[1]  # of as many actions as frames
+        last = given["frames"][:, before - 1, None].float() / 255  # [B, 1, C, H, W]
         moving = ((target - last).abs().amax(dim=2) > self.threshold).float()  # [B, F, H, W]
         share = moving.mean(dim=(-2, -1), keepdim=True).clamp(min=1e-9)
         members = prediction.unflatten(0, (-1, group_size(prediction, target))).float()
