@@ -9,6 +9,7 @@ from tiny_video import TinyVideo, export_tokenizer, save_untrained
 
 from rlvr_world.evaluation.evaluate import SamplerSearch, TunedRow, evaluate
 from rlvr_world.evaluation.rows import load_model
+from rlvr_world.files import sha256
 from rlvr_world.modules.minimum_bayes_risk import MinimumBayesRisk
 from rlvr_world.modules.saved import load_world_model
 from rlvr_world.rl.sampler import Sampler
@@ -166,6 +167,23 @@ def test_a_row_may_take_the_best_of_several_predictions_against_the_others(files
     assert rewards["mbr"] > rewards["mle"]
     with pytest.raises(ValueError, match="MinimumBayesRisk needs a temperature above 0"):
         run(models, tmp_path, **(options | {"search": SamplerSearch([0.0])}))
+
+
+def test_a_gain_of_rlvr_is_divided_by_the_rows_of_its_parent(files, tmp_path, capsys):
+    checkpoint = torch.load(files["rlvr"], weights_only=True)
+    parent = {"path": "moved.ckpt", "sha256": sha256(files["mle"])}
+    checkpoint["provenance"]["parent"] = parent
+    torch.save(checkpoint, tmp_path / "child.ckpt")
+    models = {"mle": files["mle"], "likeliest": files["mle"], "child": tmp_path / "child.ckpt"}
+    table = run(models, tmp_path, samplers={"likeliest": Sampler(0)}, seeds=2)
+    assert list(table.decomposition) == ["child"]
+    sentence = table.decomposition["child"]
+    assert sentence.startswith("child: ")
+    assert "in reward over mle" in sentence
+    assert json.loads((tmp_path / "table.json").read_text())["decomposition"]["child"] == sentence
+    assert "child: " in capsys.readouterr().out
+    models["child"] = files["rlvr"]  # of no known parent
+    assert run(models, tmp_path, seeds=2).decomposition == {}
 
 
 @pytest.fixture

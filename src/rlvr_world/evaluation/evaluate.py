@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rlvr_world.evaluation.columns import NLL, Scorer, SetDistance
 from rlvr_world.evaluation.comparison import Comparison, Split
+from rlvr_world.evaluation.decomposition import decomposition
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, check_same_template, predictions
 from rlvr_world.evaluation.table import Table, cells, macro_scores, score_frame
 from rlvr_world.files import whole
@@ -193,6 +194,7 @@ class Run:
             samplers={name: row.settings for name, row in self.rows.items()},
             too_long=dict(self.too_long),
         )
+        table.decomposition = decomposition(self.rows, table.cells)
         if scene is not None and scene.grouping is not None:
             of_scene = scores[scores["metric"].isin(list(scene.labels))]
             of_scene = of_scene.sort_values("group", kind="stable")
