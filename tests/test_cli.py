@@ -53,7 +53,7 @@ def test_evaluate_writes_the_table(workplace):
     main(["evaluate", "-c", "configs/pusht/evaluation.yaml", "--output", "table", *options])
     table = json.loads((workplace / "table/table.json").read_text())
     assert list(table["rows"]) == [
-        *REFERENCES, "copy_last", "reconstruction", "mle", "mle_tuned_sampling", "rlvr",
+        *REFERENCES, "copy_last", "reconstruction", "mle", "mle_tuned_sampling", "mle_mbr", "rlvr",
         "rlvr_tuned_sampling",
     ]  # fmt: skip
     for name, row in table["rows"].items():

@@ -35,7 +35,7 @@ CONFIGS = ROOT / "configs"
 BASES = ("tokenizer", "state_probe", "world_model", "rlvr")
 OVERLAYS = {
     "repetition": "rlvr", "task_specific": "rlvr", "world_model_7b": "world_model",
-    "rlvr_7b": "rlvr", "verbs": "evaluation",
+    "rlvr_7b": "rlvr", "sharpen": "rlvr", "verbs": "evaluation",
 }  # fmt: skip
 DATA = ("data", "stills", "segments", "states", "tokens", "prompts", "tasks")
 PARTS = {"codec": Codec, "backbone": None, **dict.fromkeys(DATA, LightningDataModule)}
@@ -64,7 +64,7 @@ RUNS = [path for path in PRESETS if OVERLAYS.get(path.stem, path.stem) in BASES]
 def test_every_file_is_of_a_known_kind():
     known = {*BASES, *OVERLAYS, *PARTS, *REWARDS, *COMMANDS, "recording"}
     assert [path for path in PRESETS if path.stem not in known] == []
-    assert len(RUNS) == 41
+    assert len(RUNS) == 42
 
 
 def test_no_file_names_a_checkpoint_of_a_preset_but_in_comments():
@@ -74,7 +74,7 @@ def test_no_file_names_a_checkpoint_of_a_preset_but_in_comments():
 
 
 def test_there_are_few_lines():
-    assert sum(len((CONFIGS / path).read_text().splitlines()) for path in FILES) <= 1436
+    assert sum(len((CONFIGS / path).read_text().splitlines()) for path in FILES) <= 1443
 
 
 @pytest.fixture(scope="module")

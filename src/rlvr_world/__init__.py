@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rlvr_world.applications.predictor import load
     from rlvr_world.codec import Codec
+    from rlvr_world.modules.minimum_bayes_risk import MinimumBayesRisk
     from rlvr_world.modules.mle import MLEWorldModel
     from rlvr_world.modules.rlvr import RLVRWorldModel
     from rlvr_world.modules.world_model import WorldModel
@@ -26,6 +27,7 @@ PUBLIC = {
     "GRPO": "rl.grpo",
     "LanguageModel": "nn.language_model",
     "MLEWorldModel": "modules.mle",
+    "MinimumBayesRisk": "modules.minimum_bayes_risk",
     "RLVRWorldModel": "modules.rlvr",
     "Reward": "reward",
     "RewardSet": "reward",
@@ -46,6 +48,7 @@ __all__ = [
     "Codec",
     "LanguageModel",
     "MLEWorldModel",
+    "MinimumBayesRisk",
     "RLVRWorldModel",
     "Reward",
     "RewardSet",

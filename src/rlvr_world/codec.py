@@ -50,6 +50,22 @@ class Codec(nn.Module, ABC):
     def target(self, batch: Batch) -> Prediction:
         """The true next states, in the type that ``decode`` returns."""
 
+    def as_target(self, prediction: Prediction, batch: Batch) -> Prediction:
+        """Predictions as true next states, so that other predictions can be scored against them.
+
+        Args:
+            prediction: B * G predictions.
+            batch: The batch of B transitions.
+
+        Returns:
+            B * G states in the type that ``target`` returns; None for one that says no state.
+        """
+        return prediction
+
+    def given(self, batch: Batch) -> Batch:
+        """What is known before the next state, for rewards: the batch, if a codec knows no more."""
+        return batch
+
     @abstractmethod
     def copy_last(self, batch: Batch) -> Prediction:
         """The last given states as the prediction: nothing changed."""

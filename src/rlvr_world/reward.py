@@ -88,6 +88,21 @@ class Reward(Metric, ABC):
         group = group_size(prediction, target)
         return self.score(prediction, repeat(target, group), repeat(given, group))
 
+    def mutual(self, prediction: Prediction, truths: Prediction, given: Batch) -> Tensor:
+        """The metric of N predictions of each of B transitions against one another, [B, N, N].
+
+        Entry [b, i, j] is the score of prediction i if j were the truth. This implementation calls
+        ``scores`` N times; it is overridden where work can be shared.
+
+        Args:
+            prediction: B * N predictions.
+            truths: The same as true next states, see ``Codec.as_target``.
+            given: The batch of B transitions.
+        """
+        size = group_size(prediction, given["key"])
+        columns = [self.scores(prediction, truths[j::size], given) for j in range(size)]
+        return torch.stack(columns, dim=1).unflatten(0, (-1, size))
+
     def update(self, scores: Tensor) -> None:
         """Add scores of samples [N] to the running mean."""
         self.total += scores.detach().float().sum()
@@ -154,6 +169,22 @@ class RewardSet(nn.ModuleDict):
         if fault is not None:
             raise ValueError(f"{fault}; a reward must return finite numbers")
         return scores
+
+    def mutual(self, prediction: Prediction, truths: Prediction, given: Batch) -> Tensor:
+        """The weighted sum of all rewards, [B, N, N], see ``Reward.mutual``.
+
+        Raises:
+            ValueError: A reward returns a number that is not finite.
+            TimeoutError: A reward takes longer than its ``seconds`` for each of the N truths.
+        """
+        size, scores = group_size(prediction, given["key"]), {}
+        for name, reward in self.items():
+            with time_limit(reward.seconds * size, f"rewards.{name}: {type(reward).__name__}"):
+                scores[name] = reward.mutual(prediction, truths, given)
+        fault = not_finite(scores, given)
+        if fault is not None:
+            raise ValueError(f"{fault}; a reward must return finite numbers")
+        return self.total(scores)
 
     @property
     def weight(self) -> float:

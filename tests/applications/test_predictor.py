@@ -6,6 +6,7 @@ from PIL import Image
 from tiny_video import TinyClips, export_tokenizer, save_untrained
 
 import rlvr_world
+from rlvr_world import MinimumBayesRisk
 
 ACTIONS = np.full((4, 2), 0.5)
 
@@ -14,6 +15,15 @@ ACTIONS = np.full((4, 2), 0.5)
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     path = save_untrained(folder / "mle.ckpt", export_tokenizer(folder / "tokenizer"))
+    return rlvr_world.load(path)
+
+
+@pytest.fixture(scope="module")
+def rewarded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rewarded")
+    tokenizer = export_tokenizer(folder / "tokenizer")
+    terms = '{"mae": {"class_path": "rlvr_world.video.rewards.frames.MAE"}}'
+    path = save_untrained(folder / "mle.ckpt", tokenizer, options=("--model.rewards", terms))
     return rlvr_world.load(path)
 
 
@@ -42,3 +52,25 @@ def test_what_does_not_fit_is_one_sentence(model, frames):
         model.predict(frames / 255, ACTIONS)
     with pytest.raises(ValueError, match="frames are 16x16"):
         model.predict(frames[:, :16, :16], ACTIONS)
+
+
+def test_the_clip_that_is_most_like_the_others(rewarded, frames, monkeypatch):
+    compared = []
+    best_of = MinimumBayesRisk.best
+
+    def remembered(self, clips, *options):
+        compared.append(clips)
+        return best_of(self, clips, *options)
+
+    monkeypatch.setattr(MinimumBayesRisk, "best", remembered)
+    chosen = rewarded.predict(frames, ACTIONS, sampler=MinimumBayesRisk(5), seed=2)
+    (clips,) = compared
+    assert clips.shape == (5, 3, 3, 32, 32)
+    errors = (clips[:, None] - clips).abs().flatten(2).mean(dim=2).sum(dim=1)
+    best = (clips[errors.argmin()] * 255).round().byte().permute(0, 2, 3, 1)
+    assert (chosen == best.numpy()).all()
+
+
+def test_clips_cannot_be_compared_without_a_reward(model, frames):
+    with pytest.raises(ValueError, match="compared by their rewards, and there are none"):
+        model.predict(frames, ACTIONS, sampler=MinimumBayesRisk())

@@ -50,8 +50,8 @@ def test_demo_goes_from_nothing_to_the_table_and_keeps_what_is_finished(workplac
     table = json.loads((folder / "table.json").read_text())
     assert list(table["rows"]) == [
         "velocity", "states_and_action",
-        "copy_last", "reconstruction", "mle", "mle_tuned_sampling", "mle_equal_time", "rlvr",
-        "rlvr_tuned_sampling",
+        "copy_last", "reconstruction", "mle", "mle_tuned_sampling", "mle_mbr",
+        "mle_equal_time", "rlvr", "rlvr_tuned_sampling",
     ]  # fmt: skip
     assert all(table["seconds"][run] > 0 for run in RUNS)
     first = times(folder)

@@ -16,8 +16,8 @@ def test_demo_goes_from_nothing_to_the_table(tmp_path, monkeypatch):
     main(["demo", "textworld", "--overlay", "configs/trainer/debug.yaml", *games])
     table = json.loads((tmp_path / "checkpoints/textworld/table.json").read_text())
     assert list(table["rows"]) == [
-        "verb_rule", "copy_last", "mle", "mle_tuned_sampling", "mle_equal_time", "rlvr",
-        "rlvr_task_specific",
+        "verb_rule", "copy_last", "mle", "mle_tuned_sampling", "mle_mbr", "mle_equal_time",
+        "rlvr", "rlvr_task_specific",
     ]  # fmt: skip
     nothing_changes = table["rows"]["copy_last"]
     assert nothing_changes["unchanged"][0] == 100

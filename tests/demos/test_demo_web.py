@@ -19,7 +19,7 @@ def test_demo_goes_from_the_packaged_pages_to_the_tables(tmp_path, monkeypatch):
         table = json.loads((place / "table.json").read_text())
         assert list(table["rows"]) == [
             "focus_moves", "focus_and_text", "copy_last", "mle", "mle_tuned_sampling",
-            "mle_equal_time", "rlvr",
+            "mle_mbr", "mle_equal_time", "rlvr",
         ]  # fmt: skip
         nothing_changes = table["rows"]["copy_last"]
         assert nothing_changes["changed_f1"][0] == 0 < nothing_changes["f1"][0] < 100

@@ -7,8 +7,10 @@ from jsonargparse import auto_cli
 from PIL import Image
 from tiny_video import TinyVideo, export_tokenizer, save_untrained
 
-from rlvr_world.evaluation.evaluate import SamplerSearch, evaluate
+from rlvr_world.evaluation.evaluate import SamplerSearch, TunedRow, evaluate
 from rlvr_world.evaluation.rows import load_model
+from rlvr_world.files import sha256
+from rlvr_world.modules.minimum_bayes_risk import MinimumBayesRisk
 from rlvr_world.modules.saved import load_world_model
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.video.clip_distance import FrechetClipDistance
@@ -145,6 +147,43 @@ def test_the_tuned_sampler_has_the_best_reward_of_the_grid(files, tmp_path):
         for k in search.top_ks
     }
     assert table.samplers["best"]["top_k"] == max(rewards, key=rewards.get)
+
+
+def test_a_row_may_take_the_best_of_several_predictions_against_the_others(files, tmp_path):
+    samplers = {"mbr": MinimumBayesRisk(3, temperature=0.8)}
+    search = SamplerSearch(temperatures=[0.0, 0.5, 1.0], top_ks=[None, 2], limit=2)
+    models = {"mle": files["mle"], "mbr": files["mle"]}
+    options = {
+        "samplers": samplers,
+        "tune": {"best": TunedRow("mle", 3)},
+        "search": search,
+        "seeds": 2,
+    }
+    table = run(models, tmp_path, **options)
+    assert table.samplers["mbr"] == {"temperature": 0.8, "top_k": None, "top_p": None, "mbr": 3}
+    assert table.samplers["best"]["temperature"] in (0.5, 1.0)
+    assert (table.samplers["best"]["mbr"], table.samplers["best"]["top_k"]) == (3, None)
+    rewards = table.cells["mean"].xs("reward", level="metric")
+    assert rewards["mbr"] > rewards["mle"]
+    with pytest.raises(ValueError, match="MinimumBayesRisk needs a temperature above 0"):
+        run(models, tmp_path, **(options | {"search": SamplerSearch([0.0])}))
+
+
+def test_a_gain_of_rlvr_is_divided_by_the_rows_of_its_parent(files, tmp_path, capsys):
+    checkpoint = torch.load(files["rlvr"], weights_only=True)
+    parent = {"path": "moved.ckpt", "sha256": sha256(files["mle"])}
+    checkpoint["provenance"]["parent"] = parent
+    torch.save(checkpoint, tmp_path / "child.ckpt")
+    models = {"mle": files["mle"], "likeliest": files["mle"], "child": tmp_path / "child.ckpt"}
+    table = run(models, tmp_path, samplers={"likeliest": Sampler(0)}, seeds=2)
+    assert list(table.decomposition) == ["child"]
+    sentence = table.decomposition["child"]
+    assert sentence.startswith("child: ")
+    assert "in reward over mle" in sentence
+    assert json.loads((tmp_path / "table.json").read_text())["decomposition"]["child"] == sentence
+    assert "child: " in capsys.readouterr().out
+    models["child"] = files["rlvr"]  # of no known parent
+    assert run(models, tmp_path, seeds=2).decomposition == {}
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ SEEDS = 2
 class Row(ModelRow):
     """Remembers what it drew."""
 
-    def predict(self, template, group_size, generator):
-        prediction = super().predict(template, group_size, generator)
+    def predict(self, batch, group_size, generator):
+        prediction = super().predict(batch, group_size, generator)
         self.drawn = [*getattr(self, "drawn", []), prediction]
         return prediction
 

@@ -53,10 +53,13 @@ def test_the_table_compares_them_with_nothing_changes(runs, monkeypatch):
     monkeypatch.chdir(runs)
     stages = {"mle": "mle", "rlvr": "rlvr_task_specific"}
     models = {name: f"runs/{stage}/checkpoints/last.ckpt" for name, stage in stages.items()}
+    chosen = {"class_path": "MinimumBayesRisk", "init_args": {"samples": 2}}
     main(["evaluate", "-c", "configs/textworld/evaluation.yaml", "--data.root", "data/lamps",
-          "--models", json.dumps(models), "--tune", "{}", "--output", "table"])  # fmt: skip
+          "--samplers", json.dumps({"rlvr": chosen}), "--models", json.dumps(models),
+          "--tune", "{}", "--output", "table"])  # fmt: skip
     table = json.loads((runs / "table/table.json").read_text())
     assert list(table["rows"]) == ["verb_rule", "copy_last", "mle", "rlvr"]
+    assert table["samplers"]["rlvr"]["mbr"] == 2
     baseline = {name: cell[0] for name, cell in table["rows"]["copy_last"].items()}
     assert baseline["unchanged"] == 100
     assert baseline["changed"] == 0

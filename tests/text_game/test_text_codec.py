@@ -142,3 +142,17 @@ def test_long_prompts_hold_the_parts_that_matter():
     without = prompt_text(STEPS[2], None, "long", "difference")
     assert "`score`" not in without
     assert "Lamps are lamps." not in without
+
+
+@pytest.mark.parametrize("form", ["difference", "state"])
+def test_an_answer_can_be_the_truth_of_others(folder, form):
+    codec = TextGameCodec(folder, form=form)
+    given = batch(STEPS[:1])
+    right, other = (answer_text(step(5, action), "long", form) for action in ("switch 3", "wait"))
+    answers = [right, other, "no JSON", right]
+    truths = codec.as_target(answers, given)
+    assert truths[2] is None
+    scores = [StateMatch(form=form).score(answers, [t] * 4).tolist() for t in truths if t]
+    assert scores == [[1, 0, 0, 1], [0, 1, 0, 0], [1, 0, 0, 1]]
+    assert truths[0] is truths[3]  # what is judged once need not be judged again
+    assert truths[0].target == STEPS[0].target

@@ -94,3 +94,19 @@ def test_the_example_of_a_long_prompt_is_right_and_has_all_sections():
     assert EXAMPLE.tree in text
     assert all(EXAMPLE.changes)
     assert "alert" not in text.partition("The page to simulate:")[2]
+
+
+@pytest.mark.parametrize("style", ["long", "compact"])
+def test_an_answer_can_be_the_truth_of_others(folder, style):
+    codec = WebPageCodec(folder, style=style)
+    right = page_answer(CART, style)
+    half = right.replace("[3] button 'Add' focused: true\n", "")
+    assert half != right
+    invented = NO_CHANGE.replace("Deleted items:\nNone", "Deleted items:\n[99]")
+    answers = [right, half, "nothing", invented]
+    truths = codec.as_target(answers, batch([CART]))
+    assert truths[2] is None
+    assert truths[0].changes.total == CART.changes.total
+    assert ItemF1().score(answers, [truths[0]] * 4).tolist() == pytest.approx([1, 6 / 7, 0, 0])
+    assert ItemF1().score(answers, [truths[1]] * 4).tolist() == pytest.approx([6 / 7, 1, 0, 0])
+    assert not truths[3].changed  # no page can lose what it does not have

@@ -1,6 +1,7 @@
 """Trained models for whoever has pictures and actions: frames in, frames out."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from rlvr_world.applications.interactive_rollout import InteractiveRollout, video_codec
+from rlvr_world.evaluation.comparison import rewards_of
+from rlvr_world.modules.minimum_bayes_risk import MinimumBayesRisk
 from rlvr_world.modules.saved import load_world_model
 from rlvr_world.modules.world_model import WorldModel
+from rlvr_world.reward import RewardSet, repeat
 from rlvr_world.rl.sampler import Sampler
 
 
@@ -21,17 +25,23 @@ class Predictor:
     Args:
         model: The world model, which stays at hand as ``model``: its ``predict`` takes batches of
             its data module, of any modality.
+        path: The checkpoint that it comes from, whose rewards ``MinimumBayesRisk`` compares by.
     """
 
-    def __init__(self, model: WorldModel) -> None:
-        self.model = model
+    def __init__(self, model: WorldModel, path: Path) -> None:
+        self.model, self.path = model, path
+
+    @cached_property
+    def rewards(self) -> RewardSet:
+        """The rewards that the checkpoint names."""
+        return RewardSet(rewards_of([self.path]))
 
     def predict(
         self,
         frames: Sequence[Any] | NDArray[np.uint8],
         actions: ArrayLike,
         seed: int = 0,
-        sampler: Sampler | None = None,
+        sampler: Sampler | MinimumBayesRisk | None = None,
         horizon: int = 1,
     ) -> NDArray[np.uint8]:
         """The frames that follow given ones.
@@ -41,7 +51,8 @@ class Predictor:
             actions: [T, A], of which row t is done between frame t and the next: those between the
                 given frames, then one for each frame to predict.
             seed: Of the sampled prediction.
-            sampler: How to sample; the model's own distribution if not given.
+            sampler: How to sample; the model's own distribution if not given. With
+                ``MinimumBayesRisk`` whole clips are compared.
             horizon: Frames that are predicted before the window slides.
 
         Returns:
@@ -58,24 +69,28 @@ class Predictor:
                 f"predict takes {codec.window} frames and actions [T, A], at least as many; got "
                 f"{len(given)} frames and actions {list(steps.shape)}"
             )
+        mbr = sampler if isinstance(sampler, MinimumBayesRisk) else None
+        plain = sampler.sampler if isinstance(sampler, MinimumBayesRisk) else sampler
         clip = given.permute(0, 3, 1, 2)[None].to(device)
         start = {"frames": clip, "context": clip[:, 0], "actions": steps[None], "key": ["given"]}
         start["steps"] = [steps.shape[1] // len(codec.action_low)]
-        rollout = InteractiveRollout(self.model, start, horizon, sampler)
+        count = 1 if mbr is None else mbr.samples
+        rollout = InteractiveRollout(self.model, repeat(start, count), horizon, plain)
         rng = np.random.default_rng(seed)
         predicted = []
         for action in steps[codec.window - 1 :]:
-            uniforms = torch.from_numpy(rng.random((1, codec.tokens_per_frame))).to(device)
-            predicted.append(rollout.step(action[None], uniforms)[0])
-        shown = (torch.stack(predicted).clamp(0, 1) * 255).round().byte()
-        return shown.permute(0, 2, 3, 1).cpu().numpy()
+            uniforms = torch.from_numpy(rng.random((count, codec.tokens_per_frame))).to(device)
+            predicted.append(rollout.step(action.expand(count, -1), uniforms))
+        clips = torch.stack(predicted, dim=1).clamp(0, 1)
+        chosen = 0 if mbr is None else int(mbr.best(clips, codec, start, self.rewards))
+        return (clips[chosen] * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 def load(
     path: str | Path, device: torch.device | str = "cpu", tokenizer: Path | None = None
 ) -> Predictor:
     """The model in a checkpoint, ready to predict: see ``load_world_model``."""
-    return Predictor(load_world_model(Path(path), device, tokenizer))
+    return Predictor(load_world_model(Path(path), device, tokenizer), Path(path))
 
 
 def pixels(frame: Any) -> NDArray[np.uint8]:

@@ -119,12 +119,11 @@ class Draws:
 
     def scores(self, row: ModelRow, batch: Batch, scorer: Scorer, seed: int) -> dict[str, Tensor]:
         """Each metric of every sample of B transitions, [B, samples]."""
-        codec = row.model.codec
-        template, target = codec.template(batch), codec.target(batch)
+        target = row.model.codec.target(batch)
         generator, rounds = row.generator(seed), []
         for start in range(0, self.samples, self.at_once):
             count = min(self.at_once, self.samples - start)
-            scores = scorer.scores(row.predict(template, count, generator), target, batch)
+            scores = scorer.scores(row.predict(batch, count, generator), target, batch)
             rounds.append({name: drawn.unflatten(0, (-1, count)) for name, drawn in scores.items()})
         return {name: torch.cat([each[name] for each in rounds], dim=1) for name in rounds[0]}
 

@@ -15,9 +15,10 @@ from rlvr_world.data.shards import ShardDataModule
 from rlvr_world.evaluation.columns import SceneMetrics, Scorer
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, load_models
 from rlvr_world.modules.checkpoint import code_commit, load_checkpoint
+from rlvr_world.modules.minimum_bayes_risk import MinimumBayesRisk
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.modules.trusted import check_specification
-from rlvr_world.reward import Reward
+from rlvr_world.reward import Reward, RewardSet
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import Batch
 
@@ -36,7 +37,8 @@ class Comparison:
             If not given, those that the first RLVR checkpoint among the models was trained with, or
             else those that another one names; without any there is no such column.
         scene: Metrics of decoded predictions against the simulator's state.
-        samplers: Samplers by row; the model's own distribution if not given.
+        samplers: Samplers by row; the model's own distribution if not given. ``MinimumBayesRisk``
+            takes of several predictions the one that is best against the others.
         device: Where to run, such as ``cpu`` or ``cuda``; ``auto`` takes a GPU if there is one.
         tune: Extra rows by name, see ``evaluate``.
     """
@@ -48,7 +50,7 @@ class Comparison:
         metrics: dict[str, Reward],
         rewards: dict[str, Reward] | None = None,
         scene: SceneMetrics | None = None,
-        samplers: dict[str, Sampler] | None = None,
+        samplers: dict[str, Sampler | MinimumBayesRisk] | None = None,
         device: str = "auto",
         tune: dict[str, str] | None = None,
     ) -> None:
@@ -61,11 +63,12 @@ class Comparison:
         self.data: Any = data
         self.left_out = 0
         loaded = load_models(models, self.device)
+        terms = rewards_of(models.values()) if rewards is None else rewards
+        shared = RewardSet(terms)
         self.rows = {
-            name: ModelRow(model, samplers.get(name, Sampler()), models[name])
+            name: ModelRow(model, samplers.get(name, Sampler()), models[name], shared)
             for name, model in loaded.items()
         }
-        terms = rewards_of(models.values()) if rewards is None else rewards
         if tune and not terms:
             raise ValueError(
                 "tune: settings are chosen by the reward, but no checkpoint has one: give `rewards`"
@@ -114,7 +117,7 @@ class Comparison:
 
 
 def check_names(
-    models: Mapping[str, Path], samplers: Mapping[str, Sampler], tune: Mapping[str, str]
+    models: Mapping[str, Path], samplers: Mapping[str, Any], tune: Mapping[str, str]
 ) -> None:
     """Raise ``ValueError`` if the names of rows do not fit together."""
     if not models:

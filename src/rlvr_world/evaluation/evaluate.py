@@ -17,12 +17,32 @@ from torch import Tensor
 
 from rlvr_world.evaluation.columns import NLL, Scorer, SetDistance
 from rlvr_world.evaluation.comparison import Comparison, Split
+from rlvr_world.evaluation.decomposition import decomposition
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, check_same_template, predictions
 from rlvr_world.evaluation.table import Table, cells, macro_scores, score_frame
 from rlvr_world.files import whole
 from rlvr_world.jobs import progress_bar
+from rlvr_world.modules.minimum_bayes_risk import MinimumBayesRisk
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import Batch
+
+
+@dataclass(frozen=True)
+class TunedRow:
+    """A row that samples with the settings that are best on validation.
+
+    Args:
+        of: The row whose checkpoint it shares.
+        mbr: Take of so many predictions the one that is best against the others, see
+            ``MinimumBayesRisk``; if not given, single predictions are sampled.
+    """
+
+    of: str
+    mbr: int | None = None
+
+    @property
+    def sampler(self) -> Sampler | MinimumBayesRisk:
+        return Sampler() if self.mbr is None else MinimumBayesRisk(self.mbr)
 
 
 @dataclass
@@ -47,24 +67,33 @@ class SamplerSearch:
         if min(self.temperatures) < 0:
             raise ValueError(f"search: no temperature is below 0, got {self.temperatures}")
 
-    @property
-    def samplers(self) -> list[Sampler]:
-        warm = [(t, k) for t in self.temperatures if t > 0 for k in self.top_ks]
-        greedy = [(0.0, None)] if 0 in self.temperatures else []
-        return [Sampler(temperature, top_k) for temperature, top_k in greedy + warm]
+    def samplers(self, kind: Sampler | MinimumBayesRisk) -> list[Any]:
+        """A sampler of some kind at each setting.
 
-    def best(self, row: ModelRow, compared: Comparison, progress: Progress) -> Sampler:
-        """The sampler of the grid with the highest mean reward of one prediction per transition."""
+        A minimum Bayes risk, of which each prediction costs many, is tried at the temperatures
+        above 0 alone.
+        """
+        warm = [t for t in self.temperatures if t > 0]
+        if isinstance(kind, MinimumBayesRisk):
+            if not warm:
+                raise ValueError("search: MinimumBayesRisk needs a temperature above 0")
+            return [kind.at(t, None) for t in warm]
+        greedy = [kind.at(0.0, None)] if 0 in self.temperatures else []
+        return greedy + [kind.at(t, k) for t in warm for k in self.top_ks]
+
+    def best(self, row: ModelRow, compared: Comparison, progress: Progress) -> ModelRow:
+        """The row with the settings that have the highest mean reward of one prediction each."""
         scorer, batches = compared.scorer, list(compared.batches("val", self.limit))
-        tracked = progress.track(self.samplers, description="tuning the sampler")
-        return max(tracked, key=lambda s: mean_reward(replace(row, sampler=s), batches, scorer))
+        rows = [replace(row, sampler=sampler) for sampler in self.samplers(row.sampler)]
+        tracked = progress.track(rows, description="tuning the sampler")
+        return max(tracked, key=lambda each: mean_reward(each, batches, scorer))
 
 
 def mean_reward(row: ModelRow, batches: list[Batch], scorer: Scorer) -> float:
     """The mean training reward over transitions of one sampled prediction each."""
     rewards, codec = [], row.model.codec
     for seed, batch in enumerate(batches):
-        prediction = row.predict(codec.template(batch), 1, row.generator(seed))
+        prediction = row.predict(batch, 1, row.generator(seed))
         rewards.append(scorer.reward(prediction, codec.target(batch), batch))
     return torch.cat(rewards).mean().item()
 
@@ -165,6 +194,7 @@ class Run:
             samplers={name: row.settings for name, row in self.rows.items()},
             too_long=dict(self.too_long),
         )
+        table.decomposition = decomposition(self.rows, table.cells)
         if scene is not None and scene.grouping is not None:
             of_scene = scores[scores["metric"].isin(list(scene.labels))]
             of_scene = of_scene.sort_values("group", kind="stable")
@@ -190,7 +220,7 @@ def evaluate(
     split: Split = "test",
     seeds: int = 3,
     limit: int | None = None,
-    tune: dict[str, str] | None = None,
+    tune: dict[str, str | TunedRow] | None = None,
     search: SamplerSearch = SamplerSearch(),  # noqa: B008
     pictured: int = 4,
     seconds: dict[str, float] | None = None,
@@ -219,13 +249,18 @@ def evaluate(
     for setting, number in {"seeds": seeds, "limit": limit}.items():
         if number is not None and number < 1:
             raise ValueError(f"{setting} must be at least 1, got {number}")
-    compared, console = Comparison(tune=tune, **comparison), Console()
+    extra = {
+        name: TunedRow(row) if isinstance(row, str) else row for name, row in (tune or {}).items()
+    }
+    bases = {name: row.of for name, row in extra.items()}
+    compared, console = Comparison(tune=bases, **comparison), Console()
     rows = {}
     with torch.no_grad(), progress_bar(console) as progress:
         for name, row in compared.rows.items():
             rows[name] = row
-            for tuned in (new for new, base in (tune or {}).items() if base == name):
-                rows[tuned] = replace(row, sampler=search.best(row, compared, progress))
+            for tuned in (new for new, base in bases.items() if base == name):
+                kind = replace(row, sampler=extra[tuned].sampler)
+                rows[tuned] = search.best(kind, compared, progress)
         compared.rows = rows
         run = Run(rows, compared.scorer, seeds, pictured, distance)
         run.score_all(compared, split, progress, limit)

@@ -1,14 +1,16 @@
 """The rows of a table: baselines, and checkpoints with a way to sample from them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from rlvr_world.modules.minimum_bayes_risk import MinimumBayesRisk
 from rlvr_world.modules.saved import load_world_model
 from rlvr_world.modules.world_model import WorldModel
+from rlvr_world.reward import RewardSet
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import Batch, Prediction, TokenSequence
 
@@ -18,25 +20,25 @@ BASELINES = (COPY_LAST, RECONSTRUCTION)
 
 @dataclass
 class ModelRow:
-    """A checkpoint and how to sample from it."""
+    """A checkpoint and how to sample from it; ``rewards`` are for ``MinimumBayesRisk``."""
 
     model: WorldModel
-    sampler: Sampler
+    sampler: Sampler | MinimumBayesRisk
     path: Path
+    rewards: RewardSet = field(default_factory=RewardSet)
 
     @property
     def settings(self) -> dict[str, float | int | None]:
-        return {name: getattr(self.sampler, name) for name in ("temperature", "top_k", "top_p")}
+        mbr = self.sampler if isinstance(self.sampler, MinimumBayesRisk) else None
+        plain = self.sampler if mbr is None else mbr.sampler
+        settings = {name: getattr(plain, name) for name in ("temperature", "top_k", "top_p")}
+        return settings if mbr is None else settings | {"mbr": mbr.samples}
 
     def generator(self, seed: int) -> torch.Generator:
         return torch.Generator(self.model.device).manual_seed(seed)
 
-    def predict(
-        self, template: TokenSequence, group_size: int, generator: torch.Generator
-    ) -> Prediction:
-        legal, end = self.model.legal_tokens(), self.model.codec.end_token
-        sequence, _ = self.sampler(self.model.backbone, template, legal, group_size, generator, end)
-        return self.model.codec.decode(sequence)
+    def predict(self, batch: Batch, group_size: int, generator: torch.Generator) -> Prediction:
+        return self.model.predict(batch, self.sampler, generator, group_size, self.rewards)
 
     def nll(self, sequence: TokenSequence) -> Tensor:
         """The mean negative log-likelihood of the predicted tokens of each sequence, [B]."""
@@ -95,9 +97,9 @@ def predictions(
     from the same random numbers.
     """
     codec = next(iter(rows.values())).model.codec
-    sequence, template = codec.encode(batch), codec.template(batch)
+    sequence = codec.encode(batch)
     yield COPY_LAST, codec.copy_last(batch), None
     if codec.is_lossy:
         yield RECONSTRUCTION, codec.decode(sequence), None
     for name, row in rows.items():
-        yield name, row.predict(template, seeds, row.generator(seed)), row.nll(sequence)
+        yield name, row.predict(batch, seeds, row.generator(seed)), row.nll(sequence)

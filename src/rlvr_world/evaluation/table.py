@@ -123,7 +123,7 @@ class Table(Measurement):
     where ``grouping`` is what groups are, such as ``game``; ``group_sizes`` and ``samples`` count
     transitions. ``seconds`` are those of the stages of training. ``too_long`` counts the
     transitions that are left out since their prompts are too long, and those whose answers or
-    other parts the codec cut.
+    other parts the codec cut. ``decomposition`` says of rows of RLVR models what their gain is.
     """
 
     cells: pd.DataFrame
@@ -135,6 +135,7 @@ class Table(Measurement):
     group_cells: pd.DataFrame | None = None
     group_sizes: dict[str, int] = field(default_factory=dict)
     too_long: dict[str, int] = field(default_factory=dict)
+    decomposition: dict[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         plain = self.plain()
@@ -164,7 +165,9 @@ class Table(Measurement):
         parts = [f"{count} {part}s" for part, count in self.too_long.items()]
         said = f"Too long for the codec: {', '.join(parts)}. Such prompts are left out."
         cut = [said] if parts else []
-        return rich.console.Group(title, *map(self.block, blocks), *cut)
+        return rich.console.Group(
+            title, *map(self.block, blocks), *cut, *self.decomposition.values()
+        )
 
     def block(self, metrics: list[str]) -> rich.table.Table:
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD)

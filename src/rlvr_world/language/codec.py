@@ -4,7 +4,7 @@ import hashlib
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,9 +14,11 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rlvr_world.codec import Codec
+from rlvr_world.language.judge import BadAnswer
 from rlvr_world.language.reasoning import CLOSE, OPEN, Thoughts
 from rlvr_world.language.transition import Style
 from rlvr_world.modules.checkpoint import load_checkpoint
+from rlvr_world.reward import group_size, repeat
 from rlvr_world.types import Batch, TokenSequence
 
 MESSAGE = "A message of the user."
@@ -134,6 +136,28 @@ class TextCodec(Codec):
 
     def target(self, batch: Batch) -> list[Any]:
         return batch["transition"]
+
+    @abstractmethod
+    def answered(self, step: Any, text: str) -> Any:
+        """The step whose true next state is what an answer says of a step.
+
+        Raises:
+            BadAnswer: It says no next state.
+        """
+
+    def as_target(self, prediction: Sequence[str], batch: Batch) -> list[Any]:
+        steps = repeat(batch["transition"], group_size(prediction, batch["transition"]))
+        pairs = zip(steps, prediction, strict=True)
+        return [
+            step.once(("as target", text), partial(self.said, step, text)) for step, text in pairs
+        ]
+
+    def said(self, step: Any, text: str) -> Any | None:
+        """The same, None if it says no next state."""
+        try:
+            return self.answered(step, text)
+        except BadAnswer:
+            return None
 
     def export(self, backbone: Any, folder: Path) -> None:
         super().export(backbone, folder)

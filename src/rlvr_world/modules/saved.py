@@ -44,6 +44,7 @@ def load_world_model(
         raise type(error)(f"{path}: {error}") from error
     model.check_compatible(checkpoint, path)
     load_matching(model, checkpoint["state_dict"], path)
+    model.provenance = checkpoint.get("provenance", {})
     return model.to(device).eval()
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rlvr_world.codec import Codec, check_codec, check_count
 from rlvr_world.modules.means import Means
+from rlvr_world.modules.minimum_bayes_risk import MinimumBayesRisk
 from rlvr_world.modules.sharding import split
 from rlvr_world.modules.stage import Stage
 from rlvr_world.nn.sequence_model import SequenceModel
@@ -29,6 +30,7 @@ class WorldModel(Stage):
         backbone: Constructor of the sequence model, given the codec's vocabulary size.
         seed: Seed of the sampled predictions in validation and of rollouts.
         rewards: Rewards by name: what RLVR maximises, and what validation reports of every stage.
+        sampling: How the command ``predict`` samples; the model's own distribution if not given.
         **options: See ``Stage``.
     """
 
@@ -40,6 +42,7 @@ class WorldModel(Stage):
         backbone: Callable[[int], SequenceModel],
         seed: int = 0,
         rewards: dict[str, Reward] | None = None,
+        sampling: Sampler | MinimumBayesRisk | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -49,6 +52,8 @@ class WorldModel(Stage):
         self.backbone.learn_geometry(codec)
         self.seed = seed
         self.rewards = RewardSet(rewards)
+        self.sampling = sampling
+        self.provenance: dict[str, Any] = {}  # of the checkpoint that it was loaded from
         self.is_checked = False
         self.means = Means()
         self.evaluating = ExitStack()
@@ -139,10 +144,21 @@ class WorldModel(Stage):
             return sampler(model, template, legal, group_size, generator, end)
 
     def predict(
-        self, batch: Batch, sampler: Sampler | None = None, generator: torch.Generator | None = None
+        self,
+        batch: Batch,
+        sampler: Sampler | MinimumBayesRisk | None = None,
+        generator: torch.Generator | None = None,
+        group_size: int = 1,
+        rewards: RewardSet | None = None,
     ) -> Prediction:
-        """Sample one prediction for each transition of a batch."""
-        sequence, _ = self.sample(batch, sampler or Sampler(), generator=generator)
+        """Predict ``group_size`` next states of each transition of a batch, [B * G].
+
+        ``rewards`` are what ``MinimumBayesRisk`` compares by, the model's own if not given.
+        """
+        if isinstance(sampler, MinimumBayesRisk):
+            own = self.rewards if rewards is None else rewards
+            return sampler.predict(self, batch, own, group_size, generator)
+        sequence, _ = self.sample(batch, sampler or Sampler(), group_size, generator)
         return self.codec.decode(sequence)
 
     def legal_tokens(self) -> Tensor:
@@ -215,7 +231,7 @@ class WorldModel(Stage):
         return self.validation_step(batch, batch_idx, prefix="test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
-        return self.predict(batch, generator=self.generator(batch_idx))
+        return self.predict(batch, self.sampling, self.generator(batch_idx))
 
     def on_validation_epoch_end(self) -> None:
         for name, mean in self.means.collect().items():

@@ -1,6 +1,8 @@
 """Fills the predicted positions of token sequences by sampling from a model."""
 
+import copy
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -92,6 +94,12 @@ class Sampler:
     def is_exact(self) -> bool:
         """Whether samples follow the model's own distribution, as policy gradients need."""
         return self.temperature == 1 and self.top_k is None and self.top_p is None
+
+    def at(self, temperature: float, top_k: int | None) -> Self:
+        """The same sampler at another temperature and top-k."""
+        other = copy.copy(self)
+        other.temperature, other.top_k = temperature, top_k
+        return other
 
     @torch.no_grad()
     def __call__(

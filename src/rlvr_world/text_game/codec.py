@@ -1,5 +1,6 @@
 """Text games: state and action as a prompt, what changes or the next state as the answer."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ from rlvr_world.language.codec import TextCodec
 from rlvr_world.language.transition import Form
 from rlvr_world.text_game.answer import reasoning_before
 from rlvr_world.text_game.examples import EXAMPLES
+from rlvr_world.text_game.judge import answered_state
 from rlvr_world.text_game.prompt import answer_text, prompt_text, unchanged_text
 from rlvr_world.text_game.references import resolved
+from rlvr_world.text_game.transition import Transition
 from rlvr_world.types import Batch, TokenSequence
 
 
@@ -50,6 +53,9 @@ class TextGameCodec(TextCodec):
 
     def reasoning_of(self, text: str) -> str:
         return reasoning_before(text)
+
+    def answered(self, step: Transition, text: str) -> Transition:
+        return replace(step, target=answered_state(text, step, self.form)[0])
 
     def decode(self, sequence: TokenSequence) -> list[str]:
         answers = super().decode(sequence)

@@ -6,13 +6,14 @@ added and removed objects and the score count among what changes, and only a rig
 the most: 1.3, or 0.3 where nothing changes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rlvr_world.language.judge import BadAnswer, Judge, Reason, Rule
 from rlvr_world.language.transition import Form
 from rlvr_world.text_game.answer import read_answer
 from rlvr_world.text_game.facts import Facts, Judgement, equation_4, has, state_facts
+from rlvr_world.text_game.game_state import GameState
 from rlvr_world.text_game.transition import Transition, apply, kept
 from rlvr_world.text_game.upstream import repair_tools, upstream_judgement
 
@@ -53,6 +54,22 @@ def _answer_facts(text: str, transition: Transition, form: Form) -> Facts:
 
     The removal of an object that was not there is one more fact, which no state holds.
     """
+    state, removed = answered_state(text, transition, form)
+    facts = state_facts(state)
+    for uuid in removed:
+        if (uuid, "object") not in transition.state_facts:
+            facts[uuid, "removed"] = True
+    return facts
+
+
+def answered_state(
+    text: str, transition: Transition, form: Form
+) -> tuple[GameState, Sequence[int]]:
+    """The next state that an answer says, and the uuids of the objects that it removes.
+
+    Raises:
+        BadAnswer: It says no next state.
+    """
     answer = read_answer(text, form, kept(transition, form))
     scored, score = transition.target["score"] is not None, answer["score"]
     if scored and score is None:
@@ -60,12 +77,8 @@ def _answer_facts(text: str, transition: Transition, form: Form) -> Facts:
     if score and not scored:
         raise BadAnswer("wrong shape", f"there is no score in mode {transition.mode}")
     if form == "state":
-        return state_facts(answer)
-    facts = state_facts(apply(transition.state, answer))
-    for uuid in answer["removed"]:
-        if (uuid, "object") not in transition.state_facts:
-            facts[uuid, "removed"] = True
-    return facts
+        return answer, ()
+    return apply(transition.state, answer), answer["removed"]
 
 
 RULES: dict[Rule, Callable[[str, Transition, Form], Judgement]] = {

@@ -1,5 +1,6 @@
 """Web pages: page and action as a prompt, the items that change as the answer."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,10 @@ from transformers import PreTrainedTokenizerBase
 
 from rlvr_world.language.codec import TextCodec
 from rlvr_world.types import Batch
-from rlvr_world.web.answer import reasoning_before
+from rlvr_world.web.answer import read_changes, reasoning_before
+from rlvr_world.web.page import WebTransition
 from rlvr_world.web.prompt import EXAMPLE, NO_CHANGE, page_answer, page_prompt
+from rlvr_world.web.tree import line_text
 
 
 class WebPageCodec(TextCodec):
@@ -49,6 +52,14 @@ class WebPageCodec(TextCodec):
 
     def reasoning_of(self, text: str) -> str:
         return reasoning_before(text)
+
+    def answered(self, step: WebTransition, text: str) -> WebTransition:
+        """See ``TextCodec``; what an answer deletes without its being there is left out."""
+        answer, known = read_changes(text), {element.id: element for element in step.elements}
+        deleted = tuple(known[item.id] for item in answer.deleted if item.id in known)
+        sections = answer._replace(deleted=deleted)._asdict()
+        truth = {name: [line_text(item) for item in items] for name, items in sections.items()}
+        return replace(step, truth=truth)
 
     def copy_last(self, batch: Batch) -> list[str]:
         """Answers that nothing changes."""

@@ -6,7 +6,7 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError
 from torchmetrics.image import PeakSignalNoiseRatio
 
-from rlvr_world.reward import RewardSet
+from rlvr_world.reward import Reward, RewardSet
 from rlvr_world.types import Detail
 from rlvr_world.video.lpips.lpips import PerceptualDistance
 from rlvr_world.video.rewards.frames import LPIPS, MAE, MSE, PSNR, SSIM
@@ -74,6 +74,13 @@ def test_lpips_is_averaged_over_frames_whatever_the_chunk():
         repeated = reward.score(prediction, target[:2].repeat_interleave(2, dim=0))
         torch.testing.assert_close(shared, repeated)
     assert not reward.score(prediction, target).requires_grad
+
+
+def test_lpips_of_all_pairs_is_that_of_each_pair():
+    clips, given = frames(2, (6, 2, 3, 33, 40)), {"key": ["a", "b"]}
+    found = LPIPS(chunk=5).mutual(clips, clips, given)
+    assert found.shape == (2, 3, 3)
+    torch.testing.assert_close(found, Reward.mutual(LPIPS(), clips, clips, given))
 
 
 def test_lpips_passes_a_shared_target_through_the_trunk_once(monkeypatch):

@@ -196,6 +196,19 @@ class LPIPS(VideoReward):
         scores = self.distances(frames, target.flatten(0, 1), grid)
         return rearrange(scores, "(b f g) h w -> (b g) f h w", b=len(target), g=group)
 
+    def mutual(self, prediction: Tensor, truths: Tensor, given: Batch) -> Tensor:
+        self.check(prediction, truths)
+        size, frames = group_size(prediction, given["key"]), prediction.flatten(0, 1)
+        distance = self.distance.on(prediction.device)
+        parts = [distance.features(part) for part in frames.split(self.chunk)]
+        total = torch.zeros((), device=prediction.device)
+        for layer in map(torch.cat, zip(*parts, strict=True)):
+            points = rearrange(
+                layer, "(b n f) c h w -> b f n (c h w)", n=size, f=len(prediction[0])
+            )
+            total = total + torch.cdist(points, points).square()  # [B, F, N, N]
+        return total.mean(dim=1)
+
     def distances(self, prediction: Tensor, target: Tensor, grid: Sequence[int]) -> Tensor:
         """The distance at each patch of N * G frames, [N * G, h, w], to the N targets."""
         group = group_size(prediction, target)
