@@ -82,6 +82,7 @@ class Predictor:
             uniforms = torch.from_numpy(rng.random((count, codec.tokens_per_frame))).to(device)
             predicted.append(rollout.step(action.expand(count, -1), uniforms))
         clips = torch.stack(predicted, dim=1).clamp(0, 1)
+        start["actions"] = torch.cat([steps, steps[-1:]])[None]  # of every frame, as in batches
         chosen = 0 if mbr is None else int(mbr.best(clips, codec, start, self.rewards))
         return (clips[chosen] * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 

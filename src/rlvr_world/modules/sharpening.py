@@ -26,4 +26,4 @@ class SharpeningWorldModel(RLVRWorldModel):
         groups = log_probs.sum(dim=1).unflatten(0, (-1, self.group_size))
         trained = self.objective.trained_tokens(rollout.sequence, groups, self.codec.end_token)
         advantages = self.objective.advantages(ahead, self.group_size) * mask
-        return rollout._replace(trained=trained, advantages=advantages)
+        return rollout._replace(trained=trained, advantages=advantages, parabolas=None)

@@ -197,7 +197,7 @@ class LPIPS(VideoReward):
         return rearrange(scores, "(b f g) h w -> (b g) f h w", b=len(target), g=group)
 
     def mutual(self, prediction: Tensor, truths: Tensor, given: Batch) -> Tensor:
-        self.check(prediction, truths)
+        check_frames(self.label, prediction, truths)
         size, frames = group_size(prediction, given["key"]), prediction.flatten(0, 1)
         distance = self.distance.on(prediction.device)
         parts = [distance.features(part) for part in frames.split(self.chunk)]
