@@ -44,11 +44,21 @@ def score_predictions(
             prediction = check_count(decode, codec.decode(chosen), len(chosen.ids))
         with observer.timed("reward"):
             prompts = part.prompts(group)
+            check_whole(rewards, part.group_size == group)
             given = {name: rows_of(field, prompts, count) for name, field in batch.items()}
             found = rewards.scores(prediction, target[prompts], given, detail, finite=False)
             for name, score in found.items():
                 scores[name].append(score)
     return {name: torch.cat(pieces) for name, pieces in scores.items()}
+
+
+def check_whole(rewards: RewardSet, is_whole: bool) -> None:
+    """Raise ``ValueError`` if a reward needs whole groups and is given parts of them."""
+    for name, reward in rewards.items():
+        if reward.needs_whole_groups and not is_whole:
+            raise ValueError(
+                f"rewards.{name}: compares the members of a group; raise token_budget to hold one"
+            )
 
 
 def rows_of(field: object, rows: slice, count: int) -> object:
