@@ -27,6 +27,9 @@ class Reward(Metric, ABC):
 
     higher_is_better = True
     full_state_update = False
+    needs_whole_groups = False
+    """Whether ``scores`` compares the members of a group, so that it must be given them at once."""
+
     seconds = 600.0
     """How long it may take for the predictions that it is given at once."""
 

@@ -13,10 +13,6 @@ def model():
     return Transformer(7, dim=16, depth=1, heads=2)
 
 
-TINY = {
-    "model_type": "llama", "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-}  # fmt: skip
 IDS = torch.tensor([[1, 5, 2, 6, 3]])
 
 
@@ -69,7 +65,59 @@ def test_without_a_rate_of_its_own_the_optimizer_just_steps(model):
     assert loss(model) < start
 
 
+SIZES = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
+         "num_attention_heads": 2}  # fmt: skip
+LANGUAGE_MODELS = {
+    "llama": SIZES,
+    "qwen2": SIZES | {"num_key_value_heads": 1, "tie_word_embeddings": True},
+    "gpt2": {"n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16},
+    "gemma": SIZES | {"num_key_value_heads": 1, "head_dim": 4},
+    "phi": SIZES,
+    "gpt_neox": SIZES | {"num_attention_heads": 1},
+}
+"""Plain norms; tied tables; norms with a bias; norms that add one; heads with a bias."""
+
+
+@torch.no_grad()
+def language_model(model_type, **options):
+    architecture = {"model_type": model_type} | LANGUAGE_MODELS[model_type]
+    torch.manual_seed(0)
+    model = LanguageModel(7, architecture=architecture, **options)
+    for parameter in model.parameters():
+        parameter.normal_(std=0.3)
+    return model.eval()
+
+
+@pytest.mark.parametrize("model_type", LANGUAGE_MODELS)
+def test_a_step_goes_into_the_weights_of_language_models_and_their_exports(model_type):
+    model = language_model(model_type)
+    before = model.logits(model(IDS)).detach()
+    temperature = OwnTemperature(model.gains, 0.5)
+    loss(model).backward()
+    logarithm = torch.zeros((), requires_grad=True)
+    slope = torch.autograd.grad(loss(model, logarithm.exp()), logarithm)[0]
+    factor = temperature.step(sgd(temperature))["logit_scale_change"]
+    torch.testing.assert_close(factor, (-0.5 * slope).exp())
+    torch.testing.assert_close(model.logits(model(IDS)), before * factor)
+    exported = model.to_transformers().eval()
+    torch.testing.assert_close(exported(IDS).logits, before * factor)
+
+
+def test_beside_frozen_weights_the_gains_are_learnt_in_float32():
+    pytest.importorskip("peft", reason="peft is not installed")
+    lora = {"r": 2, "target_modules": ["q_proj"]}
+    model = language_model("llama", lora=lora, dtype="bfloat16")
+    model.gains.learn()
+    before = model.logits(model(IDS)).detach()
+    temperature = OwnTemperature(model.gains, 1e-3)
+    loss(model).backward()
+    factor = temperature.step(sgd(temperature))["logit_scale_change"]
+    assert factor != 1
+    assert [p.dtype for p in model.gains.parameters] == [torch.float32]
+    torch.testing.assert_close(model.logits(model(IDS)), before * factor, atol=2e-2, rtol=2e-2)
+
+
 def test_a_model_without_such_gains_is_named():
-    model = LanguageModel(7, architecture=TINY)
-    with pytest.raises(ValueError, match="LanguageModel has no gains that scale its logits"):
+    model = LanguageModel(7, architecture={"model_type": "olmo"} | SIZES)
+    with pytest.raises(ValueError, match="OlmoForCausalLM has no last norm whose weights scale"):
         OwnTemperature(model.gains, 0.1)

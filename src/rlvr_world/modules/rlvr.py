@@ -148,6 +148,8 @@ class RLVRWorldModel(WorldModel):
         if stage == "fit":
             if self.weights is None and not self.is_trained:
                 raise ValueError("model.weights: RLVR starts from an MLE checkpoint; give its path")
+            if self.temperature_lr is not None:
+                self.backbone.gains.learn()
             self.reference = Frozen(split(copy.deepcopy(self.backbone), self.strategy))
             without_dropout(self.backbone)
 

@@ -52,6 +52,7 @@ def score_predictions(
             prediction = check_count(decode, states, len(chosen.ids))
         with observer.timed("reward"), torch.set_grad_enabled(gradients):
             prompts = part.prompts(group)
+            check_whole(rewards, part.group_size == group)
             given = {name: rows_of(field, prompts, count) for name, field in batch.items()}
             found = rewards.scores(prediction, target[prompts], given, detail, finite=False)
             if points is not None:
@@ -88,6 +89,15 @@ def check_gradients(rewards: RewardSet, scores: Mapping[str, Tensor], alone: boo
             f"credit.gradient: rewards.{without[0]} ({name}) is not differentiable; give it the "
             "weight 0, give samples a weight, or leave out gradient"
         )
+
+
+def check_whole(rewards: RewardSet, is_whole: bool) -> None:
+    """Raise ``ValueError`` if a reward needs whole groups and is given parts of them."""
+    for name, reward in rewards.items():
+        if reward.needs_whole_groups and not is_whole:
+            raise ValueError(
+                f"rewards.{name}: compares the members of a group; raise token_budget to hold one"
+            )
 
 
 def rows_of(field: object, rows: slice, count: int) -> object:

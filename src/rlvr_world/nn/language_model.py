@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 
 from rlvr_world.extras import require
+from rlvr_world.nn.gains import Gains, norm_gains
 from rlvr_world.nn.sequence_model import SequenceModel
 
 RESCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
@@ -104,6 +105,24 @@ class LanguageModel(SequenceModel):
         names = self.model._no_split_modules or ()
         return [module for module in self.model.modules() if type(module).__name__ in names]
 
+    @property
+    def gains(self) -> Gains:
+        """The weights of the last norm, and the bias of the head if it has one."""
+        in_blocks = {module for block in self.layers for module in block.modules()}
+        norms = [
+            module
+            for module in self.model.base_model.modules()
+            if "norm" in type(module).__name__.lower() and module not in in_blocks
+        ]
+        found = norm_gains(norms[-1]) if norms else None
+        bias = getattr(self.model.get_output_embeddings(), "bias", None)
+        if found is None or (found.offset and bias is not None):
+            raise ValueError(
+                f"{type(self.model).__name__} has no last norm whose weights scale its logits: "
+                "leave out temperature_lr"
+            )
+        return found if bias is None else Gains([*found.parameters, bias])
+
     def forward(
         self,
         ids: Tensor,
@@ -139,7 +158,8 @@ class LanguageModel(SequenceModel):
         ).last_hidden_state
 
     def logits(self, hidden: Tensor) -> Tensor:
-        return self.model.get_output_embeddings()(hidden)[..., : self.vocab_size]
+        head = self.model.get_output_embeddings()
+        return head(hidden.to(head.weight.dtype))[..., : self.vocab_size]
 
     def prompt_cache(
         self, ids: Tensor, padding: Tensor | None = None

@@ -13,6 +13,7 @@ from rlvr_world.nn.geometry import TokenGeometry
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from rlvr_world.nn.gains import Gains
     from rlvr_world.nn.sharding import Twin
 
 Cache = Any
@@ -45,7 +46,7 @@ class SequenceModel(nn.Module, ABC):
         return nullcontext(self) if self.twin is None else self.twin.filled()
 
     @property
-    def gains(self) -> nn.Parameter:
+    def gains(self) -> "Gains":
         """Parameters that all logits are proportional to; raises ``ValueError`` if it has none."""
         raise ValueError(
             f"{type(self).__name__} has no gains that scale its logits: leave out temperature_lr"

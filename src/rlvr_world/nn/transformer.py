@@ -18,6 +18,7 @@ from rlvr_world.nn.attention import (
     causal_attention,
     visible_positions,
 )
+from rlvr_world.nn.gains import Gains
 from rlvr_world.nn.geometry import PlacedActions, PlaceEmbedding, SharedRows, TokenGeometry
 from rlvr_world.nn.sequence_model import SequenceModel
 
@@ -166,8 +167,8 @@ class Transformer(SequenceModel):
         return [cast(Block, block) for block in self.blocks]
 
     @property
-    def gains(self) -> nn.Parameter:
-        return self.norm.weight
+    def gains(self) -> Gains:
+        return Gains([self.norm.weight])
 
     def forward(
         self,

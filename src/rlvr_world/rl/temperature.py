@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from rlvr_world.nn.sharding import gathered
+from rlvr_world.nn.gains import Gains
 from rlvr_world.rl.budget import check_positive
 
 
@@ -35,11 +35,11 @@ class OwnTemperature(WeightsTemperature):
     learning rate of its logarithm.
     """
 
-    def __init__(self, gains: nn.Parameter, lr: float) -> None:
+    def __init__(self, gains: Gains, lr: float) -> None:
         check_positive(temperature_lr=lr)
         self.gains = gains
         self.lr = lr
-        self.log = nn.Parameter(torch.zeros((), device=gains.device))
+        self.log = nn.Parameter(torch.zeros((), device=gains.parameters[0].device))
 
     def add_to(self, optimizer: Optimizer) -> None:
         optimizer.add_param_group({"params": [self.log], "lr": self.lr, "weight_decay": 0.0})
@@ -47,11 +47,9 @@ class OwnTemperature(WeightsTemperature):
     @torch.no_grad()
     def step(self, optimizer: Any) -> dict[str, Tensor]:
         """Step the optimizer and move the factor into the gains; the factor, to be logged."""
-        assert self.gains.grad is not None
-        along = (self.gains.grad * self.gains).sum()  # the gains' gradient along the gains
-        self.log.grad = gathered(along).to(self.log.dtype)
+        self.log.grad = self.gains.slope().to(self.log.dtype)
         optimizer.step()
         factor = self.log.exp()
-        self.gains.mul_(factor)
+        self.gains.scale(factor)
         self.log.zero_()
         return {"logit_scale_change": factor}
