@@ -1,9 +1,17 @@
 """Mistakes are answered by one sentence with the nearest right name."""
 
+import json
+
 import pytest
+from torch.utils.data import DataLoader, Dataset
 
 from rlvr_world.cli import main
+from rlvr_world.command_line.errors import sayable
+from rlvr_world.extras import require
+from rlvr_world.files import check_settings
+from rlvr_world.jobs import in_processes
 
+THERE = 'pytest; extra == "some"'
 RUN = ("fit", "-c", "configs/pusht/rlvr.yaml")
 TABLE = ("evaluate", "-c", "configs/pusht/evaluation.yaml")
 
@@ -79,3 +87,45 @@ def test_short_names_are_classes(name, capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["fit", "--model.help", name])
     assert f".{name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "said"),
+    [
+        (require, ("no_module", "none", "This"), "This needs the package no_module: pip install"),
+        (check_settings, ("there", {"a": 1}, {"a": 2}), "there was made with a 1, not 2"),
+        (int, ("what code of the user's says",), None),
+    ],
+)
+def test_what_a_worker_process_refuses_is_one_sentence(function, arguments, said):
+    with pytest.raises((ValueError, ModuleNotFoundError)) as refused:
+        list(in_processes(function, [arguments] * 2, processes=2))
+    written = sayable(refused.value)
+    assert written is None if said is None else said in written
+    assert "\n" not in (written or "")
+
+
+class Refused(Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        check_settings("there", {"a": 1}, {"a": 2})
+
+
+def test_what_a_data_worker_refuses_is_one_sentence():
+    with pytest.raises(ValueError, match="Caught ValueError") as refused:
+        list(DataLoader(Refused(), num_workers=1))
+    written = sayable(refused.value)
+    assert written.startswith("there was made with a 1, not 2")
+    assert "\n" not in written
+
+
+def test_all_missing_packages_of_an_extra_are_named_at_once(monkeypatch):
+    lines = ["torch", 'one-thing>=1; extra == "some"', 'other; extra == "some"', 'x; extra == "y"']
+    monkeypatch.setattr("rlvr_world.extras.metadata.requires", lambda _: [*lines, THERE])
+    with pytest.raises(ModuleNotFoundError) as refused:
+        require("one_thing.part", "some", "That")
+    needed = "That needs the packages one-thing and other: pip install 'rlvr-world[some]'"
+    assert str(refused.value) == needed
+    assert require("json", "some", "That") is json

@@ -32,6 +32,10 @@ INSTALLED = (PACKAGE, *(Path(at) for at in sysconfig.get_paths().values()), Path
 SAID = (ValueError, OSError, ModuleNotFoundError)
 KEY = re.compile(r'Parser key "(\S+)":')
 WORKER = re.compile(r"DataLoader worker \(pid.*?\) (?:is )?((?:killed|exited)[^.]*)")
+IN_WORKER = re.compile(
+    r"\ACaught \w+ in DataLoader worker process .*^[\w.]+Error: ", re.DOTALL | re.MULTILINE
+)
+FILE = re.compile(r'^  File "(.+?)", line', re.MULTILINE)
 GIVEN = re.compile(r"^\s*Given value: (.*)$", re.MULTILINE)
 NOISE = re.compile(
     r"|Does not validate against.*|Subtypes: .*|Errors:|Given value.*"
@@ -109,8 +113,8 @@ def no_argument(class_path: str, name: str) -> str:
 def sayable(error: BaseException) -> str | None:
     """What ends a command in a sentence: an error of this package, of Lightning or of the system.
 
-    An error that a parser has wrapped counts; one that passes through code of the user's does not,
-    whose traceback says more.
+    An error that a parser has wrapped counts, and one of a worker process; one that passes through
+    code of the user's does not, whose traceback says more.
     """
     if isinstance(error, RuntimeError) and (ended := WORKER.match(str(error))):
         return (
@@ -119,18 +123,27 @@ def sayable(error: BaseException) -> str | None:
         )
     chain: BaseException | None = error
     while chain is not None:
-        names = (frame.filename for frame in traceback.extract_tb(chain.__traceback__))
+        names = [frame.filename for frame in traceback.extract_tb(chain.__traceback__)]
+        names += FILE.findall(worker_traceback(chain))
         frames = [Path(name) for name in names if not name.startswith("<frozen ")]
         is_ours = any(frames[-1].is_relative_to(at) for at in ORIGINS) if frames else False
         is_users = not all(any(f.is_relative_to(at) for at in INSTALLED) for f in frames)
         if isinstance(chain, SAID) and (is_ours or (isinstance(chain, OSError) and not is_users)):
-            return "; ".join([str(chain), *getattr(chain, "__notes__", [])])
+            message = IN_WORKER.sub("", str(chain)).rstrip()
+            return "; ".join([message, *getattr(chain, "__notes__", [])])
         in_devices = bool(frames) and frames[-1].is_relative_to(ACCELERATORS)
         is_said = isinstance(chain, TypeError) and in_devices
         if is_said or type(chain).__name__ == "MisconfigurationException":
             return str(chain).strip()
         chain = chain.__cause__ or chain.__context__
     return None
+
+
+def worker_traceback(error: BaseException) -> str:
+    """The traceback, as text, in the worker process that an error comes from; empty without one."""
+    if type(error.__cause__).__name__ == "_RemoteTraceback":
+        return str(error.__cause__)
+    return str(error) if IN_WORKER.match(str(error)) else ""
 
 
 def option_names(parser: ArgumentParser) -> Iterator[str]:

@@ -12,6 +12,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from torch import nn
 
 from rlvr_world.files import whole
+from rlvr_world.modules.exported import is_exported, read_exported
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -52,27 +53,37 @@ class CheckpointFiles(TorchCheckpointIO):
 
 
 def load_checkpoint(path: Path | str) -> dict[str, Any]:
-    """Read a checkpoint as plain data, on the CPU.
+    """Read a checkpoint, or a world model that was exported in our layout, as plain data.
+
+    All tensors are on the CPU.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged or is no checkpoint.
     """
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() and is_exported(path):
+        checkpoint = read_exported(path)
+    elif path.is_dir():
         raise ValueError(f"{path}: is a folder; give the checkpoint in it, a file *.ckpt")
+    else:
+        checkpoint = read_file(path)
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
+        raise ValueError(f"{path}: not a Lightning checkpoint, it has no `state_dict`")
+    return checkpoint
+
+
+def read_file(path: Path) -> Any:
+    """The plain data in a file that PyTorch wrote."""
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such checkpoint; run the previous stage first, or correct the path"
         )
     check_intact(path)
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
-        raise ValueError(f"{path}: not a Lightning checkpoint, it has no `state_dict`")
-    return checkpoint
 
 
 def check_intact(path: Path) -> None:

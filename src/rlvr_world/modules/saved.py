@@ -24,7 +24,7 @@ def load_world_model(
     The checkpoint holds all that it needs, so it can be anywhere.
 
     Args:
-        path: The checkpoint.
+        path: The checkpoint, or the folder of a world model that was exported in our own layout.
         device: Where the model goes.
         tokenizer: A tokenizer to use instead of the one in the checkpoint; it must code alike.
 

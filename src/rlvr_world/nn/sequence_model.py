@@ -106,6 +106,11 @@ class SequenceModel(nn.Module, ABC):
         """
         return {}
 
+    @property
+    def has_counterpart(self) -> bool:
+        """Whether ``transformers`` has a class for it, which the methods below need."""
+        return type(self).to_transformers is not SequenceModel.to_transformers
+
     def to_transformers(self) -> "PreTrainedModel":
         """The same model as ``transformers`` holds it, whole, with a copy of the weights.
 

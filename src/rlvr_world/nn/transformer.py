@@ -219,6 +219,10 @@ class Transformer(SequenceModel):
         hidden = self(ids, prompt)
         return hidden[:, -1], SamplingCache(prompt, group_size, capacity, static)
 
+    @property
+    def has_counterpart(self) -> bool:
+        return self.places is None
+
     def to_transformers(self) -> "PreTrainedModel":
         from rlvr_world.nn.llama import to_llama
 
@@ -231,8 +235,8 @@ class Transformer(SequenceModel):
         """
         if self.places is not None:
             raise ValueError(
-                "backbone.frames: a model that learns places is no Llama; use its checkpoint, "
-                "which is complete, or train without them"
+                "backbone.frames: a model that learns places is no Llama; use its checkpoint or "
+                "what `rlvr-world export` writes of it, or train without them"
             )
         yield "model.embed_tokens.weight", self.embedding.weight
         for index, block in enumerate(self.layers):

@@ -24,6 +24,9 @@ from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
 TIMED = ("frames", "tokens")
 """The entries of a batch with one value for each frame that the codec reads."""
 
+FEATURES: dict[str, Tensor | None] = {}
+"""What the codes of the latest tokenizer have in common, by its fingerprint: models share them."""
+
 
 class VideoCodec(Codec):
     """Frames as tokens of a frozen tokenizer, actions as bins between them.
@@ -106,7 +109,10 @@ class VideoCodec(Codec):
             super().export(backbone, folder)
 
     def features(self) -> Tensor | None:
-        codes = self.tokenizer.module.code_features()
+        if self.tokenizer_fingerprint not in FEATURES:
+            FEATURES.clear()
+            FEATURES[self.tokenizer_fingerprint] = self.tokenizer.module.code_features()
+        codes = FEATURES[self.tokenizer_fingerprint]
         if codes is None:
             return None
         features = torch.block_diag(codes, bin_features(self.action_bins))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rlvr_world.files import read_json, whole, write_json
 from rlvr_world.modules.checkpoint import check_intact, check_matching
+from rlvr_world.modules.exported import is_exported, read_exported
 from rlvr_world.modules.trusted import check_depth
 from rlvr_world.video.tokenizer.quantize import FiniteScalarQuantizer
 
@@ -86,7 +87,7 @@ class TokenizerModel(nn.Module):
 
         Args:
             path: A checkpoint of the tokenizer stage, a checkpoint of a world model that holds its
-                tokenizer, or an exported folder.
+                tokenizer, or an exported folder of either.
 
         Raises:
             FileNotFoundError: There is no such file.
@@ -136,7 +137,8 @@ def read_tokenizer(path: str | Path) -> SavedTokenizer:
             f"such as {path / 'checkpoints' / 'best.ckpt'}"
         )
     try:
-        saved = _read_folder(path) if path.is_dir() else _read_checkpoint(path)
+        alone = path.is_dir() and not is_exported(path)
+        saved = _read_folder(path) if alone else _read_checkpoint(path)
         if saved is not None:
             saved = SavedTokenizer(saved.kind, dict(saved.config), dict(saved.weights))
             if not all(isinstance(weight, Tensor) for weight in saved.weights.values()):
@@ -161,7 +163,8 @@ def _read_folder(folder: Path) -> SavedTokenizer:
 
 
 def _read_checkpoint(path: Path) -> SavedTokenizer | None:
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    exported = path.is_dir()
+    checkpoint = read_exported(path) if exported else torch.load(path, "cpu", weights_only=True)
     if not isinstance(checkpoint, dict):
         return None
     packed = checkpoint.get("codec", {}).get("tokenizer")
