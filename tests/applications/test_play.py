@@ -1,6 +1,7 @@
 """The page on which a person steps a world model: its session, its server, and it in a browser."""
 
 import json
+import shlex
 from base64 import b64decode
 from http.client import HTTPConnection
 from io import BytesIO
@@ -18,6 +19,7 @@ from rlvr_world.applications.play.session import Session
 from rlvr_world.applications.play.video_world import VideoWorld
 from rlvr_world.applications.start_states import chosen
 from rlvr_world.cli import main
+from rlvr_world.demos.presets import PushTDemo
 from rlvr_world.modules.saved import load_world_model
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.video.data.video import episodes
@@ -146,20 +148,43 @@ def test_only_pages_of_its_own_reach_the_server(server):
     assert len(server.session.moments) == 2
 
 
-def test_the_command_serves_until_it_is_ended(checkpoint, recording, monkeypatch, capsys):
-    class Once(PlayServer):
-        """Is ended as soon as it has answered."""
+@pytest.fixture
+def answers(monkeypatch):
+    """What pages of commands say about their worlds; each command ends as soon as it has."""
 
+    class Once(PlayServer):
         def start(self):
             super().start()
-            answers.append(json.loads(asked(self, "GET", "/about")[1]))
+            found.append(json.loads(asked(self, "GET", "/about")[1]))
             self.server.shutdown()
 
-    answers = []
+    found = []
     monkeypatch.setattr(command, "PlayServer", Once)
-    options = ("--port", "0", "--browser", "false")
-    main(["play", str(checkpoint), "--data", str(recording), *options])
+    return found
+
+
+ONCE = ("--port", "0", "--browser", "false")
+
+
+def test_the_command_serves_until_it_is_ended(checkpoint, recording, answers, capsys):
+    main(["play", str(checkpoint), "--data", str(recording), *ONCE])
     assert answers[0]["pointer"] == {"origin": 96, "side": 320}
     assert "shows the world model; Ctrl-C ends it" in capsys.readouterr().out
     with pytest.raises(ValueError, match="does not name the data; give it with --data"):
-        main(["play", str(checkpoint), *options])
+        main(["play", str(checkpoint), *ONCE])
+
+
+def test_a_demo_ends_by_saying_how_to_step_its_model(
+    checkpoint, recording, answers, tmp_path, monkeypatch, capsys
+):
+    trained = tmp_path / "a run" / "rlvr/checkpoints/best.ckpt"
+    trained.parent.mkdir(parents=True)
+    trained.write_bytes(checkpoint.read_bytes())
+    monkeypatch.setattr(PushTDemo, "steps", lambda _: None)
+    PushTDemo(command=main, folder=tmp_path / "a run", data=recording).run_all()
+    line = capsys.readouterr().out.splitlines()[-1]
+    main([*shlex.split(line.partition("rlvr-world ")[2]), *ONCE])
+    assert answers[0]["kind"] == "video"
+    monkeypatch.setattr(PushTDemo, "by_hand", None)
+    PushTDemo(command=main, folder=tmp_path / "a run", data=recording).run_all()
+    assert "by hand" not in capsys.readouterr().out
