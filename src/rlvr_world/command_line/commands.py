@@ -43,6 +43,8 @@ COMMANDS = {
         "applications.report.command:report", "Write one HTML page of a run folder", True
     ),
     "export": Entry("applications.export:export", "Write a checkpoint as the published ones are"),
+    "push": Entry("applications.hub:push", "Put an exported model on a hub", True),
+    "pull": Entry("applications.hub:pull", "Get an exported model from a hub", True),
     "init": Entry("video.preset:init", "Write the configs of a preset for your own video", True),
     "check": Entry("command_line.check:check", "Take one batch through each stage", True),
     "data pusht": Entry("video.sources.pusht:PushTRecorder", "Record the PushT simulator", True),
