@@ -7,7 +7,7 @@ from tiny_video import TinyVideo, export_tokenizer, save_untrained
 from web_pages import needs_browser
 
 from rlvr_world.applications.play.server import PlayServer
-from rlvr_world.applications.play.session import Session
+from rlvr_world.applications.play.session import Moment, Session, World
 from rlvr_world.applications.play.simulated import Simulated
 from rlvr_world.applications.play.video_world import VideoWorld
 from rlvr_world.modules.saved import load_world_model
@@ -115,3 +115,35 @@ def test_a_click_is_where_the_agent_goes(opened, model, tmp_path):
     page.keyboard.press("ArrowRight")
     assert moments(page, 3) == "2"
     assert session.moments[2].shown["action"] == pytest.approx([196, 256], abs=1)
+
+
+class Words(World):
+    """Says each action back as if it were HTML."""
+
+    def about(self):
+        return {"kind": "text", "starts": 1, "without": ""}
+
+    def begin(self, start):
+        shown = {"key": "k", "text": "", "action": None, "state": "dark", "actions": ["switch 1"]}
+        return Moment(shown, None)
+
+    def step(self, moment, action, rng):
+        shown = {"text": f"<b>{action}</b>", "truth": "<i>lit</i>", "action": action}
+        shown |= {"certainty": [["<b>", 0.5], [action, 1.0]], "state": "light", "actions": []}
+        return Moment(shown, None)
+
+
+def test_actions_in_words_are_written_or_chosen(opened):
+    page, session = opened(Words())
+    page.click("#known button")
+    assert moments(page, 2) == "1"
+    assert page.inner_text("#said") == "<b>switch 1</b>"
+    assert page.inner_text("#true_said") == "<i>lit</i>"
+    assert page.inner_text("#state") == "light"
+    page.fill("#action", "dance")
+    page.press("#action", "Enter")
+    assert moments(page, 3) == "2"
+    assert session.moments[2].shown["action"] == "dance"
+    page.check("#certain")
+    assert page.locator("#said span").all_inner_texts() == ["<b>", "dance"]
+    assert page.locator("main b, main i").count() == 0

@@ -47,12 +47,13 @@ def preset(tmp_path):
         "commit": HOSTILE, "rows": {HOSTILE: {"mse": [0.25, 0.01]}, "rlvr": {}},
     }  # fmt: skip
     (run.parent / "table.json").write_text(json.dumps(table))
-    Image.new("RGB", (4, 4)).save(run.parent / "predictions<b>.png")
+    Image.new("RGB", (4, 4)).save(run / "predictions<b>.png")
     return run.parent
 
 
 def test_all_is_there_and_nothing_is_loaded(preset):
-    page = report(preset).read_text()
+    page, of_run = (report(folder).read_text() for folder in (preset, preset / "rlvr"))
+    assert page.count("<img src=") == of_run.count("<img src=") == 1
     found = Tags(page)
     assert "script" not in {tag for tag, _ in found.tags}
     assert not [a for _, attributes in found.tags for a in attributes if a.startswith("on")]

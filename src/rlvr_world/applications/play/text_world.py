@@ -92,7 +92,7 @@ class TextWorld(World):
         (answer,) = self.codec.decode(sequence)
         ids, sure = sequence.ids[sequence.target_mask], log_probs[sequence.target_mask].exp()
         words = [self.codec.tokenizer.decode([token]) for token in ids.tolist()]
-        shown = {"text": answer, "action": action}
+        shown: dict[str, Any] = {"text": answer, "action": action}
         shown["certainty"] = list(zip(words, sure.tolist(), strict=True))
         if recorded is not None:
             scores = self.rewards.scores([answer], self.codec.target(batch), batch, finite=False)

@@ -85,7 +85,8 @@ class VideoWorld(World):
         window, key = self.codec.window, states["key"][0]
         frames = self.codec.given_frames(states)[:, :window]
         steps = states["actions"][0, : window - 1].reshape((window - 1) * self.steps, -1)
-        actions, is_true, shown = list(steps.cpu().numpy()), False, {}
+        actions, is_true = list(steps.cpu().numpy()), False
+        shown: dict[str, Any] = {}
         if self.truth is not None:
             past = self.truth.past(key, window, self.steps)
             there, given = self.truth.frame(key, past), as_pixels(frames[0, -1])
@@ -109,7 +110,7 @@ class VideoWorld(World):
         pixels = (frame.clamp(0, 1) * 255).round().byte()
         actions = [*place.actions, *given.reshape(self.steps, -1).numpy()]
         rows, columns = self.codec.grid
-        shown = {
+        shown: dict[str, Any] = {
             "picture": picture(as_pixels(pixels[0])),
             "action": given.tolist(),
             "certainty": rollout.certainty.reshape(rows, columns).tolist(),

@@ -27,11 +27,11 @@ class Curve(NamedTuple):
 
     tag: str
     points: str
+    batches: int
     first: float
     last: float
     least: float
     most: float
-    batches: int
 
 
 def report(run: Path, output: Path | None = None) -> Path:
@@ -55,7 +55,8 @@ def report(run: Path, output: Path | None = None) -> Path:
         if leaves and path.is_file() and path.suffix != ".ckpt":
             raise ValueError(f"{path}: leads out of the folder, so the page must not show it")
     folders = [path for path in (run, *sorted(run.glob("*"))) if (path / "config.yaml").is_file()]
-    tables = [found for folder in {run: 0, **dict.fromkeys(folders)} for found in table(folder)]
+    places = list(dict.fromkeys((run, *folders)))
+    tables = [found for folder in places for found in table(folder)]
     if not folders and not tables:
         raise FileNotFoundError(f"{run}: holds no run and no table.json; give the folder of a run")
     environment = jinja2.Environment(
@@ -63,8 +64,9 @@ def report(run: Path, output: Path | None = None) -> Path:
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     page = environment.get_template("page.html").render(
-        name=run.absolute().name, tables=tables, pictures=list(pictures(run)),
-        runs=[about(folder) for folder in folders], width=WIDTH, height=HEIGHT,
+        name=run.absolute().name, tables=tables, runs=[about(folder) for folder in folders],
+        pictures=[each for folder in places for each in pictures(folder)], width=WIDTH,
+        height=HEIGHT,
     )  # fmt: skip
     path = output or run / "report.html"
     write_text(path, page)
@@ -80,7 +82,6 @@ def about(folder: Path) -> dict[str, Any]:
         "provenance": json.dumps(provenance(folder), indent=1, default=str),
         "seconds": read_json(finished).get("seconds") if finished.is_file() else None,
         "curves": list(curves(folder)),
-        "pictures": [] if (folder / "table.json").exists() else list(pictures(folder)),
         "filmstrip": [data_url(picture, "image/png") for picture in logged(folder)],
     }
 
@@ -111,7 +112,7 @@ def drawn(tag: str, places: NDArray[np.float64], values: NDArray[np.float64]) ->
     y = HEIGHT - (values - values.min()) / (np.ptp(values) or 1) * HEIGHT
     line = " ".join(f"{x[at]:.1f},{y[at]:.1f}" for at in keep)
     numbers = (values[0], values[-1], values.min(), values.max())
-    return Curve(tag, line, *map(float, numbers), batches=int(places.max()))
+    return Curve(tag, line, int(places.max()), *map(float, numbers))
 
 
 def logged(folder: Path) -> Iterator[bytes]:
