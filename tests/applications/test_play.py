@@ -184,7 +184,11 @@ def test_a_demo_ends_by_saying_how_to_step_its_model(
     PushTDemo(command=main, folder=tmp_path / "a run", data=recording).run_all()
     line = capsys.readouterr().out.splitlines()[-1]
     main([*shlex.split(line.partition("rlvr-world ")[2]), *ONCE])
-    assert answers[0]["kind"] == "video"
+    (trained.parents[1] / "config.yaml").write_text("data: data.yaml")
+    root = json.dumps(str(recording))
+    (trained.parents[1] / "data.yaml").write_text(f"init_args: {{root: {root}}}")
+    main(["play", str(trained), *ONCE])
+    assert answers[0] == answers[1]
     monkeypatch.setattr(PushTDemo, "by_hand", None)
     PushTDemo(command=main, folder=tmp_path / "a run", data=recording).run_all()
     assert "by hand" not in capsys.readouterr().out

@@ -75,7 +75,9 @@ def trained_on(checkpoint: Path) -> Path:
     """The folder of the data that the run of a checkpoint was trained on."""
     config = checkpoint.parent.parent / "config.yaml"
     try:
-        settings = yaml.safe_load(config.read_text(encoding="utf-8"))
-        return Path(settings["data"]["init_args"]["root"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        data = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]
+        if isinstance(data, str):  # a file that the run has left beside its config
+            data = yaml.safe_load(config.with_name(Path(data).name).read_text(encoding="utf-8"))
+        return Path(data["init_args"]["root"])
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, KeyError, TypeError) as error:
         raise ValueError(f"{config} does not name the data; give it with --data") from error
