@@ -52,6 +52,14 @@ def test_help_and_types_are_there(installed, tmp_path):
     configs = [path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*.*")]
     assert {path.suffix for path in configs} == {".yaml", ".sbatch"}
     assert all((package / "configs" / path).is_file() for path in configs)
+    source = ROOT / "src/rlvr_world"
+    pages = [
+        path.relative_to(source)
+        for kind in ("html", "js", "css")
+        for path in source.rglob(f"*.{kind}")
+    ]
+    assert len(pages) > 4
+    assert all((package / path).is_file() for path in pages)
 
 
 def test_training_finds_the_packaged_configs(installed, tmp_path):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from rlvr_world.applications.model_card import model_card
+from rlvr_world.files import write_text
 from rlvr_world.modules.checkpoint import load_checkpoint
 from rlvr_world.modules.exported import is_exported, write_exported
 from rlvr_world.modules.saved import load_world_model
@@ -17,7 +19,8 @@ def export(checkpoint: Path, output: Path) -> None:
     that ``transformers`` has no class for, such as a ``Transformer`` with ``frames``, is written
     with its codec in a layout of our own, which ``rlvr_world.load`` reads like a checkpoint. A
     tokenizer of video is written under the names of the published RT-1 tokenizers, if its settings
-    are among theirs.
+    are among theirs. README.md is a model card, from the checkpoint's provenance and the table of
+    its preset's folder.
 
     Args:
         checkpoint: Checkpoint of the MLE or the RLVR stage, or of the tokenizer stage, or the
@@ -29,12 +32,14 @@ def export(checkpoint: Path, output: Path) -> None:
     """
     if is_tokenizer(checkpoint):
         write_published(TokenizerModel.load(checkpoint), output)
-        return
-    model = load_world_model(checkpoint)
-    if model.backbone.has_counterpart:
-        model.codec.export(model.backbone, output)
     else:
-        write_exported(load_checkpoint(checkpoint), output)
+        model = load_world_model(checkpoint)
+        if model.backbone.has_counterpart:
+            model.codec.export(model.backbone, output)
+        else:
+            write_exported(load_checkpoint(checkpoint), output)
+    if checkpoint.is_file():
+        write_text(output / "README.md", model_card(checkpoint))
 
 
 def is_tokenizer(path: Path) -> bool:

@@ -111,7 +111,10 @@ class InteractiveRollout:
         return TokenSequence(ids, new)
 
     def fill(self, ids: Tensor, start: int, stop: int, uniforms: Tensor) -> None:
-        """Draw the tokens of a frame in place, after what was not read yet."""
+        """Draw the tokens of a frame in place, after what was not read yet.
+
+        ``certainty`` [B, N] says afterwards how probable the model held each of them.
+        """
         model, legal = self.model.backbone, self.model.legal_tokens()
         if self.cache is None:
             static, capacity = self.sampler.static(ids), ids.shape[1] - start
@@ -120,10 +123,13 @@ class InteractiveRollout:
             logits = model.logits(hidden)
         else:
             logits = next_logits(model, self.cache, ids[:, self.unread : start])
+        self.certainty = torch.zeros_like(uniforms)
         for column in range(start, stop):
             if column > start:
                 logits = self.decode(ids[:, column - 1 : column])
-            ids[:, column], _ = self.sampler.choose(logits, legal, uniforms[:, column - start])
+            index = column - start
+            ids[:, column], log_probs = self.sampler.choose(logits, legal, uniforms[:, index])
+            self.certainty[:, index] = log_probs.exp()
         self.unread = stop - 1
 
 

@@ -36,7 +36,15 @@ COMMANDS = {
     "best-of": Entry("evaluation.best_of:best_of", "Score the best of several samples"),
     "web-agent": Entry("web.agent.command:web_agent", "Let agents that plan work on web pages"),
     "plan": Entry("applications.planning.command:plan", "Reach goals by plans in world models"),
+    "play": Entry(
+        "applications.play.command:play", "Step a world model by hand, on a local page", True
+    ),
+    "report": Entry(
+        "applications.report.command:report", "Write one HTML page of a run folder", True
+    ),
     "export": Entry("applications.export:export", "Write a checkpoint as the published ones are"),
+    "push": Entry("applications.hub:push", "Put an exported model on a hub", True),
+    "pull": Entry("applications.hub:pull", "Get an exported model from a hub", True),
     "init": Entry("video.preset:init", "Write the configs of a preset for your own video", True),
     "check": Entry("command_line.check:check", "Take one batch through each stage", True),
     "data pusht": Entry("video.sources.pusht:PushTRecorder", "Record the PushT simulator", True),

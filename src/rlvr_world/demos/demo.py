@@ -1,6 +1,7 @@
 """What a demo is: a preset of configs, a folder of data, and steps from nothing to the tables."""
 
 import json
+import shlex
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,8 @@ class Demo(Stages):
     overlays: ClassVar[Sequence[str]] = ()
     """Variants of the RLVR config, each a run of its own."""
     control_lr = 1e-3
+    by_hand: ClassVar[Sequence[str] | None] = ()
+    """Options with which a person steps the trained model; None if there is no page for it."""
 
     def __init__(
         self,
@@ -65,6 +68,12 @@ class Demo(Stages):
     def run_all(self) -> None:
         for self.checking in (True, False):
             self.steps()
+        if self.by_hand is not None:
+            best, last = (self.checkpoint("rlvr", which) for which in ("best", "last"))
+            trained = best if best.exists() else last
+            words = ("rlvr-world", "play", str(trained), f"--data={self.data}", *self.by_hand)
+            said = f"Step it by hand: {shlex.join(words)}"
+            self.console.print(said, soft_wrap=True, highlight=False, markup=False)
 
     def config(self, name: str) -> Path:
         """A config of the preset, or of the folder above it; the packaged one if it is missing."""

@@ -28,6 +28,7 @@ class PushTMultiStepDemo(PushTDemo):
     """Robot video of PushT, seven frames at a time: RLVR with two rewards, and other actions."""
 
     default_preset = "configs/pusht/multi_step"
+    by_hand = ("--horizon=7",)
     overlays = ("repetition",)
     control_lr = 3e-4  # MLE ends near what it can do: 1e-3 undoes its decay and ends behind it
 
@@ -94,6 +95,7 @@ class ShopDemo(TextWorldDemo):
 
     default_preset, source = "configs/shop", "web"
     overlays = ()
+    by_hand = None
 
     def steps(self) -> None:
         super().steps()

@@ -1,0 +1,123 @@
+"""The page's server: this machine's own browser, and nobody else."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from werkzeug import Request, Response
+from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, NotFound
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from rlvr_world.applications.play.session import Session
+
+HOST = "127.0.0.1"
+FILES = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+}
+"""All files there are, by path."""
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+MOST_BYTES = 1 << 16
+
+
+class PlayServer:
+    """Serves a session on loopback, to pages of its own only.
+
+    Names of other hosts are refused, since they may be made to lead here, and so are changes that
+    pages of another origin ask for.
+
+    Args:
+        session: The session.
+        port: The port; a free one if 0.
+    """
+
+    def __init__(self, session: Session, port: int = 0) -> None:
+        self.session = session
+        self.worker = ThreadPoolExecutor(1)  # a simulator may draw in one thread only
+        self.server: BaseWSGIServer = make_server(
+            HOST, port, self.application, threaded=True, request_handler=Quiet
+        )
+        self.thread = Thread(target=self.server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.server.server_port}/"
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+        self.worker.shutdown()
+
+    def application(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        """The WSGI application."""
+        request = Request(environ)
+        request.trusted_hosts = [HOST, "localhost"]
+        request.max_content_length = MOST_BYTES
+        try:
+            response = self.answer(request)
+        except HTTPException as error:
+            response = Response(json.dumps({"error": error.description}), error.code)
+            response.mimetype = "application/json"
+        response.headers.extend(HEADERS)
+        return response(environ, start)
+
+    def answer(self, request: Request) -> Response:
+        """The answer to a request, whose host is looked at first."""
+        origin = f"http://{request.host}"
+        if request.method == "GET" and request.path in FILES:
+            name, kind = FILES[request.path]
+            return Response((Path(__file__).parent / name).read_bytes(), content_type=kind)
+        calls: dict[tuple[str, str], Callable[[dict[str, Any]], Any]] = {
+            ("GET", "/about"): lambda _: self.session.world.about(),
+            ("GET", "/moments"): lambda _: [moment.shown for moment in self.session.moments],
+            ("POST", "/begin"): lambda given: self.session.begin(given.get("start")),
+            ("POST", "/step"): lambda g: self.session.step(g.get("parent"), g.get("action")),
+        }
+        call = calls.get((request.method, request.path))
+        if call is None:
+            raise NotFound("there is no such page")
+        given: Any = {}
+        if request.method == "POST":
+            if request.headers.get("Origin", origin) != origin:
+                raise Forbidden("pages of other origins may not ask for this")
+            if request.mimetype != "application/json":
+                raise Forbidden("what is asked must come as application/json")
+            given = request.get_json()
+        if not isinstance(given, dict):
+            raise BadRequest("what is asked must be a JSON object")
+        try:
+            value = self.worker.submit(call, given).result()
+        except ValueError as error:
+            raise BadRequest(str(error)) from error
+        return Response(json.dumps(value), content_type="application/json")
+
+
+class Quiet(WSGIRequestHandler):
+    """Logs errors only, and keeps connections open."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        logging.getLogger(__name__).warning(message, *args)

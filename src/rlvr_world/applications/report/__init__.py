@@ -1,0 +1,1 @@
+"""A run folder as one page that can be sent around."""

@@ -1,0 +1,72 @@
+"""A text game whose next states a model says, as a person plays it."""
+
+import pytest
+import torch
+from games import lamps, step, write_root
+
+from rlvr_world.applications.play.session import Session
+from rlvr_world.applications.play.text_world import TextWorld
+from rlvr_world.language.bpe import learn_bpe
+from rlvr_world.modules.world_model import WorldModel
+from rlvr_world.nn.transformer import Transformer
+from rlvr_world.text_game.codec import TextGameCodec
+from rlvr_world.text_game.data import TextDataModule
+from rlvr_world.text_game.game_state import canonical
+from rlvr_world.text_game.rewards import StateMatch
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Recorded are three steps, the first two of which follow each other."""
+    root = tmp_path_factory.mktemp("lamps")
+    known = [step(5, "switch 3"), step(13, "switch 0"), step(5, "wait")]
+    write_root(root / "data", {"train": [step(n, "switch 1") for n in range(9)], "test": known})
+    learn_bpe(TextDataModule(str(root / "data")), root / "tokenizer", vocab_size=400)
+    codec = TextGameCodec(root / "tokenizer", prompt_length=900, answer_length=60)
+    torch.manual_seed(0)
+    model = WorldModel(codec, lambda vocab: Transformer(vocab, dim=16, depth=1, heads=2)).eval()
+    return TextWorld(model, root / "data", rewards={"match": StateMatch()})
+
+
+def says(world, monkeypatch, answered):
+    """Let the model be certain of the right answer of a step."""
+    sequence = world.codec.encode({"key": ["0"], "transition": [answered], "rules": [None]})
+    log_probs = torch.zeros(sequence.ids.shape)
+    monkeypatch.setattr(world.model, "sample", lambda *_, **__: (sequence, log_probs))
+
+
+def begun(world, action):
+    """A session at the step that was recorded with an action."""
+    session = Session(world)
+    place = next(n for n, start in enumerate(world.starts) if start.step.action == action)
+    session.begin(place)
+    return session
+
+
+def test_a_game_goes_on_in_the_states_that_are_said(world, monkeypatch):
+    session = begun(world, "switch 3")
+    assert session.moments[0].shown["actions"] == ["switch 3", "wait"]
+    says(world, monkeypatch, step(5, "switch 3"))
+    (shown,) = session.step(0, "switch 3")
+    assert shown["text"] == shown["truth"]
+    assert shown["rewards"] == {"match": 1}
+    assert "".join(word for word, _ in shown["certainty"]).startswith('{"modified":')
+    assert canonical(session.moments[1].inner.state) == canonical(lamps(13))
+    assert shown["actions"] == ["switch 0"]
+    assert 'lamp (ID: 3): {"isOn": true}' in shown["state"]
+    (other,) = session.step(0, "dance")
+    assert "truth" not in other
+    assert other["parent"] == 0
+
+
+def test_an_answer_that_cannot_be_read_changes_nothing(world, monkeypatch):
+    session = begun(world, "wait")
+    (shown,) = session.step(0, "wait")
+    assert shown["note"].startswith("The state stays, since the answer is bad: ")
+    assert shown["rewards"] == {"match": 0}
+    assert session.moments[1].inner.state == session.moments[0].inner.state
+    with pytest.raises(ValueError, match="action must be a text of 1 to 500 characters"):
+        session.step(0, "")
+    monkeypatch.setattr(world.codec, "prompt_length", 10)
+    with pytest.raises(ValueError, match="longer than the model's prompt may be"):
+        session.step(0, "wait")
