@@ -81,6 +81,7 @@ class TrainingCLI(LightningCLI):
         for message in HARMLESS:
             warnings.filterwarnings("ignore", message)
         logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_no_tip)
+        self.command = next(iter(args), "")
         self.first_config = next(iter(config_files(args)), None)
         with ExitStack() as self.held:
             super().__init__(
@@ -97,6 +98,11 @@ class TrainingCLI(LightningCLI):
                 run=run,
                 auto_configure_optimizers=False,
             )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """The command that is asked for, alone: parsers of the others would be made for nothing."""
+        known = LightningCLI.subcommands()
+        return {self.command: known[self.command]} if self.command in known else known
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(

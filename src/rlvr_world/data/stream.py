@@ -21,6 +21,7 @@ Fitting = Callable[[Batch], Sequence[bool]]
 
 OPEN_SHARDS = 4  # a training stream mixes the samples of this many shards
 ENOUGH = 1000  # samples of which one must fit
+PASSES = 8  # as many samples as so many passes hold are enough to begin an epoch with
 
 
 class ShardFile(NamedTuple):
@@ -191,7 +192,8 @@ class TrainingStream(Stream):
     Args:
         **stream: The arguments of ``Stream``.
         length: Batches per epoch on this rank.
-        buffer: Examples that are shuffled among each other.
+        buffer: Examples that are shuffled among each other; an epoch begins with a quarter of them,
+            or with as many as ``PASSES`` times the samples of a small data set.
         seed: Where the randomness comes from, together with ``epoch``, rank and worker.
     """
 
@@ -212,7 +214,8 @@ class TrainingStream(Stream):
             return examples
 
         examples = chain.from_iterable(self.resampled(rng, draw))
-        shuffled = shuffle(self.buffer, self.buffer // 4, rng=rng)(examples)
+        first = min(self.buffer // 4, PASSES * sum(shard.samples for shard in self.shards))
+        shuffled = shuffle(self.buffer, first, rng=rng)(examples)
         share = len(range(worker, self.length, workers))
         dropped = len(range(worker, self.start, workers))
         batches = batched(self.batch_size, tuple, False)(shuffled)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from toy_shards import stand_in_trainer
 
+from rlvr_world.video.data.clip_reader import ClipReader
 from rlvr_world.video.data.video import VideoDataModule, episodes
 
 
@@ -95,6 +96,14 @@ def test_evaluation_reads_each_clip_once(make_root, workers, world):
         seen += [key for batch in loaded for key in batch]
     expected = [f"val-{i:03d}:{start}" for i in range(5) for start in (0, 2, 5)]
     assert sorted(seen) == expected
+
+
+def test_an_epoch_of_a_small_data_set_begins_without_a_full_buffer(make_root, monkeypatch):
+    drawn, draw = [], ClipReader.draw
+    monkeypatch.setattr(ClipReader, "draw", lambda *args: drawn.append(1) or draw(*args))
+    data = module(make_root(), samples_per_epoch=8, shuffle=10_000, clips_per_episode=1)
+    assert len({key for batch in keys(data.train_dataloader()) for key in batch}) > 4
+    assert 64 <= len(drawn) < 100  # of 8 samples, and two more for each that is taken
 
 
 def test_evaluation_is_the_same_again(make_root):
