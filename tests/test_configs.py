@@ -32,7 +32,7 @@ from rlvr_world.web.agent.agent import Agent
 from rlvr_world.web.agent.command import web_agent
 
 CONFIGS = ROOT / "configs"
-BASES = ("tokenizer", "state_probe", "world_model", "rlvr")
+BASES = ("tokenizer", "state_probe", "action_probe", "world_model", "rlvr")
 OVERLAYS = {
     "repetition": "rlvr", "task_specific": "rlvr", "world_model_7b": "world_model",
     "rlvr_7b": "rlvr", "sharpen": "rlvr", "verbs": "evaluation",
@@ -64,7 +64,7 @@ RUNS = [path for path in PRESETS if OVERLAYS.get(path.stem, path.stem) in BASES]
 def test_every_file_is_of_a_known_kind():
     known = {*BASES, *OVERLAYS, *PARTS, *REWARDS, *COMMANDS, "recording"}
     assert [path for path in PRESETS if path.stem not in known] == []
-    assert len(RUNS) == 42
+    assert len(RUNS) == 43
 
 
 def test_no_file_names_a_checkpoint_of_a_preset_but_in_comments():
@@ -74,7 +74,7 @@ def test_no_file_names_a_checkpoint_of_a_preset_but_in_comments():
 
 
 def test_there_are_few_lines():
-    assert sum(len((CONFIGS / path).read_text().splitlines()) for path in FILES) <= 1443
+    assert sum(len((CONFIGS / path).read_text().splitlines()) for path in FILES) <= 1461
 
 
 @pytest.fixture(scope="module")

@@ -58,21 +58,9 @@ class StateProbe(nn.Module):
                 f"parts name {len(self.columns)} columns of the state, so low and high must hold "
                 "as many numbers, low below high"
             )
-        if len(frame_size) != 2 or any(side < 1 or side % DOWNSCALE for side in frame_size):
-            raise ValueError(f"frame_size {tuple(frame_size)} must be two multiples of {DOWNSCALE}")
         self.register_buffer("low", torch.tensor(low, dtype=torch.float32), persistent=False)
         self.register_buffer("high", torch.tensor(high, dtype=torch.float32), persistent=False)
-        places = frame_size[0] * frame_size[1] // DOWNSCALE**2
-        self.layers = nn.Sequential(
-            *_convolution(3, FEATURES // 2, stride=2),
-            *_convolution(FEATURES // 2, FEATURES, stride=2),
-            *_convolution(FEATURES, FEATURES, stride=2),
-            *_convolution(FEATURES, FEATURES, stride=1),
-            nn.Flatten(),
-            nn.Linear(FEATURES * places, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, len(self.columns)),
-        )
+        self.layers = reading_layers(3, frame_size, hidden, len(self.columns))
 
     def forward(self, frames: Tensor) -> Tensor:
         """The columns of all parts of pictures [N, 3, H, W], in units of the range, [N, D]."""
@@ -103,6 +91,25 @@ class StateProbe(nn.Module):
         parts = self.config["parts"]
         split = values.split([len(columns) for columns in parts.values()], dim=-1)
         return dict(zip(parts, split, strict=True))
+
+
+def reading_layers(
+    channels: int, frame_size: Sequence[int], hidden: int, outputs: int
+) -> nn.Sequential:
+    """The layers of a probe: pictures [N, channels, H, W] to numbers [N, outputs]."""
+    if len(frame_size) != 2 or any(side < 1 or side % DOWNSCALE for side in frame_size):
+        raise ValueError(f"frame_size {tuple(frame_size)} must be two multiples of {DOWNSCALE}")
+    places = frame_size[0] * frame_size[1] // DOWNSCALE**2
+    return nn.Sequential(
+        *_convolution(channels, FEATURES // 2, stride=2),
+        *_convolution(FEATURES // 2, FEATURES, stride=2),
+        *_convolution(FEATURES, FEATURES, stride=2),
+        *_convolution(FEATURES, FEATURES, stride=1),
+        nn.Flatten(),
+        nn.Linear(FEATURES * places, hidden),
+        nn.SiLU(),
+        nn.Linear(hidden, outputs),
+    )
 
 
 def _convolution(channels: int, features: int, stride: int) -> tuple[nn.Module, ...]:
