@@ -19,8 +19,10 @@ import rlvr_world
 from rlvr_world.reward import Reward, RewardSet
 from rlvr_world.text_game.rewards import TextGameReward
 from rlvr_world.text_game.transition import Transition
+from rlvr_world.types import Batch
+from rlvr_world.video.rewards.energy import EnergyScore
 from rlvr_world.video.rewards.frames import MAE, VideoReward
-from rlvr_world.video.rewards.motion import PairReward
+from rlvr_world.video.rewards.motion import MovingMSE, PairReward
 from rlvr_world.video.rewards.physics import ProbedDistance
 from rlvr_world.video.scenes.state_probe import StateProbe
 from rlvr_world.web.page import WebTransition
@@ -77,6 +79,8 @@ def pages() -> tuple[list[str], list[WebTransition]]:
 EXAMPLES = {
     PairReward: neighbours,
     VideoReward: frames,
+    MovingMSE: frames,
+    EnergyScore: frames,
     TextGameReward: answers,
     WebPageReward: pages,
 }
@@ -84,7 +88,7 @@ EXAMPLES = {
 which only the first is right."""
 
 PROBE = StateProbe({"object": [0, 1]}, [0.0, 0.0], [1.0, 1.0], frame_size=(40, 48))
-ARGUMENTS = {ProbedDistance: {"probe": PROBE}}
+ARGUMENTS = {ProbedDistance: {"probe": PROBE}, EnergyScore: {"distance": MAE()}}
 """What the rewards that have no defaults need."""
 
 
@@ -100,38 +104,43 @@ def example(reward):
     return EXAMPLES[families[0]]()
 
 
+def given(count: int) -> Batch:
+    """What ``count`` videos were predicted from: a black frame, and an action for each frame."""
+    return {"frames": torch.zeros(count, 1, 3, 40, 48), "actions": torch.zeros(count, 3, 2)}
+
+
 def take(batch, rows: list[int]):
     return batch[rows] if isinstance(batch, Tensor) else [batch[row] for row in rows]
 
 
 def test_one_finite_score_per_sample(reward, example):
-    scores = reward.score(*example, {})
+    scores = reward.score(*example, given(4))
     assert scores.shape == (4,)
     assert scores.dtype == torch.float32
     assert scores.isfinite().all()
 
 
 def test_the_right_prediction_scores_best(reward, example):
-    scores = reward.score(*example, {}) * (1 if reward.higher_is_better else -1)
+    scores = reward.score(*example, given(4)) * (1 if reward.higher_is_better else -1)
     assert (scores[0] > scores[1:]).all()
 
 
 def test_samples_are_scored_independently(reward, example):
     order = [2, 0, 3, 1]
-    permuted = reward.score(*(take(batch, order) for batch in example), {})
-    torch.testing.assert_close(permuted, reward.score(*example, {})[order])
+    permuted = reward.score(*(take(batch, order) for batch in example), given(4))
+    torch.testing.assert_close(permuted, reward.score(*example, given(4))[order])
 
 
 def test_nothing_is_saved_and_copies_score_alike(reward, example):
-    expected = reward.score(*example, {})
+    expected = reward.score(*example, given(4))
     assert reward.state_dict() == {}
     assert list(reward.parameters()) == []
     for twin in (copy.deepcopy(reward), pickle.loads(pickle.dumps(reward))):
-        assert torch.equal(twin.score(*example, {}), expected)
+        assert torch.equal(twin.score(*example, given(4)), expected)
 
 
 def test_running_mean_weighs_every_sample_alike(reward, example):
-    scores = reward.score(*example, {})
+    scores = reward.score(*example, given(4))
     reward.reset()
     for part in (scores[:1], scores[1:]):
         reward.update(part)
@@ -141,12 +150,13 @@ def test_running_mean_weighs_every_sample_alike(reward, example):
 def test_a_shared_target_equals_a_repeated_one(reward, example):
     predictions, targets = example
     shared, repeated = take(targets, [0, 3]), take(targets, [0, 0, 3, 3])
-    grouped = reward.scores(predictions, shared, {})
-    torch.testing.assert_close(grouped, reward.score(predictions, repeated, {}))
-    in_a_set = RewardSet({"it": reward}).scores(predictions, shared, {})["it"]
+    grouped = reward.scores(predictions, shared, given(2))
+    if not reward.needs_whole_groups:
+        torch.testing.assert_close(grouped, reward.score(predictions, repeated, given(4)))
+    in_a_set = RewardSet({"it": reward}).scores(predictions, shared, given(2))["it"]
     torch.testing.assert_close(in_a_set, grouped)
     with pytest.raises(ValueError, match=r"4 predictions for 3 targets.* multiple"):
-        reward.scores(predictions, take(targets, [0, 1, 2]), {})
+        reward.scores(predictions, take(targets, [0, 1, 2]), given(3))
 
 
 def test_weight_and_label(reward):

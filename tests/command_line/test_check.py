@@ -97,7 +97,8 @@ def test_what_would_waste_a_run_is_said(preset, capsys):
            init_args__action_high=[1, 9])  # fmt: skip
     change("data", init_args__eval_batch_size=40)
     nought = {"class_path": f"{__name__}.Nought"}
-    change("rewards", mae=nought, mse=nought, lpips=nought)
+    change("rewards", mae=nought, mse=nought, lpips=nought, moving=nought)
+    change("rlvr", model__init_args__credit={"samples": 1})
     with pytest.raises(ValueError, match="100% of RLVR's groups have rewards without spread"):
         main(["check", preset, "--max_tokens", "50"])
     said = capsys.readouterr().out

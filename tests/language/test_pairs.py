@@ -72,7 +72,8 @@ class Row:
         self.settings = {}
         self.model, self.rule = SimpleNamespace(codec=codec), rule
 
-    def predict(self, template, group_size, generator):
+    def predict(self, batch, group_size, generator):
+        template = self.model.codec.template(batch)
         prompts = self.model.codec.texts(template.ids, ~template.target_mask)
         return [self.answer(prompt) for prompt in prompts for _ in range(group_size)]
 

@@ -38,7 +38,7 @@ class EnergyScore(Reward):
 
     @property
     def label(self) -> str:
-        return f"Energy score ({self.distance.label})"
+        return f"EnergyScore ({self.distance.label})"
 
     def score(self, prediction: Prediction, target: Prediction, given: Batch) -> Tensor:
         return self.scores(prediction, target, given)
