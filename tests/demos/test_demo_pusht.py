@@ -61,6 +61,7 @@ def test_demo_goes_from_nothing_to_the_table_and_keeps_what_is_finished(workplac
     assert (folder / "mle/finished.json").exists()
 
 
+@pytest.mark.slow  # what README says of an overlay is run by its test
 def test_rewards_of_an_overlay_reach_training_validation_the_kept_checkpoint_and_the_table(
     with_edges,
 ):
