@@ -2,7 +2,7 @@ import pytest
 import torch
 from dots import PARTS, RANGES, CentroidProbe, draw, random_states
 
-from rlvr_world.video.scenes.state_probe import StateProbe, distances, load_state_probe
+from rlvr_world.video.scenes.state_probe import StateProbe, distances
 
 
 def test_reading_undoes_the_scaling_of_the_target():
@@ -34,10 +34,10 @@ def test_clear_errors(tmp_path):
     with pytest.raises(ValueError, match="reads frames of 32x32, but these are 64x32"):
         StateProbe(PARTS, **RANGES).read(torch.zeros(1, 3, 64, 32))
     with pytest.raises(FileNotFoundError, match=r"no\.ckpt: no such checkpoint"):
-        load_state_probe(tmp_path / "no.ckpt")
+        StateProbe.load(tmp_path / "no.ckpt")
     (tmp_path / "cut.ckpt").write_bytes(b"PK\x03\x04")
     with pytest.raises(ValueError, match=r"cut\.ckpt: not a readable checkpoint"):
-        load_state_probe(tmp_path / "cut.ckpt")
+        StateProbe.load(tmp_path / "cut.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match=r"other\.ckpt: not the checkpoint of a state probe"):
-        load_state_probe(tmp_path / "other.ckpt")
+        StateProbe.load(tmp_path / "other.ckpt")

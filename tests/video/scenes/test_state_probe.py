@@ -9,7 +9,6 @@ from rlvr_world.video.scenes.state_probe import (
     StateProbe,
     StateProbeRegression,
     distances,
-    load_state_probe,
 )
 
 
@@ -60,7 +59,7 @@ def test_the_probe_learns_where_things_are(trained):
     assert logged["val/red"] < 1.5
     assert logged["val/error"] == pytest.approx(logged["val/red"] + logged["val/green"])
     states = random_states((3, 5), seed=2)
-    found = load_state_probe(path).read(draw(states))
+    found = StateProbe.load(path).read(draw(states))
     for part, columns in PARTS.items():
         assert found[part].shape == (3, 5, 2)
         centre = torch.tensor(16.0)
@@ -71,7 +70,7 @@ def test_the_probe_learns_where_things_are(trained):
 def test_the_logged_error_is_that_of_the_saved_probe(trained):
     path, logged = trained
     clips = Pictures(64, 1)
-    probe = load_state_probe(path)
+    probe = StateProbe.load(path)
     frames = torch.stack([clips[i]["frames"] for i in range(64)]) / 255
     error = distances(probe.read(frames), probe.truth(clips.states))
     assert logged["val/red"].item() == pytest.approx(error["red"].mean().item(), rel=1e-4)
@@ -84,7 +83,7 @@ def test_checkpoints_say_where_they_come_from_and_start_another(trained):
     module = StateProbeRegression(StateProbe(PARTS, **RANGES, hidden=64), weights=path)
     module.setup("fit")
     frames = draw(random_states((2,), 3))
-    torch.testing.assert_close(module.probe(frames), load_state_probe(path)(frames))
+    torch.testing.assert_close(module.probe(frames), StateProbe.load(path)(frames))
     with pytest.raises(ValueError, match="state probe with the same settings"):
         StateProbeRegression(StateProbe(PARTS, **RANGES), weights=path).setup("fit")
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from rlvr_world.frozen import Frozen
 from rlvr_world.reward import group_size
 from rlvr_world.video.rewards.frames import VideoReward
-from rlvr_world.video.scenes.state_probe import StateProbe, load_state_probe
+from rlvr_world.video.scenes.state_probe import StateProbe
 
 
 class ProbedDistance(VideoReward):
@@ -26,7 +26,7 @@ class ProbedDistance(VideoReward):
 
     def __init__(self, probe: Path | StateProbe, part: str = "object", weight: float = 1.0) -> None:
         super().__init__(weight)
-        model = probe if isinstance(probe, StateProbe) else load_state_probe(probe)
+        model = probe if isinstance(probe, StateProbe) else StateProbe.load(probe)
         if part not in model.config["parts"]:
             known = ", ".join(model.config["parts"])
             raise ValueError(f"ProbedDistance: the probe has no part {part!r}, only {known}")

@@ -1,23 +1,17 @@
 """An inverse model: a network that reads off two frames what was done between them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from rlvr_world.modules.checkpoint import load_checkpoint
-from rlvr_world.modules.stage import Stage
 from rlvr_world.types import Batch
-from rlvr_world.video.scenes.state_probe import reading_layers
-
-CHECKPOINT_KEY = "action_probe"
-"""Where a Lightning checkpoint keeps the arguments of its probe."""
+from rlvr_world.video.scenes.probe import Probe, ProbeRegression
 
 
-class ActionProbe(nn.Module):
+class ActionProbe(Probe):
     """A small convolutional network that reads the action off the frames before and after it.
 
     Args:
@@ -27,8 +21,7 @@ class ActionProbe(nn.Module):
         hidden: Width of the layer behind the convolutions.
     """
 
-    low: Tensor
-    high: Tensor
+    kind = "action probe"
 
     def __init__(
         self,
@@ -37,33 +30,25 @@ class ActionProbe(nn.Module):
         frame_size: Sequence[int] = (64, 64),
         hidden: int = 256,
     ) -> None:
-        super().__init__()
-        self.config: dict[str, Any] = {"low": list(low), "high": list(high)}
-        self.config |= {"frame_size": list(frame_size), "hidden": hidden}
         if not low or len(low) != len(high) or any(a >= b for a, b in zip(low, high, strict=True)):
             raise ValueError("low and high must be as long, and low below high")
-        self.register_buffer("low", torch.tensor(low, dtype=torch.float32), persistent=False)
-        self.register_buffer("high", torch.tensor(high, dtype=torch.float32), persistent=False)
-        self.layers = reading_layers(6, frame_size, hidden, len(low))
+        config = {"low": list(low), "high": list(high)}
+        super().__init__(config | {"frame_size": list(frame_size), "hidden": hidden}, channels=6)
 
     def forward(self, frames: Tensor) -> Tensor:
         """The actions between frames [N, T, 3, H, W] in [0, 1], as ``scaled``, [N, T - 1, A]."""
-        if list(frames.shape[-2:]) != self.config["frame_size"]:
-            raise ValueError(
-                f"the action probe reads frames of {self.config['frame_size']} pixels, but these "
-                f"are {list(frames.shape[-2:])}"
-            )
+        self.check_size(frames)
         pairs = torch.cat([frames[:, :-1], frames[:, 1:]], dim=2).flatten(0, 1)
         return self.layers(pairs - 0.5).float().unflatten(0, (len(frames), -1))
 
-    def scaled(self, actions: Tensor) -> Tensor:
+    def scaled(self, values: Tensor) -> Tensor:
         """Actions [..., A] in units of their range, which is from -1 to 1."""
-        if actions.shape[-1] != len(self.low):
+        if values.shape[-1] != len(self.low):
             raise ValueError(
                 f"the action probe has ranges of {len(self.low)} numbers, but the data's actions "
-                f"have {actions.shape[-1]}: give low and high of each"
+                f"have {values.shape[-1]}: give low and high of each"
             )
-        return 2 * (actions - self.low) / (self.high - self.low) - 1
+        return super().scaled(values)
 
 
 def read_errors(read: Tensor, done: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,18 +71,7 @@ def read_errors(read: Tensor, done: Tensor) -> tuple[Tensor, Tensor]:
     return mine, (mine < theirs).float().masked_fill(same, torch.nan)
 
 
-def load_action_probe(path: str | Path) -> ActionProbe:
-    """The probe in a checkpoint of its stage, on the CPU."""
-    checkpoint = load_checkpoint(path)
-    if CHECKPOINT_KEY not in checkpoint:
-        raise ValueError(f"{path}: not the checkpoint of an action probe")
-    probe = ActionProbe(**checkpoint[CHECKPOINT_KEY])
-    weights = checkpoint["state_dict"]
-    probe.load_state_dict({k.removeprefix("probe."): v for k, v in weights.items()})
-    return probe.eval()
-
-
-class ActionProbeRegression(Stage):
+class ActionProbeRegression(ProbeRegression):
     """Trains an ``ActionProbe`` on true frames and the actions between them.
 
     Logs ``val/error``, the mean distance from the true actions in units of half their range, and
@@ -105,23 +79,15 @@ class ActionProbeRegression(Stage):
 
     Args:
         probe: The probe.
-        noise: Standard deviation of the noise that training adds to pixels in [0, 1], so that the
-            probe can also read frames that a tokenizer has drawn.
-        **stage: See ``Stage``.
+        **options: See ``ProbeRegression``.
     """
 
-    monitor = "val/error"
-
-    def __init__(self, probe: ActionProbe, noise: float = 0.02, **stage: Any) -> None:
-        super().__init__(**stage)
-        self.save_hyperparameters()
-        self.probe = probe
-        self.noise = noise
+    def __init__(self, probe: ActionProbe, **options: Any) -> None:
+        super().__init__(probe, **options)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        frames = batch["frames"].float() / 255
-        frames = frames + self.noise * torch.randn_like(frames)
-        loss = F.l1_loss(self.probe(frames), self.probe.scaled(batch["actions"][:, :-1]))
+        done = self.probe.scaled(batch["actions"][:, :-1])
+        loss = F.l1_loss(self.probe(self.noisy(batch)), done)
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
@@ -133,14 +99,3 @@ class ActionProbeRegression(Stage):
             logged[f"{prefix}/told"] = told.nanmean()
         size = len(batch["frames"])
         self.log_dict(logged, batch_size=size, sync_dist=True, prog_bar=True)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self.validation_step(batch, batch_idx, prefix="test")
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        checkpoint[CHECKPOINT_KEY] = self.probe.config
-
-    def check_compatible(self, checkpoint: dict[str, Any], path: Path) -> None:
-        if checkpoint.get(CHECKPOINT_KEY) != self.probe.config:
-            raise ValueError(f"{path}: not the checkpoint of an action probe of the same settings")

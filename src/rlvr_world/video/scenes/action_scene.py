@@ -9,7 +9,7 @@ from torch import Tensor
 from rlvr_world.evaluation.columns import SceneMetrics
 from rlvr_world.frozen import Frozen
 from rlvr_world.types import Batch
-from rlvr_world.video.scenes.action_probe import ActionProbe, load_action_probe, read_errors
+from rlvr_world.video.scenes.action_probe import ActionProbe, read_errors
 
 LABELS = {
     "action_error": "read action error",
@@ -41,7 +41,7 @@ class ActionScene(SceneMetrics):
     higher_is_better: Mapping[str, bool] = {name: "told" in name for name in LABELS}
 
     def __init__(self, probe: Path | ActionProbe) -> None:
-        self.probe = Frozen(probe if isinstance(probe, ActionProbe) else load_action_probe(probe))
+        self.probe = Frozen(probe if isinstance(probe, ActionProbe) else ActionProbe.load(probe))
 
     def score(self, prediction: Tensor, batch: Batch) -> dict[str, Tensor]:
         frames, group = prediction.shape[1], len(prediction) // len(batch["frames"])

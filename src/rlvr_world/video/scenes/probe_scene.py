@@ -10,7 +10,7 @@ from rlvr_world.evaluation.columns import SceneMetrics, by_frame, frame_labels
 from rlvr_world.frozen import Frozen
 from rlvr_world.types import Batch
 from rlvr_world.video.scenes.references import StateReferences
-from rlvr_world.video.scenes.state_probe import StateProbe, distances, load_state_probe
+from rlvr_world.video.scenes.state_probe import StateProbe, distances
 
 
 class ProbeScene(SceneMetrics):
@@ -46,7 +46,7 @@ class ProbeScene(SceneMetrics):
         training: Path | None = None,
         frames: int = 0,
     ) -> None:
-        self.probe = Frozen(probe if isinstance(probe, StateProbe) else load_state_probe(probe))
+        self.probe = Frozen(probe if isinstance(probe, StateProbe) else StateProbe.load(probe))
         self.unit, self.per_state_unit, self.moving = unit, per_state_unit, moving
         parts = self.probe.module.config["parts"]
         self.controlled, self.frames, self.known = f"{controlled}_error", frames, None

@@ -2,25 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from rlvr_world.modules.checkpoint import load_checkpoint
-from rlvr_world.modules.stage import Stage
 from rlvr_world.types import Batch
-
-CHECKPOINT_KEY = "state_probe"
-"""Where a Lightning checkpoint keeps the arguments of its probe."""
-
-DOWNSCALE = 8
-FEATURES = 64
+from rlvr_world.video.scenes.probe import Probe, ProbeRegression
 
 
-class StateProbe(nn.Module):
+class StateProbe(Probe):
     """A small convolutional network that reads parts of the simulator's state off a picture.
 
     Args:
@@ -32,8 +24,7 @@ class StateProbe(nn.Module):
         hidden: Width of the layer behind the convolutions.
     """
 
-    low: Tensor
-    high: Tensor
+    kind = "state probe"
 
     def __init__(
         self,
@@ -43,33 +34,26 @@ class StateProbe(nn.Module):
         frame_size: Sequence[int] = (64, 64),
         hidden: int = 256,
     ) -> None:
-        super().__init__()
-        self.config: dict[str, Any] = {
+        columns = list(chain.from_iterable(parts.values()))
+        ranges = list(zip(low, high, strict=False))
+        if not len(columns) == len(low) == len(high) or any(a >= b for a, b in ranges):
+            raise ValueError(
+                f"parts name {len(columns)} columns of the state, so low and high must hold "
+                "as many numbers, low below high"
+            )
+        config = {
             "parts": {name: list(columns) for name, columns in parts.items()},
             "low": list(low),
             "high": list(high),
             "frame_size": list(frame_size),
             "hidden": hidden,
         }
-        self.columns = list(chain.from_iterable(parts.values()))
-        ranges = list(zip(low, high, strict=False))
-        if not len(self.columns) == len(low) == len(high) or any(a >= b for a, b in ranges):
-            raise ValueError(
-                f"parts name {len(self.columns)} columns of the state, so low and high must hold "
-                "as many numbers, low below high"
-            )
-        self.register_buffer("low", torch.tensor(low, dtype=torch.float32), persistent=False)
-        self.register_buffer("high", torch.tensor(high, dtype=torch.float32), persistent=False)
-        self.layers = reading_layers(3, frame_size, hidden, len(self.columns))
+        super().__init__(config, channels=3)
+        self.columns = columns
 
     def forward(self, frames: Tensor) -> Tensor:
         """The columns of all parts of pictures [N, 3, H, W], in units of the range, [N, D]."""
-        if list(frames.shape[-2:]) != self.config["frame_size"]:
-            height, width = self.config["frame_size"]
-            raise ValueError(
-                f"the state probe reads frames of {height}x{width}, but these are "
-                f"{frames.shape[-2]}x{frames.shape[-1]}"
-            )
+        self.check_size(frames)
         return self.layers(frames - 0.5).float()
 
     @torch.no_grad()
@@ -85,7 +69,7 @@ class StateProbe(nn.Module):
 
     def target(self, states: Tensor) -> Tensor:
         """What ``forward`` should return in states [..., S]."""
-        return 2 * (states[..., self.columns] - self.low) / (self.high - self.low) - 1
+        return self.scaled(states[..., self.columns])
 
     def by_part(self, values: Tensor) -> dict[str, Tensor]:
         parts = self.config["parts"]
@@ -93,50 +77,12 @@ class StateProbe(nn.Module):
         return dict(zip(parts, split, strict=True))
 
 
-def reading_layers(
-    channels: int, frame_size: Sequence[int], hidden: int, outputs: int
-) -> nn.Sequential:
-    """The layers of a probe: pictures [N, channels, H, W] to numbers [N, outputs]."""
-    if len(frame_size) != 2 or any(side < 1 or side % DOWNSCALE for side in frame_size):
-        raise ValueError(f"frame_size {tuple(frame_size)} must be two multiples of {DOWNSCALE}")
-    places = frame_size[0] * frame_size[1] // DOWNSCALE**2
-    return nn.Sequential(
-        *_convolution(channels, FEATURES // 2, stride=2),
-        *_convolution(FEATURES // 2, FEATURES, stride=2),
-        *_convolution(FEATURES, FEATURES, stride=2),
-        *_convolution(FEATURES, FEATURES, stride=1),
-        nn.Flatten(),
-        nn.Linear(FEATURES * places, hidden),
-        nn.SiLU(),
-        nn.Linear(hidden, outputs),
-    )
-
-
-def _convolution(channels: int, features: int, stride: int) -> tuple[nn.Module, ...]:
-    return (
-        nn.Conv2d(channels, features, 3, stride=stride, padding=1),
-        nn.GroupNorm(8, features),
-        nn.SiLU(),
-    )
-
-
 def distances(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The Euclidean distance [...] of each part between two readings [..., K]."""
     return {name: (place - second[name]).norm(dim=-1) for name, place in first.items()}
 
 
-def load_state_probe(path: str | Path) -> StateProbe:
-    """The probe in a checkpoint of its stage, on the CPU."""
-    checkpoint = load_checkpoint(path)
-    if CHECKPOINT_KEY not in checkpoint:
-        raise ValueError(f"{path}: not the checkpoint of a state probe")
-    probe = StateProbe(**checkpoint[CHECKPOINT_KEY])
-    weights = checkpoint["state_dict"]
-    probe.load_state_dict({k.removeprefix("probe."): v for k, v in weights.items()})
-    return probe.eval()
-
-
-class StateProbeRegression(Stage):
+class StateProbeRegression(ProbeRegression):
     """Trains a ``StateProbe`` on true pictures and the simulator's states.
 
     Logs the mean distance ``val/{part}`` of each part from its true place, in the units of the
@@ -144,22 +90,14 @@ class StateProbeRegression(Stage):
 
     Args:
         probe: The probe.
-        noise: Standard deviation of the noise that training adds to pixels in [0, 1], so that the
-            probe can also read pictures that a tokenizer has drawn.
-        **stage: See ``Stage``.
+        **options: See ``ProbeRegression``.
     """
 
-    monitor = "val/error"
-
-    def __init__(self, probe: StateProbe, noise: float = 0.02, **stage: Any) -> None:
-        super().__init__(**stage)
-        self.save_hyperparameters()
-        self.probe = probe
-        self.noise = noise
+    def __init__(self, probe: StateProbe, **options: Any) -> None:
+        super().__init__(probe, **options)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        frames = batch["frames"].flatten(0, 1).float() / 255
-        frames = frames + self.noise * torch.randn_like(frames)
+        frames = self.noisy(batch).flatten(0, 1)
         target = self.probe.target(true_states(batch)).flatten(0, 1)
         loss = F.l1_loss(self.probe(frames), target)
         self.log("train/loss", loss, prog_bar=True)
@@ -173,17 +111,6 @@ class StateProbeRegression(Stage):
         logged = {f"{prefix}/{name}": mean for name, mean in means.items()}
         size = len(batch["frames"])
         self.log_dict(logged, batch_size=size, sync_dist=True, prog_bar=True)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self.validation_step(batch, batch_idx, prefix="test")
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        checkpoint[CHECKPOINT_KEY] = self.probe.config
-
-    def check_compatible(self, checkpoint: dict[str, Any], path: Path) -> None:
-        if checkpoint.get(CHECKPOINT_KEY) != self.probe.config:
-            raise ValueError(f"{path}: not the checkpoint of a state probe with the same settings")
 
 
 def true_states(batch: Batch) -> Tensor:
