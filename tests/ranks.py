@@ -16,6 +16,8 @@ from rlvr_world.callbacks.reward_monitor import RewardMonitor
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
+from rlvr_world.reward import Reward
+from rlvr_world.rl.credit import Credit
 from rlvr_world.rl.grpo import GRPO
 from rlvr_world.types import TokenSequence
 
@@ -33,8 +35,36 @@ class Words(DialCodec):
     def template(self, batch):
         return cut(super().encode(batch), batch).blank()
 
+    def ends(self, sequence, batch):
+        return within(sequence, batch)
+
     def too_long(self, batch):
         return {"prompt": int((batch["state"][:, 0] == 0).sum())}
+
+
+class Lined(DialCodec):
+    """Digits are points on a line, and a prediction is where they are."""
+
+    def ends(self, sequence, batch):
+        return torch.ones_like(sequence.target_mask)
+
+    def points(self):
+        return torch.arange(float(DIGITS))[:, None]
+
+    def decode(self, sequence):
+        return super().decode(sequence).float()
+
+    def decode_points(self, sequence, points):
+        return points[..., 0]
+
+
+class Near(Reward):
+    """The squared distance of dials on the line."""
+
+    higher_is_better = False
+
+    def score(self, prediction, target, given):
+        return (prediction - target).square().mean(dim=1)
 
 
 def cut(sequence, batch):
@@ -109,7 +139,8 @@ class GivenRollouts(RLVRWorldModel):
         ids = torch.cat([template.ids[:, :-DIALS], drawn], dim=1)
         own = {name: batch[name].repeat_interleave(group_size, 0) for name in ("state",)}
         filled = template._replace(ids=ids)
-        filled = filled._replace(target_mask=filled.target_mask & within(filled, own))
+        ends = self.codec.ends(filled, own)
+        filled = filled._replace(target_mask=filled.target_mask & ends)
         shift = 0.4 * ((keys + member) % 3 - 1)[:, None]
         log_probs = self.log_probs(filled, group_size)
         return filled, log_probs + shift * filled.target_mask
@@ -192,6 +223,13 @@ def trainings(folder: Path, ranks: int, strategy: str = "ddp") -> dict:
         model.load_state_dict(start)
         model.backbone.is_pretrained = True
         found[spreadless] = outcome(model, Dials(), *ask)
+    more = {"codec": Lined(), "rewards": {"near": Near()}, "group_size": GROUP}
+    model = GivenRollouts(
+        **options() | more, num_minibatches=1, token_budget=48, credit=Credit(gradient=1.0)
+    )
+    model.load_state_dict(start)
+    model.backbone.is_pretrained = True
+    found["decoder"] = outcome(model, Dials(), *ask)
     return found
 
 

@@ -39,7 +39,7 @@ def together(alone, folder):
     return [json.loads((folder / f"ddp{rank}.json").read_text()) for rank in (0, 1)]
 
 
-@pytest.mark.parametrize("name", ["mle", "accumulated", "keep", "drop"])
+@pytest.mark.parametrize("name", ["mle", "accumulated", "keep", "drop", "decoder"])
 def test_losses_and_weights_are_those_of_one_process(name, alone, together):
     one = alone["trainings"][name]
     for rank in together:

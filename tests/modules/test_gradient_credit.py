@@ -13,7 +13,7 @@ from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.reward import Reward
 from rlvr_world.rl.credit import Credit
-from rlvr_world.rl.gradient import curvature, expected_worth, parabolas
+from rlvr_world.rl.gradient import curvature, expected_worth, parabolas, slope_moments
 from rlvr_world.video.codecs.context import ContextVideoCodec
 from rlvr_world.video.rewards.frames import MAE, MSE
 
@@ -132,7 +132,8 @@ def test_expected_worth_has_the_policy_gradient_of_a_quadratic_reward():
     )
     logits.requires_grad_()
     curved = torch.tensor([0.0, 0.5, 2.0], dtype=torch.float64)
-    worth = parabolas(curved * (best - drawn), drawn, group_size=4)[:1, 0]
+    slopes = curved * (best - drawn)
+    worth = parabolas(slopes, drawn, curvature(slope_moments(slopes, drawn, 4)))[:1, 0]
     (found,) = torch.autograd.grad(expected_worth(logits, worth, points).sum(), logits)
     expected = torch.zeros(6, dtype=torch.float64)
     rewards = -(curved / 2 * (points - best).square()).sum(dim=1)
@@ -144,10 +145,11 @@ def test_expected_worth_has_the_policy_gradient_of_a_quadratic_reward():
 
 def test_a_reward_that_bends_upwards_or_a_group_of_equals_has_no_curvature():
     points = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0))
-    assert curvature(points, points, 4).tolist() == [0.0, 0.0, 0.0]
-    assert curvature(-2 * points, points, 4).tolist() == pytest.approx([2.0, 2.0, 2.0])
+    assert curvature(slope_moments(points, points, 4)).tolist() == [0.0, 0.0, 0.0]
+    bent = curvature(slope_moments(-2 * points, points, 4))
+    assert bent.tolist() == pytest.approx([2.0, 2.0, 2.0])
     alike = points[:1].expand(4, 2, 3)
-    assert curvature(-alike, alike, 4).tolist() == [0.0, 0.0, 0.0]
+    assert curvature(slope_moments(-alike, alike, 4)).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_the_gradient_alone_leads_to_better_predictions(batch):

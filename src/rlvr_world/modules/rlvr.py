@@ -11,20 +11,20 @@ from torch.optim import Optimizer
 
 from rlvr_world.frozen import Frozen
 from rlvr_world.modules.rollout_logger import RolloutLogger, RolloutObserver
-from rlvr_world.modules.scoring import drawn_points, score_predictions
+from rlvr_world.modules.scoring import drawn_points, known_points, score_predictions
 from rlvr_world.modules.sharding import split
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.sequence_model import SequenceModel, without_dropout
 from rlvr_world.reward import not_finite
 from rlvr_world.rl.budget import check_positive, minibatches, sequence_parts
 from rlvr_world.rl.credit import Credit, per_token
-from rlvr_world.rl.gradient import expected_worth, parabolas
+from rlvr_world.rl.gradient import curvature, expected_worth, parabolas, slope_moments
 from rlvr_world.rl.grpo import GRPO
 from rlvr_world.rl.losses import importance_weights
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.rl.temperature import OwnTemperature, WeightsTemperature
 from rlvr_world.rl.vllm.sampler import VLLMSampler
-from rlvr_world.types import Batch, Rollout
+from rlvr_world.types import Batch, Rollout, TokenSequence
 
 
 class RLVRWorldModel(WorldModel):
@@ -107,12 +107,16 @@ class RLVRWorldModel(WorldModel):
             log_probs = self.log_probs(*ask, model=self.backbone) if needs else sampled
         weights = importance_weights(log_probs, sampled, sequence.target_mask)
         advantages = self.credit.samples * per_token(advantages, sequence.target_mask)
-        worth = None
-        if slopes is not None:
-            slopes = self.credit.gradient * self.objective.relative(slopes, groups)
-            worth = parabolas(slopes, drawn_points(self.codec, sequence), self.group_size)
+        worth = None if slopes is None else self.worth(slopes, sequence, groups)
         scored = (scores, rewards, advantages, worth)
         return Rollout(sequence, log_probs, reference, weights, trained, *scored)
+
+    def worth(self, slopes: Tensor, sequence: TokenSequence, rewards: Tensor) -> Tensor:
+        """What points are worth at each place, by slopes and rewards [B, G] of all ranks."""
+        slopes = slopes * (self.credit.gradient / self.over_ranks(self.objective.unit(rewards)))
+        points = drawn_points(self.codec, sequence)
+        moments = self.over_ranks(slope_moments(slopes, points, self.group_size))
+        return parabolas(slopes, points, curvature(moments))
 
     def improve(self, minibatch: Rollout) -> dict[str, Tensor]:
         """One optimizer step on the GRPO objective; the terms to log."""
@@ -138,10 +142,10 @@ class RLVRWorldModel(WorldModel):
 
     def bonus(self, logits: Tensor, rollout: Rollout) -> Tensor | None:
         """What the decoder's gradient says of logits [K, V], [K]; None if it does not count."""
-        points = self.codec.points()
-        if rollout.parabolas is None or points is None:
+        if rollout.parabolas is None:
             return None
-        return expected_worth(logits, rollout.parabolas.flatten(0, 1), points.to(logits.device))
+        points = known_points(self.codec, logits.device)
+        return expected_worth(logits, rollout.parabolas.flatten(0, 1), points)
 
     def setup(self, stage: str) -> None:
         super().setup(stage)

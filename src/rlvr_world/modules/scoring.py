@@ -66,14 +66,19 @@ def score_predictions(
 
 def drawn_points(codec: Codec, sequence: TokenSequence) -> Tensor:
     """The points [N, K, L] of the K predicted tokens of each sequence."""
+    ids = sequence.ids[sequence.target_mask].unflatten(0, (len(sequence.ids), -1))
+    return known_points(codec, ids.device)[ids]
+
+
+def known_points(codec: Codec, device: torch.device) -> Tensor:
+    """The points of all tokens, [V, L]; raises ``ValueError`` if the codec knows none."""
     points = codec.points()
     if points is None:
         raise ValueError(
             f"credit.gradient: the tokens of {type(codec).__name__} are no points of pictures; "
             "leave it out"
         )
-    ids = sequence.ids[sequence.target_mask].unflatten(0, (len(sequence.ids), -1))
-    return points.to(ids.device)[ids]
+    return points.to(device)
 
 
 def check_gradients(rewards: RewardSet, scores: Mapping[str, Tensor], alone: bool) -> None:

@@ -21,30 +21,35 @@ def slopes_of(worth: Tensor, points: Tensor) -> Tensor:
     return found
 
 
-def curvature(slopes: Tensor, points: Tensor, group_size: int) -> Tensor:
-    """How fast slopes fall along each coordinate, [L], at least 0.
+def slope_moments(slopes: Tensor, points: Tensor, group_size: int) -> Tensor:
+    """How slopes and points go together within groups, and points alone, [2, L].
 
-    The slopes of a group's members at a place, [B * G, K, L], regressed on their points there.
+    Sums over the places of a group's members, both [B * G, K, L], less their group's mean there.
     """
     groups = (x.unflatten(0, (-1, group_size)) for x in (slopes, points))
     slope, point = (x - x.mean(dim=1, keepdim=True) for x in groups)
-    spread = point.square().sum(dim=(0, 1, 2))
-    return (-(slope * point).sum(dim=(0, 1, 2)) / spread.clamp(min=1e-9)).clamp(min=0)
+    return torch.stack([(slope * point).sum(dim=(0, 1, 2)), point.square().sum(dim=(0, 1, 2))])
 
 
-def parabolas(slopes: Tensor, points: Tensor, group_size: int) -> Tensor:
+def curvature(moments: Tensor) -> Tensor:
+    """How fast slopes fall along each coordinate, [L], at least 0: a regression on the points."""
+    together, alone = moments
+    return (-together / alone.clamp(min=1e-9)).clamp(min=0)
+
+
+def parabolas(slopes: Tensor, points: Tensor, curvature: Tensor) -> Tensor:
     """What points are worth at each place, by their coordinates and by the squares of these.
 
     Args:
         slopes: How the reward changes with the drawn points, [B * G, K, L].
         points: The drawn points, [B * G, K, L].
-        group_size: G.
+        curvature: How fast slopes fall along each coordinate, [L].
 
     Returns:
         The coefficients of both, [B * G, K, 2 * L]: up to a constant the worth of a point c is
         slope . (c - point) - curvature / 2 . (c - point)^2.
     """
-    curved = curvature(slopes, points, group_size).expand_as(slopes)
+    curved = curvature.expand_as(slopes)
     return torch.cat([slopes + curved * points, -curved / 2], dim=-1)
 
 

@@ -62,11 +62,11 @@ class GRPO:
         groups = returns.unflatten(0, (-1, group_size))  # [B, G, P]
         return group_relative(groups, self.normalize_advantages).flatten(0, 1)
 
-    def relative(self, slopes: Tensor, rewards: Tensor) -> Tensor:
-        """Slopes [B * G, ...] of rewards [B, G] in the unit of advantages."""
+    def unit(self, rewards: Tensor) -> Tensor:
+        """How much of a reward is an advantage of 1, from rewards [B, G]: their mean std, or 1."""
         if not self.normalize_advantages:
-            return slopes
-        return slopes / (rewards.std(dim=1).mean() + 1e-6)
+            return rewards.new_ones(())
+        return rewards.std(dim=1).mean() + 1e-6
 
     def trained_tokens(
         self, sequence: TokenSequence, rewards: Tensor, end_token: int | None

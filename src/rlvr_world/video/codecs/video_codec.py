@@ -50,6 +50,7 @@ class VideoCodec(Codec):
 
     action_low: Tensor
     action_high: Tensor
+    known_points: Tensor
 
     def __init__(
         self,
@@ -83,6 +84,9 @@ class VideoCodec(Codec):
         self.special_tokens = special_tokens
         self.stride, self.knows_stride = stride, False
         self.vocab_size = codes + action_bins + 2 * special_tokens
+        points = tokenizer.quantizer.points()
+        points = F.pad(points, (0, 0, 0, self.vocab_size - len(points)))
+        self.register_buffer("known_points", points, persistent=False)
         self.register_buffer("action_low", torch.tensor(lows), persistent=False)
         self.register_buffer("action_high", torch.tensor(highs), persistent=False)
 
@@ -119,8 +123,7 @@ class VideoCodec(Codec):
         return F.pad(features, (0, 0, 0, 2 * self.special_tokens))
 
     def points(self) -> Tensor:
-        points = self.tokenizer.module.quantizer.points()
-        return F.pad(points, (0, 0, 0, self.vocab_size - len(points)))
+        return self.known_points
 
     def places(self, frames: int) -> Tensor:
         if frames <= self.window:
