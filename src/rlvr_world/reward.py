@@ -162,7 +162,7 @@ class RewardSet(nn.ModuleDict):
             what = f"rewards.{name}: {type(reward).__name__}.score"
             try:
                 with time_limit(reward.seconds, what):
-                    found = reward.scores(prediction, target, given, detail)
+                    found = scored(reward, prediction, target, given, detail)
             except Exception as error:
                 keys = ", ".join(map(str, islice(given.get("key", ["a batch without keys"]), 8)))
                 error.add_note(f"{what} failed for samples among {keys}")
@@ -198,6 +198,21 @@ class RewardSet(nn.ModuleDict):
         """The reward to maximise, shaped as the scores are."""
         signs = {name: 1.0 if r.higher_is_better else -1.0 for name, r in self.items()}
         return torch.stack([signs[n] * self[n].weight * scores[n] for n in self]).sum(dim=0)
+
+
+def scored(
+    reward: Reward, prediction: Prediction, target: Prediction, given: Batch, detail: Detail
+) -> Tensor:
+    """The scores of a reward, with their gradient if it counts and has one."""
+    plain = prediction.detach() if isinstance(prediction, Tensor) else prediction
+    if not reward.weight:
+        return reward.scores(plain, target, given, detail)
+    try:
+        return reward.scores(prediction, target, given, detail)
+    except RuntimeError as error:
+        if "requires grad" not in str(error):  # as PyTorch says of `.numpy()`
+            raise
+        return reward.scores(plain, target, given, detail)
 
 
 def group_size(prediction: Sized, target: Sized) -> int:

@@ -29,10 +29,7 @@ class ModelRow:
 
     @property
     def settings(self) -> dict[str, float | int | None]:
-        mbr = self.sampler if isinstance(self.sampler, MinimumBayesRisk) else None
-        plain = self.sampler if mbr is None else mbr.sampler
-        settings = {name: getattr(plain, name) for name in ("temperature", "top_k", "top_p")}
-        return settings if mbr is None else settings | {"mbr": mbr.samples}
+        return self.sampler.settings
 
     def generator(self, seed: int) -> torch.Generator:
         return torch.Generator(self.model.device).manual_seed(seed)

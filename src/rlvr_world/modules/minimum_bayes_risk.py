@@ -43,6 +43,11 @@ class MinimumBayesRisk:
         """Predictions that are chosen do not follow the model's own distribution."""
         return False
 
+    @property
+    def settings(self) -> dict[str, float | int | None]:
+        """What a table says of it."""
+        return self.sampler.settings | {"mbr": self.samples}
+
     def at(self, temperature: float, top_k: int | None) -> "MinimumBayesRisk":
         """The same choice among predictions that are sampled in another way."""
         other = copy.copy(self)

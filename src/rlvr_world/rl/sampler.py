@@ -95,6 +95,11 @@ class Sampler:
         """Whether samples follow the model's own distribution, as policy gradients need."""
         return self.temperature == 1 and self.top_k is None and self.top_p is None
 
+    @property
+    def settings(self) -> dict[str, float | int | None]:
+        """What a table says of it."""
+        return {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
+
     def at(self, temperature: float, top_k: int | None) -> Self:
         """The same sampler at another temperature and top-k."""
         other = copy.copy(self)

@@ -132,6 +132,12 @@ def test_moving_mse_needs_the_given_frames_only():
     torch.testing.assert_close(expected, torch.tensor([0.005]))
 
 
+def test_moving_mse_says_what_it_needs():
+    target, _ = clip(0.2, 0.2)
+    with pytest.raises(ValueError, match="looks at the given frames and actions, which are not"):
+        MovingMSE().score(target, target, {})
+
+
 def test_moving_mse_shares_a_target_among_a_group():
     target, given = clip(0.0, 0.5)
     both = torch.cat([target, target - 0.1])

@@ -159,6 +159,11 @@ class MovingMSE(Reward):
         self, prediction: Tensor, target: Tensor, given: Batch, detail: Detail = WHOLE
     ) -> Tensor:
         check_frames(self.label, prediction, target)
+        if not {"frames", "actions"} <= given.keys():
+            raise ValueError(
+                f"{self.label}: looks at the given frames and actions, which are not known here; "
+                "take another metric, such as MSE"
+            )
         before = given["actions"].shape[1] - target.shape[1]  # of as many actions as frames
         last = given["frames"][:, before - 1, None].float() / 255  # [B, 1, C, H, W]
         moving = ((target - last).abs().amax(dim=2) > self.threshold).float()  # [B, F, H, W]
