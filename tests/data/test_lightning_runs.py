@@ -1,3 +1,4 @@
+import gc
 import json
 import os
 import subprocess
@@ -7,7 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from torch import distributed
 
+from rlvr_world.data import shards
+from rlvr_world.data.stream import EvaluationStream
 from rlvr_world.video.data.video import VideoDataModule
 
 
@@ -83,11 +87,13 @@ def test_predicting_reads_each_test_clip_once(make_root):
 
 
 SCRIPT = """
+import gc
 import json
 import sys
 from pathlib import Path
 
 import torch
+from torch import distributed
 from lightning.pytorch import Trainer
 
 sys.path.insert(0, sys.argv[1])
@@ -132,3 +138,28 @@ def test_two_ranks_share_the_data(make_root, tmp_path):
     (_, val_first, count), (_, val_second, _) = (rank["1"] for rank in ranks)
     assert len(set(val_first)) == len(val_first) == count == 3
     assert val_second == []
+
+
+class CollectingStream(EvaluationStream):
+    """Collects garbage where its batches are made."""
+
+    def __iter__(self):
+        gc.collect()
+        yield from super().__iter__()
+
+
+def test_workers_leave_an_earlier_process_group_alone(make_root, tmp_path, monkeypatch):
+    store = distributed.FileStore(str(tmp_path / "store"), 1)
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    held = [distributed.group.WORLD]
+    distributed.destroy_process_group()
+    held.append(held)
+    monkeypatch.setattr(shards, "EvaluationStream", CollectingStream)
+    datamodule = data(make_root(), num_workers=1)
+    datamodule.setup("validate")
+    gc.disable()
+    try:
+        del held
+        assert len(list(datamodule.val_dataloader())) > 0
+    finally:
+        gc.enable()

@@ -1,5 +1,6 @@
 """The loader of a stream, which reports what had to be skipped."""
 
+import gc
 import logging
 import os
 import signal
@@ -87,9 +88,13 @@ class ShardLoader:
     def _started(self) -> Iterator[Any]:
         """The loader's own pass.
 
+        What this process no longer uses, say a process group of an earlier run, is left alone by
+        the workers: collected there, without its threads, it would end them.
+
         Raises:
             OSError: The workers cannot be started.
         """
+        gc.freeze()
         try:
             return iter(self.loader)
         except OSError as error:
@@ -97,6 +102,8 @@ class ShardLoader:
                 f"data.num_workers: workers cannot be started ({error.strerror}); let this process "
                 "write to /dev/shm, or set 0"
             ) from error
+        finally:
+            gc.unfreeze()
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: where a resumed run goes on follows from the trainer's progress."""
