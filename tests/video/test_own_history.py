@@ -88,7 +88,7 @@ def test_stages_train_on_it_and_are_validated_on_true_histories(codec, kind, tmp
 
 
 def test_clips_that_are_too_short_are_refused(codec, batch):
-    with pytest.raises(ValueError, match="clips of 5 frames leave none .* raise clip_length"):
+    with pytest.raises(ValueError, match=r"clips of 5 frames leave none .* raise clip_length"):
         own_history(model_of(codec), batch, 4, 0)
 
 

@@ -20,10 +20,11 @@ class OwnHistory(Callback):
 
     In tables the given frames are true, in use they are soon the model's own, with its mistakes.
     Here each training batch goes on from 0 to ``steps`` frames of its own, as many as is drawn for
-    each batch (validation goes on from true ones): with ``MLEWorldModel`` this is scheduled sampling (Bengio et al., 2015), whose labels are
-    the true tokens; with ``RLVRWorldModel`` predictions from such histories are rewarded by the
-    true frames. Clips have to be ``steps`` frames longer than those that are trained on: raise
-    ``clip_length`` of the data. Each step costs the sampling of a frame.
+    each batch (validation goes on from true ones). With ``MLEWorldModel`` this is scheduled
+    sampling (Bengio et al., 2015), whose labels are the true tokens; with ``RLVRWorldModel``
+    predictions from such histories are rewarded by the true frames. Clips have to be ``steps``
+    frames longer than those that are trained on: raise ``clip_length`` of the data. Each step
+    costs the sampling of a frame.
 
     Args:
         steps: The most frames of a history that are the model's own.
