@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger
 from lightning.pytorch.loggers.logger import DummyLogger, Logger
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util import img_mime_type_detector
 from torch.utils.data import DataLoader
 
 from rlvr_world.callbacks.boards import Table, boards
@@ -127,6 +128,7 @@ def in_tensorboard(folder, logger):
     rows = texts[0].tensor_proto.string_val[0].decode().splitlines()[2:]
     scalars = [event.value for event in events.Scalars("val/loss")]
     assert [text.step for text in texts] == STEPS
+    assert img_mime_type_detector.from_bytes(images["val/clips"][0][1]) == "image/gif"
     return scalars, images, [row.strip("| ").split(" | ") for row in rows]
 
 
