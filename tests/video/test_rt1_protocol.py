@@ -8,12 +8,14 @@ import torch
 from jsonargparse import ArgumentParser
 from rlds_records import RT1_FRAMES
 from stages import ROOT
+from tiny_video import TinyVideo, export_tokenizer, save_untrained
 
 from rlvr_world import cli
-from rlvr_world.evaluation.comparison import warn_of_split
+from rlvr_world.evaluation.comparison import Comparison, warn_of_split
 from rlvr_world.evaluation.evaluate import evaluate
 from rlvr_world.video.data.video import VideoDataModule
 from rlvr_world.video.published.command import SPLIT
+from rlvr_world.video.rewards.frames import MAE
 from rlvr_world.video.sources.npz import NPZConverter
 
 EPISODES, SHORT = 10, 3  # the episode of this number has four frames
@@ -125,3 +127,15 @@ def test_a_published_model_is_scored_on_its_own_split(source, rule, parent, warn
     data = SimpleNamespace(root="data/rt1", manifest=manifest)
     warn_of_split("mle", {"parent": parent}, data)
     assert [str(each.message)[:28] for each in recwarn] == ["models.mle was trained on a "] * warns
+
+
+def test_a_comparison_warns_of_it(tmp_path):
+    tokenizer = export_tokenizer(tmp_path / "tokenizer")
+    path = save_untrained(tmp_path / "mle.ckpt", tokenizer)
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["provenance"]["parent"] = {"split": SPLIT}
+    torch.save(checkpoint, path)
+    data = TinyVideo()
+    data.root, data.manifest = "data/rt1", SimpleNamespace(source="rlds", settings={})
+    with pytest.warns(UserWarning, match="models.mle was trained on a split of its own"):
+        Comparison(data, {"mle": path}, {"mae": MAE()}, rewards={}, device="cpu")
