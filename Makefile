@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-metaworld demo-text demo-web test test-slow coverage lint clean help
+.PHONY: demo demo-metaworld demo-text demo-web test test-slow coverage lint docs clean help
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -41,6 +41,9 @@ lint: .venv/dev.installed ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/docs.installed ## Build the site into docs/_build/html; links that lead nowhere are errors
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs . docs/_build/html
 
 clean: ## Delete what demos and runs made; .venv stays
 	find checkpoints data -mindepth 1 -not -name README.md -delete

@@ -13,7 +13,7 @@ LONG = (
     "test_demo_pusht", "test_resume", "test_refusals", "test_hostile", "test_cli", "test_ranks",
     "test_sharded", "test_jobs",
     "test_analyses", "test_learning", "test_configs", "test_hostile_samples", "test_remote",
-    "test_readme", "test_counterfactual", "test_pusht_recording", "test_web_agent_browser",
+    "test_examples", "test_counterfactual", "test_pusht_recording", "test_web_agent_browser",
     "test_web_hostile", "test_rollouts", "test_moved", "test_tokenizer",
 )  # fmt: skip
 """Files that take longest, which begin first, so that no process is left with one at the end."""

@@ -194,6 +194,30 @@ def overlaid(files, tmp_path):
     return save_untrained(tmp_path / "o.ckpt", tokenizer, "rlvr.RLVRWorldModel", 2, options)
 
 
+def refused(files, folder, monkeypatch, **options):
+    """The sentence of a table that is refused before any setting of a sampler is tried."""
+    monkeypatch.setattr(SamplerSearch, "best", lambda *_: pytest.fail("it was searched"))
+    with pytest.raises((ValueError, OSError)) as error:
+        run(files, folder, **{"tune": {"tuned": "mle"}} | options)
+    return str(error.value)
+
+
+class Unseen(MAE):
+    def frame_scores(self, prediction, target):
+        raise ValueError("a column that fails")
+
+
+def test_what_a_table_needs_is_tried_before_a_search(files, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    sentence = refused(files, tmp_path / "file", monkeypatch)
+    assert sentence == f"output: {tmp_path}/file cannot be written to (File exists); choose another"
+    missing = refused(files, tmp_path, monkeypatch, data=TinyVideo(test_clips=0))
+    assert "the test split is empty" in missing
+    assert "a column that fails" in refused(files, tmp_path, monkeypatch, metrics={"a": Unseen()})
+    greedy = {"tune": {"mbr": TunedRow("mle", 2)}, "search": SamplerSearch(temperatures=[0.0])}
+    assert "needs a temperature above 0" in refused(files, tmp_path, monkeypatch, **greedy)
+
+
 def test_a_search_has_temperatures_from_0_on():
     with pytest.raises(ValueError, match="no temperature is below 0"):
         SamplerSearch(temperatures=[-1.0, 1.0])

@@ -49,6 +49,22 @@ def runs(tmp_path_factory):
 
 
 @pytest.mark.filterwarnings("ignore:(an answer of .* is cut to|.*left out)")
+def test_prompts_that_are_too_long_are_said_before_training(runs, monkeypatch, capsys):
+    monkeypatch.chdir(runs)
+    shutil.copytree("configs/textworld", "configs/lamps")
+    (runs / "configs/lamps/rlvr.yaml").unlink()
+    model = {"codec": {"init_args": {"prompt_length": 400, "answer_length": 8}},
+             "backbone": {"init_args": {"dim": 16, "depth": 1, "heads": 2}}}  # fmt: skip
+    small = {"data": {"init_args": {"root": "data/lamps", "batch_size": 4}},
+             "model": {"init_args": model}, "trainer": {"callbacks": []}}  # fmt: skip
+    (runs / "small.yaml").write_text(json.dumps(small))
+    main(["check", "configs/lamps", "--overlay", "small.yaml", "--folder", "runs"])
+    said = capsys.readouterr().out
+    assert "warning: prompts of 1 samples are too long and left out" in said
+    assert "tokenizer" not in said
+
+
+@pytest.mark.filterwarnings("ignore:(an answer of .* is cut to|.*left out)")
 def test_the_table_compares_them_with_nothing_changes(runs, monkeypatch):
     monkeypatch.chdir(runs)
     stages = {"mle": "mle", "rlvr": "rlvr_task_specific"}

@@ -12,11 +12,15 @@ from rich.console import Console
 
 from rlvr_world.codec import Codec
 from rlvr_world.command_line.rehearsal import Rehearsal
+from rlvr_world.data.shards import ShardDataModule
+from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.modules.world_model import WorldModel
+from rlvr_world.rl.credit import Credit
 from rlvr_world.runs import config_path, folder_of
 from rlvr_world.types import Batch, TokenSequence
 
 STAGES = ("tokenizer", "world_model", "rlvr")
+STAND_IN = "check_"  # how the names of runs begin that stand in for stages to be trained
 CLIPPED, SPREADLESS = 0.01, 0.5
 TRAIN_BATCHES, VAL_BATCHES = 20, 4
 
@@ -27,7 +31,7 @@ def check(
     folder: Path | None = None,
     max_tokens: int = 4096,
 ) -> None:
-    """Take the first batches through every stage of a preset of video.
+    """Take the first batches through every stage of a preset.
 
     Prints parameters, memory, time and the length of sequences, and warns of what would waste a
     run. Stages that are trained already are used; in the place of others stand untrained ones.
@@ -53,10 +57,14 @@ def check(
     problems, looked_at = list[str](), False
     console = Console(soft_wrap=True)
     with TemporaryDirectory() as place:
+        names = {run_name(config) for config in configs}
+        for other in runs.glob("*/"):
+            if other.name not in names and not other.name.startswith(STAND_IN):
+                Path(place, other.name).symlink_to(other.absolute())
         for config in configs:
             run = rehearsed(config, layers, runs, Path(place))
             console.print(f"{config.stem}: {run.summary()}", highlight=False)
-            for found in findings(run, max_tokens, is_trained(runs, "tokenizer"), looked_at):
+            for found in findings(run, max_tokens, looked_at):
                 problems += [found.text] * (found.kind == "problem")
                 console.print(f"  {found.kind}: {found.text}", highlight=False)
             looked_at = looked_at or isinstance(run.model, WorldModel)
@@ -69,18 +77,13 @@ def run_name(config: Path) -> str:
     return yaml.safe_load(config.read_text()).get("run", config.stem)
 
 
-def is_trained(runs: Path, name: str) -> bool:
-    """Whether a stage has left a checkpoint."""
-    return (runs / name / "checkpoints" / "last.ckpt").is_file()
-
-
 def rehearsed(config: Path, layers: list[str], runs: Path, place: Path) -> Rehearsal:
     """The first batches of a stage in a temporary folder, where later stages find it.
 
     If it is trained already, they find that run instead.
     """
-    name, own = run_name(config), f"check_{config.stem}"
-    trained = is_trained(runs, name)
+    name, own = run_name(config), f"{STAND_IN}{config.stem}"
+    trained = (runs / name / "checkpoints" / "last.ckpt").is_file()
     (place / name).symlink_to((runs / name).absolute() if trained else own)
     args = ["-c", str(config), *layers, "--folder", str(place), "--run", own]
     return Rehearsal([*args, *frames_for_tokens(config)])
@@ -102,32 +105,31 @@ class Finding(NamedTuple):
     text: str
 
 
-def findings(
-    run: Rehearsal, max_tokens: int, has_tokenizer: bool, looked_at: bool
-) -> Iterator[Finding]:
+def findings(run: Rehearsal, max_tokens: int, looked_at: bool) -> Iterator[Finding]:
     """What there is to say about a world model, and about its data unless they were looked at."""
     if not isinstance(run.model, WorldModel):
         return
     codec, data = run.model.cpu().codec, run.datamodule
     data.setup("validate")
-    held_out = list(islice(data.val_dataloader(), VAL_BATCHES))
+    loader = data.val_dataloader()
+    held_out = list(islice(loader, VAL_BATCHES))
     with torch.no_grad():
         yield from lengths(codec.encode(held_out[0]), run.model, max_tokens)
-        if not looked_at and codec.is_lossy and has_tokenizer:
-            yield from floor(codec, held_out)
-        elif not looked_at and codec.is_lossy:
+        if not looked_at and codec.is_lossy and run.has_tokenizer_of(STAND_IN + STAGES[0]):
             yield Finding("note", "the tokenizer is not trained: check again when it is")
+        elif not looked_at and codec.is_lossy:
+            yield from floor(codec, held_out)
     if not looked_at and hasattr(codec, "action_low"):
         yield from clipped(codec, islice(data.train_dataloader(), TRAIN_BATCHES))
     first, wanted = len(held_out[0]["key"]), getattr(data, "eval_batch_size", 1)
     if first < wanted:
         yield Finding("warning", f"validation has {first} samples, less than a batch of {wanted}")
-    share = run.trainer.callback_metrics.get("train/spreadless_groups")
-    if share is not None and share > SPREADLESS:
-        yield Finding(
-            "problem" if share == 1 else "warning",
-            f"{share:.0%} of RLVR's groups have rewards without spread, which teach nothing",
-        )
+    left_out = loader.skips.left_out if isinstance(data, ShardDataModule) else 0
+    if left_out:
+        yield Finding("warning", f"prompts of {left_out} samples are too long and left out")
+    if isinstance(run.model, RLVRWorldModel):
+        share = float(run.trainer.callback_metrics["train/spreadless_groups"])
+        yield from spread(share, run.model.credit)
 
 
 def lengths(sequence: TokenSequence, model: WorldModel, limit: int) -> Iterator[Finding]:
@@ -156,6 +158,15 @@ def floor(codec: Codec, batches: list[Batch]) -> Iterator[Finding]:
         yield Finding("note", text)
     else:
         yield Finding("problem", f"{text}: train the tokenizer longer, or on smaller patches")
+
+
+def spread(share: float, credit: Credit) -> Iterator[Finding]:
+    """Whether groups have rewards to compare; the decoder's gradient teaches without."""
+    if credit.samples and share > SPREADLESS:
+        yield Finding(
+            "problem" if share == 1 and not credit.gradient else "warning",
+            f"{share:.0%} of RLVR's groups have rewards without spread, which teach nothing",
+        )
 
 
 def clipped(codec: Any, batches: Iterator[Batch]) -> Iterator[Finding]:

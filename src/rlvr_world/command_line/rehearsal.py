@@ -5,6 +5,7 @@ import resource
 import sys
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -62,6 +63,11 @@ class Rehearsal(TrainingCLI):
         super().before_fit()
         for name in [name for name in vars(self.model) if name.endswith("_start")]:
             setattr(self.model, name, 0)
+
+    def has_tokenizer_of(self, run: str) -> bool:
+        """Whether the codec's tokenizer is the result of the run of this name."""
+        tokenizer = self.config["fit"].get("model.init_args.codec.init_args.tokenizer")
+        return tokenizer is not None and run in Path(tokenizer).resolve().parts
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         trainer: Any = super().instantiate_trainer(**kwargs)

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -215,6 +216,24 @@ class Run:
         return frames
 
 
+def rehearse(run: Run, compared: Comparison, split: Split, output: Path) -> None:
+    """Take one transition through all that follows a search, so that faults show before it.
+
+    Raises:
+        OSError: Nothing can be written into ``output``.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=output).close()
+    except OSError as error:
+        raise OSError(
+            f"output: {output} cannot be written to ({error.strerror}); choose another"
+        ) from error
+    for batch in compared.batches(split, 1):
+        for _ in run.score(batch):
+            pass
+
+
 def evaluate(
     output: Path,
     distance: SetDistance | None = None,
@@ -257,6 +276,10 @@ def evaluate(
     compared, console = Comparison(tune=bases, **comparison), Console()
     rows = {}
     with torch.no_grad(), progress_bar(console) as progress:
+        if extra:
+            rehearse(Run(compared.rows, compared.scorer, 1, 1, distance), compared, split, output)
+            for tuned_row in extra.values():
+                search.samplers(tuned_row.sampler)
         for name, row in compared.rows.items():
             rows[name] = row
             for tuned in (new for new, base in bases.items() if base == name):

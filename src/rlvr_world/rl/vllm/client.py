@@ -10,7 +10,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 OPENER = build_opener(ProxyHandler({}))
 """Servers of rollouts are reached directly, whatever proxy there is for the world outside."""
 
-HINT = "; docs/speed.md says how to start it"
+HINT = "; docs/scale.md says how to start it"
 
 
 class ServerClient:

@@ -1,17 +1,18 @@
-"""The examples of the README work as they are written, from a folder that holds nothing else."""
+"""The examples of the pages work as they are written, from a folder that holds nothing else."""
 
 import os
-import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
+from markdown import named_blocks, write_named_blocks
 from stages import ROOT, checkpoint
 
-README = ROOT / "README.md"
-BLOCKS = dict(re.findall(r"```\w+\n# (\S+\.(?:py|yaml))\n(.*?)```", README.read_text(), re.DOTALL))
+from rlvr_world.cli import main
+from rlvr_world.video.data.video import VideoDataModule
 
 
 def rlvr_world(folder, *args):
@@ -27,13 +28,13 @@ def rlvr_world(folder, *args):
 
 @pytest.fixture
 def examples(tmp_path):
-    for name, text in BLOCKS.items():
-        (tmp_path / name).write_text(text)
+    write_named_blocks(tmp_path)
     return tmp_path
 
 
-def test_readme_has_the_examples():
-    assert set(BLOCKS) == {"edges.py", "edges.yaml", "lamps.py", "lamps.yaml"}
+def test_pages_have_the_examples():
+    names = {f"{name}.{end}" for name in ("edges", "lamps", "quiet") for end in ("py", "yaml")}
+    assert set(named_blocks()) == {*names, "rlvr.yaml"}
 
 
 def test_add_a_reward(examples, workplace):
@@ -44,16 +45,24 @@ def test_add_a_reward(examples, workplace):
     assert set(settings["rewards"]) == {"mae", "edges"}
 
 
+def test_a_reward_that_looks_at_the_action(examples, workplace, monkeypatch):
+    monkeypatch.syspath_prepend(examples)
+    data = VideoDataModule(root="data/pusht", clip_length=3)
+    data.setup("test")
+    batch = next(iter(data.test_dataloader()))
+    still, moved = (batch["frames"][:, t : t + 1] / 255 for t in (1, 0))
+    reward = import_module("quiet").QuietMotion(weight=0)
+    assert not reward.score(still, moved, batch).any()
+    assert reward.score(moved, still, batch).gt(0).any()
+    with pytest.raises(SystemExit, match="0"):
+        main(["fit", "-c", "configs/pusht/rlvr.yaml", "-c", str(examples / "quiet.yaml"),
+              "--print_config"])  # fmt: skip
+
+
 def test_add_a_modality(examples):
     rlvr_world(examples, "fit", "-c", "lamps.yaml", "--trainer.enable_progress_bar", "false")
     runs = Path("checkpoints", examples.name)
     assert (examples / runs / "lamps/checkpoints/best.ckpt").exists()
-    (examples / "rlvr.yaml").write_text(
-        "run: rlvr\n"
-        "model:\n  class_path: RLVRWorldModel\n  init_args:\n"
-        "    weights: lamps\n    rewards: {right: {class_path: lamps.LampsRight}}\n"
-        "trainer: {max_epochs: 1, enable_progress_bar: false}\n"
-    )
     rlvr_world(examples, "fit", "-c", "lamps.yaml", "-c", "rlvr.yaml")
     last = torch.load(examples / runs / "rlvr/checkpoints/last.ckpt", weights_only=True)
     assert last["provenance"]["parent"]["path"] == str(runs / "lamps/checkpoints/last.ckpt")
