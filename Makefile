@@ -15,7 +15,8 @@ help: ## List the commands
 	$(PYTHON) -m venv .venv
 
 .venv/%.installed: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --editable '.[$*]'
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python --editable '.[$*]'
 	@touch $@
 
 demo: .venv/pusht.installed ## Record PushT, train tokenizer, MLE and RLVR, and print the table

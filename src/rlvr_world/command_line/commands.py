@@ -63,6 +63,9 @@ COMMANDS = {
     "data lerobot": Entry(
         "video.sources.lerobot:LeRobotConverter", "Convert LeRobot data sets", True
     ),
+    "data to-lerobot": Entry(
+        "video.sources.lerobot_export:to_lerobot", "Write a recording as a LeRobot data set", True
+    ),
     "data hdf5": Entry(
         "video.sources.hdf5:HDF5Converter", "Convert HDF5 of robomimic or LIBERO", True
     ),
