@@ -66,10 +66,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--samples", type=int, default=4096, help="GRPO's, of all prompts")
     args = parser.parse_args(arguments)
     policy = Policy.load(args.checkpoint, args.rewards or args.checkpoint)
-    data = VideoDataModule(args.root, clip_length=args.clip_length, eval_batch_size=8)
+    together = min(8, args.prompts)
+    data = VideoDataModule(args.root, clip_length=args.clip_length, eval_batch_size=together)
     data.setup("validate")
     stream = iter(data.val_dataloader())
-    batches = [next(stream) for _ in range(args.prompts // 8)]
+    batches = [next(stream) for _ in range(args.prompts // together)]
     half = max(1, args.samples // (2 * args.prompts * GROUP))
     first, second = (
         policy.gradient(batches, range(start, start + half), Credit()) for start in (0, half)

@@ -43,7 +43,9 @@ class TinyVideo(LightningDataModule):
         return DataLoader(TinyClips(self.counts["val"], 1), 3)
 
     def test_dataloader(self):
-        return DataLoader(TinyClips(self.counts["test"], 0), 3)
+        return DataLoader(TinyClips(self.counts["test"], 0), batch_size=3)
+
+    predict_dataloader = test_dataloader
 
 
 def export_tokenizer(folder, seed=0):

@@ -47,7 +47,9 @@ class TinyWalk(LightningDataModule):
         return DataLoader(Walks(self.size, self.frames, 0), self.batch_size)
 
     def val_dataloader(self):
-        return DataLoader(Walks(32, self.frames, 1), 32)
+        return DataLoader(Walks(32, self.frames, 1), batch_size=32)
+
+    test_dataloader = predict_dataloader = val_dataloader
 
 
 def tiny_tokenizer(seed=0):

@@ -149,6 +149,16 @@ class Codec(nn.Module, ABC):
         """
         return None
 
+    def clip(
+        self,
+        batch: Batch,
+        target: Prediction,
+        predictions: Mapping[str, Prediction],
+        rows: Sequence[int],
+    ) -> NDArray[np.uint8] | None:
+        """As ``picture``, but one that moves, [T, H, W, 3]; None if nothing does."""
+        return None
+
     def marks(self, sequence: TokenSequence) -> Tensor:
         """The given tokens that only say where a prediction begins or ends, [B, T] bool: none."""
         return torch.zeros_like(sequence.target_mask)

@@ -4,13 +4,16 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from rlvr_world.applications.report.command import report
+from rlvr_world.callbacks.boards import TensorBoardBoard, animation
 
 HOSTILE = "</pre><script src='https://evil.example/x.js'></script><img src=x onerror=alert(1)>"
 
@@ -84,3 +87,16 @@ def test_a_folder_without_a_run_is_named(tmp_path):
     (tmp_path / "table.json").write_text("[]")
     with pytest.raises(ValueError, match=r"table\.json: is no table that evaluate wrote"):
         report(tmp_path)
+
+
+def test_clips_that_a_run_logged_move(preset):
+    run, frames = preset / "rlvr", np.zeros((2, 4, 4, 3), np.uint8)
+    frames[1] = 255
+    for file in run.glob("events.*"):
+        file.unlink()
+    logger = TensorBoardLogger(preset, "rlvr", "")
+    TensorBoardBoard(logger).picture("val/predictions", frames[0], 1)
+    TensorBoardBoard(logger).clip("val/clips", animation(frames), 1)
+    logger.finalize("success")
+    sources = re.findall(r'<img src="(data:[^;]+);', report(run).read_text())
+    assert sources.count("data:image/gif") == 1

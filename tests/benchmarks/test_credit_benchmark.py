@@ -8,11 +8,11 @@ from benchmarks import credit
 
 def test_it_prints_cosines_of_a_run(workplace, capsys):
     credit.main(["checkpoints/pusht/rlvr/checkpoints/last.ckpt", "data/pusht",
-                 "--prompts", "8", "--samples", "256"])  # fmt: skip
+                 "--prompts", "2", "--samples", "64"])  # fmt: skip
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("GRPO, 128 samples with 128 others: ")
-    assert lines[1].startswith("decoder's gradient, 128 samples with 128 others: ")
-    assert lines[2].startswith("GRPO, 256 samples, with the decoder's gradient, 128 samples: ")
+    assert lines[0].startswith("GRPO, 32 samples with 32 others: ")
+    assert lines[1].startswith("decoder's gradient, 32 samples with 32 others: ")
+    assert lines[2].startswith("GRPO, 64 samples, with the decoder's gradient, 32 samples: ")
 
 
 def test_noise_is_taken_out_of_the_cosine(capsys):

@@ -71,7 +71,7 @@ def test_words_are_logged_as_a_table(tmp_path):
     assert table.splitlines() == [
         "| truth | prediction |",
         "| --- | --- |",
-        "| {'x': 1} | a \\| b c |",
+        "| {'x': 1} | a &#124; b c |",
         "| {'x': 2} | d |",
     ]
 

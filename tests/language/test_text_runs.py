@@ -94,6 +94,17 @@ def test_the_best_of_several_answers(runs, monkeypatch):
     assert (runs / "best_of/best_of.png").stat().st_size > 1000
 
 
+@pytest.mark.filterwarnings("ignore:.*left out")
+def test_answers_are_written(runs, monkeypatch):
+    monkeypatch.chdir(runs)
+    main(["predict", "-c", "configs/textworld/world_model.yaml", *SMALL,
+          "--trainer.accelerator", "cpu"])  # fmt: skip
+    lines = (runs / "runs/mle/predictions/predictions.jsonl").read_text().splitlines()
+    answers = [json.loads(line) for line in lines]
+    assert len({answer["key"] for answer in answers}) == 12
+    assert all(isinstance(answer["prediction"], str) for answer in answers)
+
+
 def test_checkpoints_hold_plain_data_and_name_the_codec(runs):
     path = runs / "runs/rlvr_task_specific/checkpoints/last.ckpt"
     checkpoint = torch.load(path, weights_only=True)

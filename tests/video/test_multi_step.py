@@ -1,5 +1,6 @@
 """The multi-step path on a toy world through the command line: tokenizer, MLE, RLVR."""
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -110,6 +111,27 @@ def test_the_tokenizer_learns_context_and_later_frames(stages):
 
 def test_maximum_likelihood_learns_what_actions_do(stages):
     assert mean("mle", "train/loss", slice(-5, None)) < 0.5 * mean("mle", "train/loss", slice(3))
+
+
+@pytest.mark.parametrize(("stage", "frames"), [("tokenizer", 4), ("mle", 3), ("rlvr", 3)])
+def test_each_stage_is_tested_and_predicts(stages, stage, frames, capsys):
+    folder = stages[stage].parents[1]
+    options = ["-c", str(folder / f"{stage}.yaml"), "--ckpt_path", str(stages[stage])]
+    main(["test", *options])
+    assert "test/" in capsys.readouterr().out
+    main(["predict", *options, "--frames", "npy", "--output", str(folder / "predicted" / stage)])
+    arrays = [np.load(path) for path in (folder / "predicted" / stage).glob("*.npy")]
+    size = Walks(1, frames, 0)[0]["frames"].shape[-1]
+    assert {array.shape for array in arrays} == {(frames, size, size, 3)}
+    assert len(arrays) == 32
+
+
+def test_several_frames_make_a_clip(stages):
+    model, batch = load_world_model(stages["mle"]), next(iter(TinyWalk().val_dataloader()))
+    target = model.codec.target(batch)
+    clip = model.codec.clip(batch, target, {"prediction": model.predict(batch)}, [0, 5])
+    assert (len(clip), clip.shape[-1], clip.dtype) == (batch["frames"].shape[1], 3, np.uint8)
+    assert model.codec.clip(batch, target[:, :1], {"prediction": target[:, :1]}, [0]) is None
 
 
 def mean_error(path):

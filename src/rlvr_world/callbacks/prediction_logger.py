@@ -1,12 +1,11 @@
-"""Predictions of the same validation transitions, at every validation, in TensorBoard."""
+"""Predictions of the same validation transitions, at every validation."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 
+from rlvr_world.callbacks.boards import Table, animation, boards
 from rlvr_world.types import Batch
 
 
@@ -14,8 +13,9 @@ class PredictionLogger(Callback):
     """Shows how the predictions of a few validation transitions develop.
 
     At each validation logs ``val/predictions``: the picture of truth and prediction that the codec
-    draws (or the module, if it has no codec), or else a table of both in words. The transitions are
-    spread evenly over the first validation batch. Does nothing without a TensorBoard logger.
+    draws (or the module, if it has no codec), or else a table of both in words; and ``val/clips``,
+    the same as a moving picture, where it draws one. The transitions are spread evenly over the
+    first validation batch.
 
     Args:
         limit: The most transitions to show.
@@ -36,30 +36,24 @@ class PredictionLogger(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Log some transitions of the first batch."""
-        loggers = [log for log in trainer.loggers if isinstance(log, TensorBoardLogger)]
         first = batch_idx == 0 and dataloader_idx == 0 and not trainer.sanity_checking
-        if not (first and loggers and trainer.is_global_zero):
+        shown = boards(trainer) if first else []
+        if not shown:
             return
         prediction, target = outputs["prediction"], outputs["target"]
         count = len(target)
         rows = np.linspace(0, count - 1, min(self.limit, count)).astype(int).tolist()
         drawer: Any = getattr(module, "codec", module)
-        picture = None
-        if hasattr(drawer, "picture"):
-            picture = drawer.picture(batch, target, {"prediction": prediction}, rows)
+        drawn = batch, target, {"prediction": prediction}, rows
+        picture = drawer.picture(*drawn) if hasattr(drawer, "picture") else None
+        frames = drawer.clip(*drawn) if hasattr(drawer, "clip") else None
+        gif = None if frames is None else animation(frames)
+        states = [(str(target[row]), str(prediction[row])) for row in rows]
         step = trainer.fit_loop.total_batch_idx + 1
-        for logger in loggers:
-            board = logger.experiment
+        for board in shown:
             if picture is None:
-                board.add_text("val/predictions", states_table(prediction, target, rows), step)
+                board.table("val/predictions", Table(("truth", "prediction"), states), step)
             else:
-                board.add_image("val/predictions", picture, step, dataformats="HWC")
-
-
-def states_table(prediction: Sequence[Any], target: Sequence[Any], rows: Sequence[int]) -> str:
-    """A Markdown table of some true and predicted states."""
-    lines = ["| truth | prediction |", "| --- | --- |"]
-    for row in rows:
-        cells = (str(states[row]).replace("|", "\\|") for states in (target, prediction))
-        lines.append("| " + " | ".join(" ".join(cell.split()) for cell in cells) + " |")
-    return "\n".join(lines)
+                board.picture("val/predictions", picture, step)
+            if gif is not None:
+                board.clip("val/clips", gif, step)

@@ -28,7 +28,7 @@ COMMANDS = {
     "fit": Entry("", "Train a stage: tokenizer, world model by likelihood, world model by RL"),
     "validate": Entry("", "Validate a checkpoint of a stage"),
     "test": Entry("", "Test a checkpoint of a stage"),
-    "predict": Entry("", "Predict with a checkpoint of a stage"),
+    "predict": Entry("", "Write what a checkpoint of a stage predicts"),
     "evaluate": Entry("evaluation.evaluate:evaluate", "Score checkpoints and baselines in a table"),
     "action-following": Entry(
         "evaluation.following:action_following", "Score the same starts with other actions"

@@ -15,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from rlvr_world.callbacks.defaults import KeptBest, default_callbacks, listed
+from rlvr_world.callbacks.prediction_writer import FrameFormat, PredictionWriter
 from rlvr_world.command_line.configs import check_numbers, check_trainer
 from rlvr_world.command_line.errors import Parser
 from rlvr_world.files import locked
@@ -36,6 +37,7 @@ HARMLESS = (
     "The '.*_dataloader' does not have many workers",
     "Checkpoint directory .* exists and is not empty",
     "Using ModelCheckpoint with manual optimization and every_n_train_steps",
+    "Couldn't infer the batch indices fetched from your dataloader",
     "FSDP2-wrapped module .* returned a view tensor",
     "You are using `LearningRateMonitor` callback with models that have no learning rate",
 )
@@ -69,8 +71,8 @@ class TrainingCLI(LightningCLI):
     """Trains or tests the module and the data that configs and options name.
 
     Adds the options ``folder`` and ``run``, which say where checkpoints, logs and config.yaml go,
-    and ``checkpoint``, which chooses the best one; replaces the bare names of stages by their
-    checkpoints.
+    and ``checkpoint``, which chooses the best one; ``predict`` has ``output`` and ``frames``, too.
+    Replaces the bare names of stages by their checkpoints.
 
     Args:
         args: The command and its options.
@@ -123,6 +125,16 @@ class TrainingCLI(LightningCLI):
             default=None,
             help="What chooses best.ckpt; the module's own choice if not given.",
         )
+        if self.command == "predict":
+            parser.add_argument(
+                "--output",
+                type=Path | None,
+                default=None,
+                help="Folder for the predictions; `predictions` in the run's folder if not given.",
+            )
+            parser.add_argument(
+                "--frames", type=FrameFormat, default="png", help="How to write predicted frames."
+            )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)
@@ -142,6 +154,8 @@ class TrainingCLI(LightningCLI):
             self.config = resolved
             return
         resolved.ckpt_path = own_checkpoint(command, resolved)
+        if command == "predict":
+            resolved.return_predictions = False
         self.take_packed_tokenizer(resolved)
         self.config[command] = resolved
 
@@ -214,6 +228,10 @@ class TrainingCLI(LightningCLI):
             kwargs["logger"] = TensorBoardLogger(folder, name, "", default_hp_metric=False)
         if not SHARDED.search(str(settings["strategy"])):
             kwargs["plugins"] = [*listed(settings["plugins"]), CheckpointFiles()]
+        if self.command == "predict":
+            output = self._get(self.config_init, "output") or folder / name / "predictions"
+            frames = self._get(self.config_init, "frames")
+            defaults.append(PredictionWriter(output, frames))
         callbacks = [*listed(settings["callbacks"]), *defaults]
         return super().instantiate_trainer(callbacks=callbacks, **kwargs)
 

@@ -3,7 +3,7 @@
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +44,7 @@ class ExampleReader(ABC):
 
     @abstractmethod
     def spread(self, sample: RawSample) -> list[Example]:
-        """The examples to evaluate on, always the same."""
+        """The examples to evaluate on, always the same; ``__index__`` numbers a split's samples."""
 
     @abstractmethod
     def count(self, length: int) -> int:
@@ -285,5 +285,8 @@ class EvaluationStream(Stream):
         slots, slot = self.world * workers, worker * self.world + self.rank
         first = 0
         for shard in self.shards:
-            yield from self.samples(shard, range((slot - first) % slots, shard.samples, slots))
+            mine = range((slot - first) % slots, shard.samples, slots)
+            numbers = count(first + mine.start, mine.step)
+            for number, sample in zip(numbers, self.samples(shard, mine), strict=False):
+                yield sample | {"__index__": number}
             first += shard.samples

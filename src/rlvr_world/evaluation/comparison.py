@@ -2,6 +2,7 @@
 
 import os
 import platform
+import warnings
 from argparse import ArgumentError
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -63,6 +64,8 @@ class Comparison:
         self.data: Any = data
         self.left_out = 0
         loaded = load_models(models, self.device)
+        for row, model in loaded.items():
+            warn_of_split(row, model.provenance, data)
         terms = rewards_of(models.values()) if rewards is None else rewards
         shared = RewardSet(terms)
         self.rows = {
@@ -114,6 +117,24 @@ class Comparison:
             "checkpoints": {name: str(row.path) for name, row in self.rows.items()},
             "rewards": {name: term.weight for name, term in self.scorer.rewards.items()},
         }
+
+
+def warn_of_split(row: str, provenance: Mapping[str, Any], data: Any) -> None:
+    """Warn where a published model may have been trained on what it is scored on."""
+    parent = provenance.get("parent")
+    known = parent.get("split") if isinstance(parent, dict) else None
+    manifest = getattr(data, "manifest", None)
+    if not isinstance(known, dict) or manifest is None:
+        return
+    here = {"source": manifest.source} | manifest.settings
+    if any(here.get(name) != value for name, value in known.items()):
+        wanted = ", ".join(f"{name}: {value}" for name, value in known.items())
+        warnings.warn(
+            f"models.{row} was trained on a split of its own ({wanted}), and {data.root} is "
+            "split otherwise: if it holds the same recordings, that model knows some of what it is "
+            "tested on",
+            stacklevel=2,
+        )
 
 
 def check_names(

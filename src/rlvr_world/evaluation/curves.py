@@ -105,7 +105,7 @@ def read_run(folder: Path) -> pd.DataFrame:
             f"{folder}: holds no run; give the folder of checkpoints/, config.yaml and events.*"
         )
     starts = [part for part in map(scalars, files) if len(part)]
-    ends = [part["batches"].min() for part in starts[1:]] + [float("inf")]
+    ends = [*(part["batches"].min() for part in starts[1:]), float("inf")][: len(starts)]
     parts, clock = [scalars(files[0])[:0]], 0.0
     for part, end in zip(starts, ends, strict=True):
         kept = part[part["batches"] < end]

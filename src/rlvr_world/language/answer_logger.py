@@ -1,13 +1,12 @@
 """What a language model answers about next states, and why it is right or not."""
 
-import html
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, get_args
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 
+from rlvr_world.callbacks.boards import Table, boards
 from rlvr_world.language.judge import Reason
 from rlvr_world.language.rewards import AnswerReward
 from rlvr_world.types import Batch
@@ -19,7 +18,7 @@ class AnswerLogger(Callback):
     """Logs why answers are right or wrong, and shows some of them.
 
     ``val/share/<reason>`` is the share of validation answers with each reason, and ``val/answers``
-    a table of the first ones in TensorBoard; ``train/share/<reason>`` and ``train/answers`` are
+    a table of the first ones; ``train/share/<reason>`` and ``train/answers`` are
     those of rollouts, in which the answers to one prompt are neighbours.
 
     Args:
@@ -83,29 +82,15 @@ class AnswerLogger(Callback):
     def show(
         self, trainer: Trainer, prefix: str, answers: Sequence[str], target: Sequence[Any]
     ) -> None:
-        loggers = [log for log in trainer.loggers if isinstance(log, TensorBoardLogger)]
-        if not (loggers and trainer.is_global_zero):
+        shown = boards(trainer)
+        if not shown:
             return
         group = len(answers) // len(target)
         answers = answers[: self.num_answers]
         target = [target[index // group] for index in range(len(answers))]
         scores, reasons = self.reward.score(answers, target), self.reward.reasons(answers, target)
-        shown = map(self.reward.shown, target)
-        text = answer_table(list(zip(shown, answers, scores.tolist(), reasons, strict=True)))
-        for logger in loggers:
-            step = trainer.fit_loop.total_batch_idx + 1
-            logger.experiment.add_text(f"{prefix}/answers", text, step)
-
-
-def answer_table(rows: Sequence[tuple[tuple[str, str, str], str, float, Reason]]) -> str:
-    """A Markdown table of steps (state, action, truth), answers, rewards and reasons."""
-    lines = [f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
-    for step, answer, score, reason in rows:
-        cells = (*step, answer, f"{score:g}", reason)
-        lines.append("| " + " | ".join(cell(text) for text in cells) + " |")
-    return "\n".join(lines)
-
-
-def cell(text: str) -> str:
-    """Any text as one cell of a Markdown table."""
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "&#124;") or " "
+        steps = map(self.reward.shown, target)
+        columns = zip(steps, answers, scores.tolist(), reasons, strict=True)
+        table = Table(COLUMNS, [(*step, *others) for step, *others in columns])
+        for board in shown:
+            board.table(f"{prefix}/answers", table, trainer.fit_loop.total_batch_idx + 1)

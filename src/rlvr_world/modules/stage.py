@@ -74,7 +74,7 @@ class Stage(LightningModule):
         self.schedule = schedule
         self.warmup_steps = warmup_steps
         self.weights = weights
-        self.parent: dict[str, str] | None = None
+        self.parent: dict[str, Any] | None = None
         self.skips = SkippedSteps(max_skipped_steps)
         self.loss_is_finite = torch.tensor(True)
         self.resumed: list[str] | None = None
@@ -98,6 +98,9 @@ class Stage(LightningModule):
         self.check_compatible(checkpoint, path)
         load_matching(self, checkpoint["state_dict"], path)
         self.parent = {"path": str(path), "sha256": sha256(path)}
+        before = checkpoint.get("provenance", {}).get("parent")
+        if isinstance(before, dict) and "split" in before:
+            self.parent["split"] = before["split"]
 
     @property
     def is_trained(self) -> bool:

@@ -48,6 +48,26 @@ def draw_clips(
     )
 
 
+def draw_motion(
+    frames: Tensor, target: Tensor, predictions: Mapping[str, Tensor], rows: Sequence[int]
+) -> Pixels:
+    """The truth beside each prediction, in motion, [T, height, width, 3]; as in ``draw_clips``."""
+    chosen = list(rows)
+    given = to_pixels(frames[chosen, : frames.shape[1] - target.shape[1]].cpu())
+    clips = {
+        name: np.concatenate([given, to_pixels(each[chosen].float().cpu())], axis=1)
+        for name, each in {"truth": target, **predictions}.items()
+    }
+    pictures = []
+    for time in range(frames.shape[1]):
+        lines: list[Lines] = [
+            [[Tile(clip[row, time], name) for name, clip in clips.items()]]
+            for row in range(len(chosen))
+        ]
+        pictures.append(draw(lines, tile_scale(given)))
+    return np.stack(pictures)
+
+
 def filmstrip(
     context: ArrayLike,
     truth: ArrayLike,
@@ -86,7 +106,12 @@ def filmstrip(
             for name, frames in strips.items()
         }
         clips.append(layout(given[index], true[index], tiles))
-    return draw(clips, scale=max(1, -(-tile_size // true.shape[2])))
+    return draw(clips, tile_scale(true, tile_size))
+
+
+def tile_scale(frames: Pixels, tile_size: int = 128) -> int:
+    """The whole factor that brings frames [..., H, W, 3] to a height."""
+    return max(1, -(-tile_size // frames.shape[-3]))
 
 
 def to_pixels(frames: ArrayLike) -> Pixels:

@@ -17,6 +17,7 @@ from rlvr_world.nn.language_model import LanguageModel
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.video.codecs.context import ContextVideoCodec
 from rlvr_world.video.codecs.frame import FrameCodec
+from rlvr_world.video.published.command import SPLIT
 from rlvr_world.video.published.folders import read_published
 from rlvr_world.video.rewards.frames import MAE
 from rlvr_world.video.tokenizer.compressive import CompressiveVQModel
@@ -109,6 +110,7 @@ def test_a_transformer_becomes_a_checkpoint(place):
     provenance = torch.load(path, weights_only=True)["provenance"]
     assert provenance["stage"] == "MLEWorldModel"
     assert provenance["parent"]["path"] == "llama/model.safetensors"
+    assert provenance["parent"]["split"] == SPLIT
     batch = next(iter(TinyVideo().test_dataloader()))
     prediction = model.predict(batch)
     assert prediction.shape == (3, 1, 3, 32, 32)
@@ -119,6 +121,7 @@ def test_a_transformer_becomes_a_checkpoint(place):
         weights=path,
     )
     rlvr.load_weights(path)
+    assert rlvr.parent["split"] == SPLIT  # its training episodes are known to what goes on from it
     assert all(
         torch.equal(rlvr.backbone.state_dict()[n], t) for n, t in theirs.state_dict().items()
     )

@@ -82,7 +82,7 @@ def about(folder: Path) -> dict[str, Any]:
         "provenance": json.dumps(provenance(folder), indent=1, default=str),
         "seconds": read_json(finished).get("seconds") if finished.is_file() else None,
         "curves": list(curves(folder)),
-        "filmstrip": [data_url(picture, "image/png") for picture in logged(folder)],
+        "filmstrip": [data_url(picture, kind_of(picture)) for picture in logged(folder)],
     }
 
 
@@ -116,7 +116,7 @@ def drawn(tag: str, places: NDArray[np.float64], values: NDArray[np.float64]) ->
 
 
 def logged(folder: Path) -> Iterator[bytes]:
-    """The last picture of predictions that a run logged, if any."""
+    """The last picture of predictions that a run logged, and the last that moves, if any."""
     for file in sorted(folder.glob("events.out.tfevents.*"))[-1:]:
         events = EventAccumulator(str(file), size_guidance={"images": 1})
         events.Reload()
@@ -159,6 +159,11 @@ def pictures(folder: Path) -> Iterator[dict[str, str]]:
         fits = number < MOST_PICTURES and path.stat().st_size <= MOST_PICTURE_BYTES
         kind = f"image/{path.suffix[1:].lower()}"
         yield {"name": path.name, "url": data_url(path.read_bytes(), kind) if fits else ""}
+
+
+def kind_of(content: bytes) -> str:
+    """The type of a picture that a run logged."""
+    return "image/gif" if content.startswith(b"GIF8") else "image/png"
 
 
 def data_url(content: bytes, kind: str) -> str:

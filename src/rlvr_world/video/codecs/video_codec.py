@@ -17,7 +17,7 @@ from rlvr_world.nn.transformer import Transformer
 from rlvr_world.types import Batch, Prediction, TokenSequence
 from rlvr_world.video.codecs.action_range import DataRange, Limits, action_limits
 from rlvr_world.video.codecs.geometry import bin_features, grid_places
-from rlvr_world.video.filmstrip import Pixels, draw_clips
+from rlvr_world.video.filmstrip import Pixels, draw_clips, draw_motion
 from rlvr_world.video.published.folders import write_published
 from rlvr_world.video.tokenizer.tokenizer_model import TokenizerModel
 
@@ -198,6 +198,18 @@ class VideoCodec(Codec):
         notes: Mapping[str, Sequence[str]] | None = None,
     ) -> Pixels:
         return draw_clips(self.given_frames(batch), target, predictions, rows, notes)
+
+    def clip(
+        self,
+        batch: Batch,
+        target: Prediction,
+        predictions: Mapping[str, Prediction],
+        rows: Sequence[int],
+    ) -> Pixels | None:
+        """Given and predicted frames in motion, if several are predicted."""
+        if target.shape[1] < 2:
+            return None
+        return draw_motion(self.given_frames(batch), target, predictions, rows)
 
     def legal_tokens(self) -> Tensor:
         return torch.arange(self.vocab_size, device=self.action_low.device) < self.num_codes

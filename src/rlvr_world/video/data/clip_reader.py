@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from rlvr_world.data.stream import Example, ExampleReader, RawSample
 from rlvr_world.types import Batch
 from rlvr_world.video.data.color_jitter import ColorJitter
 from rlvr_world.video.data.episodes import Shapes, decode_episode
+
+TIMED = {"frames", "tokens", "states", "actions"}
+EvalStarts = Literal["even", "seeded"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class ClipReader(ExampleReader):
     segment_length: int | None = None
     context_gap: int | None = None
     jitter: ColorJitter | None = None
+    eval_starts: EvalStarts = "even"
 
     def segment(self, frames: int) -> int:
         """Frames at the stride out of which a clip is drawn; at most a whole episode."""
@@ -39,11 +43,29 @@ class ClipReader(ExampleReader):
         return [self._jittered(clip, rng) for clip in clips]
 
     def spread(self, sample: RawSample) -> list[Example]:
+        if self.eval_starts == "seeded":
+            return self._seeded(self._episode(sample, repeats=True), sample["__index__"])
         episode = self._episode(sample)
         starts = self.starts(len(episode["actions"]))
         return [self._cut(episode, at, random.Random(f"{episode['key']} {at}")) for at in starts]
 
+    def _seeded(self, episode: dict[str, Any], index: int) -> list[Example]:
+        """The clips that the original evaluates on: the episode's number is the seed of NumPy."""
+        frames, clips = len(episode["actions"]), []
+        draws = np.random.RandomState(index)
+        last = frames - self.segment(frames) * self.stride
+        for _ in range(self.eval_clips_per_episode):
+            start, gap = int(draws.randint(last + 1)), 0
+            if self.context_gap is not None:
+                before = min(self.context_gap, start // self.stride)
+                gap = before - int(draws.randint(before + 1))
+            rng = random.Random(f"{episode['key']} {start}")
+            clips.append(self._cut(episode, start, rng, gap))
+        return clips
+
     def count(self, length: int) -> int:
+        if self.eval_starts == "seeded":
+            return self.eval_clips_per_episode
         return len(self.starts(length))
 
     def starts(self, frames: int) -> list[int]:
@@ -60,10 +82,14 @@ class ClipReader(ExampleReader):
             for name, value in first.items()
         }
 
-    def _episode(self, sample: RawSample) -> dict[str, Any]:
+    def _episode(self, sample: RawSample, repeats: bool = False) -> dict[str, Any]:
+        """An episode, which repeats its last step, if that is asked, up to the length of a clip."""
         episode = decode_episode(sample, self.shapes)
         frames, needed = len(episode["actions"]), self.length * self.stride
-        if frames < needed:
+        if frames < needed and repeats:
+            steps = np.minimum(np.arange(needed), frames - 1)
+            episode |= {name: episode[name][steps] for name in TIMED & episode.keys()}
+        elif frames < needed:
             raise BadSample(
                 f"{sample['__url__']}: {sample['__key__']} has {frames} frames, but a clip of "
                 f"{self.length} at stride {self.stride} needs {needed}"
@@ -72,8 +98,13 @@ class ClipReader(ExampleReader):
             raise BadSample(f"{sample['__url__']}: {sample['__key__']} does not name its tokenizer")
         return episode
 
-    def _cut(self, episode: dict[str, Any], start: int, rng: random.Random) -> Example:
-        """The clip [T, ...] that starts at a frame; its actions are [T, A * stride]."""
+    def _cut(
+        self, episode: dict[str, Any], start: int, rng: random.Random, gap: int | None = None
+    ) -> Example:
+        """The clip [T, ...] that starts at a frame; its actions are [T, A * stride].
+
+        ``gap`` is how many strides before it the context frame lies, drawn if not given.
+        """
         offsets = self.offsets(self.segment(len(episode["actions"])), rng)
         places = start + self.stride * np.array(offsets)
         clip: Example = {
@@ -90,7 +121,8 @@ class ClipReader(ExampleReader):
         if "context_tokens" in episode:
             clip["context_tokens"] = episode["context_tokens"][0]
         elif self.context_gap is not None:
-            gap = rng.randint(0, min(self.context_gap, start // self.stride))
+            if gap is None:
+                gap = rng.randint(0, min(self.context_gap, start // self.stride))
             clip["context"] = episode["frames"][start - gap * self.stride]
         return clip
 

@@ -14,7 +14,7 @@ from rlvr_world.data.manifest import fingerprint
 from rlvr_world.data.samples import read_members
 from rlvr_world.data.shards import ShardDataModule
 from rlvr_world.data.stream import MixedStream, ShardFile, TrainingStream
-from rlvr_world.video.data.clip_reader import ClipReader
+from rlvr_world.video.data.clip_reader import ClipReader, EvalStarts
 from rlvr_world.video.data.color_jitter import ColorJitter
 from rlvr_world.video.data.episodes import decode_episode
 from rlvr_world.video.data.manifest import Manifest, Split
@@ -38,7 +38,11 @@ class VideoDataModule(ShardDataModule):
         clip_length: Frames per clip.
         stride: A clip takes every ``stride``-th frame.
         clips_per_episode: Clips that training takes of an episode each time it decodes one.
-        eval_clips_per_episode: Clips of each episode for validation and test, evenly spread.
+        eval_clips_per_episode: Clips of each episode for validation and test.
+        eval_starts: Where these start: ``even`` spreads them from the first to the last possible
+            frame, one alone starting at the first, and skips shorter episodes; ``seeded`` draws
+            start and context frame as the original does, by the number of the episode in its split,
+            and lets a shorter episode repeat its last frame and action.
         image_size: The height and width that frames must have, if given.
         segment_length: Draw the frames of a clip out of so many frames (at the stride), or all of a
             shorter episode: the first one, and others in order. They are consecutive if not given.
@@ -64,6 +68,7 @@ class VideoDataModule(ShardDataModule):
         stride: int = 1,
         clips_per_episode: int = 4,
         eval_clips_per_episode: int = 4,
+        eval_starts: EvalStarts = "even",
         image_size: int | None = None,
         segment_length: int | None = None,
         context_gap: int | None = None,
@@ -96,6 +101,7 @@ class VideoDataModule(ShardDataModule):
             stride=stride,
             clips_per_episode=clips_per_episode,
             eval_clips_per_episode=eval_clips_per_episode,
+            eval_starts=eval_starts,
             segment_length=segment_length,
             context_gap=context_gap,
             jitter=jitter,

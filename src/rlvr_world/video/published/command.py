@@ -23,6 +23,9 @@ ON_THE_CPU = (
     "--trainer.callbacks=null",
 )
 
+SPLIT = {"source": "npz", "split_by": "paper"}
+"""How a manifest says the split whose training episodes the published models know."""
+
 
 def rt1(
     source: Path,
@@ -90,7 +93,7 @@ def write_checkpoint(
     check_alike(ours.backbone, model, source, stage)
     ours.backbone.load_state_dict(model.state_dict())
     file = min(source.glob("model.safetensors*"))
-    ours.parent = {"path": str(file), "sha256": sha256(file)}
+    ours.parent = {"path": str(file), "sha256": sha256(file), "split": SPLIT}
     ours.trainer = cli.trainer
     cli.trainer.strategy.connect(ours)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -250,6 +250,10 @@ class VQTokenizer(Stage):
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         return self.validation_step(batch, batch_idx)
 
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The frames through the tokenizer."""
+        return self.validation_step(batch, batch_idx)["prediction"]
+
     def on_test_epoch_end(self) -> None:
         self.log_means("test")
         self.log_code_use("test")
