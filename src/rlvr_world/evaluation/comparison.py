@@ -16,7 +16,7 @@ from rlvr_world.data.shards import ShardDataModule
 from rlvr_world.evaluation.columns import SceneMetrics, Scorer
 from rlvr_world.evaluation.rows import BASELINES, ModelRow, load_models
 from rlvr_world.modules.checkpoint import code_commit, load_checkpoint
-from rlvr_world.modules.minimum_bayes_risk import MinimumBayesRisk
+from rlvr_world.modules.prediction_rule import PredictionRule
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.modules.trusted import check_specification
 from rlvr_world.reward import Reward, RewardSet
@@ -51,7 +51,7 @@ class Comparison:
         metrics: dict[str, Reward],
         rewards: dict[str, Reward] | None = None,
         scene: SceneMetrics | None = None,
-        samplers: dict[str, Sampler | MinimumBayesRisk] | None = None,
+        samplers: dict[str, Sampler | PredictionRule] | None = None,
         device: str = "auto",
         tune: dict[str, str] | None = None,
     ) -> None:

@@ -23,6 +23,7 @@ from rlvr_world.evaluation.table import Table, cells, macro_scores, score_frame
 from rlvr_world.files import whole
 from rlvr_world.jobs import progress_bar
 from rlvr_world.modules.minimum_bayes_risk import MinimumBayesRisk
+from rlvr_world.modules.prediction_rule import PredictionRule
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import Batch
 
@@ -41,7 +42,7 @@ class TunedRow:
     mbr: int | None = None
 
     @property
-    def sampler(self) -> Sampler | MinimumBayesRisk:
+    def sampler(self) -> Sampler | PredictionRule:
         return Sampler() if self.mbr is None else MinimumBayesRisk(self.mbr)
 
 
@@ -67,7 +68,7 @@ class SamplerSearch:
         if min(self.temperatures) < 0:
             raise ValueError(f"search: no temperature is below 0, got {self.temperatures}")
 
-    def samplers(self, kind: Sampler | MinimumBayesRisk) -> list[Any]:
+    def samplers(self, kind: Sampler | PredictionRule) -> list[Any]:
         """A sampler of some kind at each setting.
 
         A minimum Bayes risk, of which each prediction costs many, is tried at the temperatures

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rlvr_world.modules.minimum_bayes_risk import MinimumBayesRisk
+from rlvr_world.modules.prediction_rule import PredictionRule
 from rlvr_world.modules.saved import load_world_model
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.reward import RewardSet
@@ -23,7 +23,7 @@ class ModelRow:
     """A checkpoint and how to sample from it; ``rewards`` are for ``MinimumBayesRisk``."""
 
     model: WorldModel
-    sampler: Sampler | MinimumBayesRisk
+    sampler: Sampler | PredictionRule
     path: Path
     rewards: RewardSet = field(default_factory=RewardSet)
 
@@ -37,8 +37,13 @@ class ModelRow:
     def predict(self, batch: Batch, group_size: int, generator: torch.Generator) -> Prediction:
         return self.model.predict(batch, self.sampler, generator, group_size, self.rewards)
 
-    def nll(self, sequence: TokenSequence) -> Tensor:
-        """The mean negative log-likelihood of the predicted tokens of each sequence, [B]."""
+    def nll(self, sequence: TokenSequence) -> Tensor | None:
+        """The mean negative log-likelihood of the predicted tokens of each sequence, [B].
+
+        None where they are not predicted as one sequence.
+        """
+        if isinstance(self.sampler, PredictionRule) and not self.sampler.has_likelihood:
+            return None
         log_probs = self.model.log_probs(sequence)
         return -log_probs.sum(dim=1) / sequence.target_mask.sum(dim=1)
 

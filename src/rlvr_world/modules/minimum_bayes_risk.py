@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rlvr_world.codec import Codec
+from rlvr_world.modules.prediction_rule import PredictionRule
 from rlvr_world.modules.scoring import rows_of
 from rlvr_world.reward import RewardSet, group_size, repeat
 from rlvr_world.rl.budget import check_positive
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rlvr_world.modules.world_model import WorldModel
 
 
-class MinimumBayesRisk:
+class MinimumBayesRisk(PredictionRule):
     """Takes, of N sampled predictions, the one with the best mean reward against the others.
 
     Each of the others stands in for the truth once, so this is the prediction that the model itself
@@ -39,17 +40,10 @@ class MinimumBayesRisk:
         self.sampler = Sampler(**settings)
 
     @property
-    def is_exact(self) -> bool:
-        """Predictions that are chosen do not follow the model's own distribution."""
-        return False
-
-    @property
     def settings(self) -> dict[str, float | int | None]:
-        """What a table says of it."""
         return self.sampler.settings | {"mbr": self.samples}
 
     def at(self, temperature: float, top_k: int | None) -> "MinimumBayesRisk":
-        """The same choice among predictions that are sampled in another way."""
         other = copy.copy(self)
         other.sampler = self.sampler.at(temperature, top_k)
         return other

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rlvr_world.codec import Codec, check_codec, check_count
 from rlvr_world.modules.means import Means
-from rlvr_world.modules.minimum_bayes_risk import MinimumBayesRisk
+from rlvr_world.modules.prediction_rule import PredictionRule
 from rlvr_world.modules.sharding import split
 from rlvr_world.modules.stage import Stage
 from rlvr_world.nn.sequence_model import SequenceModel
@@ -42,7 +42,7 @@ class WorldModel(Stage):
         backbone: Callable[[int], SequenceModel],
         seed: int = 0,
         rewards: dict[str, Reward] | None = None,
-        sampling: Sampler | MinimumBayesRisk | None = None,
+        sampling: Sampler | PredictionRule | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -146,7 +146,7 @@ class WorldModel(Stage):
     def predict(
         self,
         batch: Batch,
-        sampler: Sampler | MinimumBayesRisk | None = None,
+        sampler: Sampler | PredictionRule | None = None,
         generator: torch.Generator | None = None,
         group_size: int = 1,
         rewards: RewardSet | None = None,
@@ -155,7 +155,7 @@ class WorldModel(Stage):
 
         ``rewards`` are what ``MinimumBayesRisk`` compares by, the model's own if not given.
         """
-        if isinstance(sampler, MinimumBayesRisk):
+        if isinstance(sampler, PredictionRule):
             own = self.rewards if rewards is None else rewards
             return sampler.predict(self, batch, own, group_size, generator)
         sequence, _ = self.sample(batch, sampler or Sampler(), group_size, generator)

@@ -1,15 +1,19 @@
 """Predictions that go on beyond the horizon a world model was trained for."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from rlvr_world.modules.prediction_rule import PredictionRule
 from rlvr_world.modules.world_model import WorldModel
+from rlvr_world.reward import RewardSet, repeat
+from rlvr_world.rl.budget import check_positive
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import Batch
 from rlvr_world.video.codecs.video_codec import VideoCodec
 
 
-@torch.no_grad()
 def long_rollout(
     model: WorldModel,
     batch: Batch,
@@ -34,21 +38,80 @@ def long_rollout(
     Returns:
         The predicted frames [B, T - W, 3, H, W] in [0, 1], for a window of W given frames.
     """
-    if horizon < 1:
-        raise ValueError(f"horizon must be at least 1, got {horizon}")
-    codec, sampler = model.codec, sampler or Sampler()
-    if not isinstance(codec, VideoCodec):
-        raise ValueError(f"long_rollout needs a codec for video, not a {type(codec).__name__}")
-    window = codec.window
-    prefix, frames = codec.tokens(codec.given(batch))  # [B, P], [B, W, N]
-    actions, predicted = codec.action_tokens(batch), []
-    while frames.shape[1] < actions.shape[1]:
-        start = frames.shape[1] - window
-        steps = actions[:, start : start + window + horizon]
-        template = codec.blank(prefix, frames[:, start:], steps)
-        filled, _ = sampler(model.backbone, template, model.legal_tokens(), generator=generator)
-        predicted.append(codec.decode(filled))
-        frames = torch.cat([frames, codec.predicted_tokens(filled)], dim=1)
-    if not predicted:
-        raise ValueError(f"the actions of {window} given frames leave no frame to predict")
-    return torch.cat(predicted, dim=1)
+    prefix, given, actions = given_tokens(model, batch)
+    parts = sampled_parts(model, prefix, given, actions, horizon, sampler, generator)
+    if not parts:
+        raise ValueError(f"the actions of {given.shape[1]} given frames leave no frame to predict")
+    with torch.no_grad():
+        return torch.cat([model.codec.decode(part) for part in parts], dim=1)
+
+
+def given_tokens(model: WorldModel, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """The tokens before the frames, of the given frames [B, W, N] and of all actions."""
+    codec = video_codec(model)
+    return *codec.tokens(codec.given(batch)), codec.action_tokens(batch)
+
+
+def video_codec(model: WorldModel) -> VideoCodec:
+    """The codec of a model of video; raises ``ValueError`` for another one."""
+    if not isinstance(model.codec, VideoCodec):
+        name = type(model.codec).__name__
+        raise ValueError(f"the window slides over frames of a codec for video, not of {name}")
+    return model.codec
+
+
+@torch.no_grad()
+def sampled_parts(
+    model: WorldModel,
+    prefix: Tensor,
+    frames: Tensor,
+    actions: Tensor,
+    horizon: int,
+    sampler: Sampler | None = None,
+    generator: torch.Generator | None = None,
+) -> list[Any]:
+    """The filled sequences of parts of ``horizon`` frames each, for actions [B, T, A] in all."""
+    check_positive(horizon=horizon)
+    codec, sampler, window = video_codec(model), sampler or Sampler(), frames.shape[1]
+    legal, parts = model.legal_tokens(), []
+    with model.backbone.whole() as backbone:
+        while frames.shape[1] < actions.shape[1]:
+            start = frames.shape[1] - window
+            steps = actions[:, start : start + window + horizon]
+            template = codec.blank(prefix, frames[:, start:], steps)
+            filled, _ = sampler(backbone, template, legal, generator=generator)
+            parts.append(filled)
+            frames = torch.cat([frames, codec.predicted_tokens(filled)], dim=1)
+    return parts
+
+
+class SlidingWindow(PredictionRule):
+    """Predicts clips that are longer than what a model was trained for, see ``long_rollout``.
+
+    Args:
+        horizon: Frames that are predicted before the window moves on.
+        **settings: How they are sampled, see ``Sampler``.
+    """
+
+    has_likelihood = False
+
+    def __init__(self, horizon: int = 1, **settings: Any) -> None:
+        check_positive(horizon=horizon)
+        self.horizon, self.sampler = horizon, Sampler(**settings)
+
+    @property
+    def settings(self) -> dict[str, float | int | None]:
+        return self.sampler.settings | {"horizon": self.horizon}
+
+    def at(self, temperature: float, top_k: int | None) -> "SlidingWindow":
+        return SlidingWindow(self.horizon, temperature=temperature, top_k=top_k)
+
+    def predict(
+        self,
+        model: WorldModel,
+        batch: Batch,
+        rewards: RewardSet,
+        count: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        return long_rollout(model, repeat(batch, count), self.horizon, self.sampler, generator)

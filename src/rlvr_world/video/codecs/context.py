@@ -76,6 +76,9 @@ class ContextVideoCodec(VideoCodec):
         codes = self.tokenizer.on(frames.device).encode(context, frames)
         return codes.context.flatten(1) + self.num_codes, codes.frames.flatten(2)
 
+    def as_tokens(self, prefix: Tensor, frames: Tensor) -> Batch:
+        return super().as_tokens(prefix, frames) | {"context_tokens": prefix - self.num_codes}
+
     def sequence(self, prefix: Tensor, frames: Tensor, actions: Tensor) -> TokenSequence:
         ids, mask, _ = self.interleave(frames, actions)
         parts = [prefix, ids, actions[:, -1]] if self.last_action else [prefix, ids]

@@ -167,6 +167,11 @@ class VideoCodec(Codec):
     def tokens(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The token ids before the frames, [B, P], and those of the frames, [B, T, N]."""
 
+    def as_tokens(self, prefix: Tensor, frames: Tensor) -> Batch:
+        """The entries of a batch from which ``tokens`` reads these."""
+        names = [self.tokenizer_fingerprint] * len(frames)
+        return {"tokens": frames, "tokenizer": names}
+
     @abstractmethod
     def sequence(self, prefix: Tensor, frames: Tensor, actions: Tensor) -> TokenSequence:
         """One sequence of what ``tokens`` returns and the tokens of actions [B, T, A]."""
