@@ -1,6 +1,8 @@
 # `make demo` runs the main job and `make test` the tests; both set up what they need first.
+# `EXTRA=ci` also sets up browsers, text games, the shop and the fuzzer, whose tests skip without.
 PYTHON ?= python3
 BIN := .venv/bin
+EXTRA ?= dev
 
 .PHONY: demo demo-metaworld demo-text demo-web test test-slow coverage lint docs clean help
 
@@ -28,16 +30,16 @@ demo-text: .venv/textworld.installed ## Make text games, train MLE and RLVR, and
 demo-web: .venv/web.installed ## Record web pages, train MLE and RLVR, print the tables and let agents plan
 	$(BIN)/rlvr-world demo web
 
-test: .venv/dev.installed ## Run the tests
+test: .venv/$(EXTRA).installed ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: .venv/dev.installed ## Run the slow tests too
+test-slow: .venv/$(EXTRA).installed ## Run the slow tests too
 	$(BIN)/python -m pytest -m 'not gpu'
 
-coverage: .venv/dev.installed ## Run the tests and print the lines that they leave out
+coverage: .venv/$(EXTRA).installed ## Run the tests and print the lines that they leave out
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing
 
-lint: .venv/dev.installed ## Check style and types
+lint: .venv/$(EXTRA).installed ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

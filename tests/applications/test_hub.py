@@ -5,10 +5,15 @@ import hashlib
 import json
 from threading import Thread
 
+import huggingface_hub
+import numpy as np
 import pytest
+from tiny_video import TinyClips, export_tokenizer, save_untrained
 from werkzeug import Request, Response
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+import rlvr_world
+from rlvr_world.applications.export import export
 from rlvr_world.applications.hub import pull, push
 
 NAME = "me/model"
@@ -99,3 +104,46 @@ def test_a_folder_that_is_no_model_is_not_pushed(hub, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds no config\.json"):
         push(tmp_path, NAME, endpoint=hub.url)
     assert hub.private is None
+
+
+@pytest.fixture
+def cache(hub, monkeypatch, tmp_path):
+    """The hub that the settings of its client name, and the folder for what comes from there."""
+    for name, value in {
+        "ENDPOINT": hub.url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+        "HF_HUB_CACHE": str(tmp_path / "cache"),
+    }.items():
+        monkeypatch.setattr(huggingface_hub.constants, name, value)
+    return tmp_path / "cache"
+
+
+def test_a_model_is_loaded_by_its_name_without_code(hub, cache, tmp_path):
+    places = ("--model.backbone.frames", "4", "--model.backbone.actions", "true")
+    checkpoint = save_untrained(
+        tmp_path / "mle.ckpt", export_tokenizer(tmp_path / "tokenizer"), options=places
+    )
+    export(checkpoint, tmp_path / "exported")
+    push(tmp_path / "exported", NAME)
+    frames = TinyClips(1, 0).frames[0, :2].permute(0, 2, 3, 1).numpy()
+    actions = np.full((3, 2), 0.5)
+    predicted = rlvr_world.load(NAME).predict(frames, actions)
+    np.testing.assert_array_equal(predicted, rlvr_world.load(checkpoint).predict(frames, actions))
+    assert {path.name for path in cache.rglob("snapshots/*/*")} == {
+        "config.json", "model.safetensors", "README.md"
+    }  # fmt: skip
+
+
+def test_what_is_no_name_on_the_hub_asks_no_hub(hub, cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.setattr(hub, "answer", lambda request: pytest.fail(f"asked {request.path}"))
+    for path in ("checkpoints/mle", "away/last.ckpt", "a/b/c", "../model"):
+        with pytest.raises(FileNotFoundError, match="no such checkpoint"):
+            rlvr_world.load(path)
+
+
+def test_a_name_that_the_hub_does_not_have_is_one_sentence(hub, cache, monkeypatch):
+    monkeypatch.setattr(hub, "answer", lambda _: Response(status=404))
+    with pytest.raises(FileNotFoundError, match=r"me/model: is no path here, and the hub does not"):
+        rlvr_world.load(NAME)

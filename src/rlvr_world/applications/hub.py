@@ -1,8 +1,10 @@
-"""The commands ``push`` and ``pull``: exported models on a hub."""
+"""The commands ``push`` and ``pull``, and what ``load`` fetches: exported models on a hub."""
 
+import re
 from pathlib import Path
 
 from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
 
 FILES = ("*.json", "*.jsonl", "*.safetensors", "*.md", "*.txt", "*.jinja", "*.model")
 """What an exported model consists of: no pickles, and no code."""
@@ -44,3 +46,28 @@ def pull(
     HfApi(endpoint).snapshot_download(
         repository, local_dir=folder, revision=revision, allow_patterns=[*FILES]
     )
+
+
+def local(path: str | Path, revision: str = "main") -> Path:
+    """A path as it is, or the folder of this machine's cache that a hub's model is fetched to.
+
+    Only ``owner/name`` is fetched, and only where no folder ``owner`` is here, so that a mistyped
+    path asks no hub.
+
+    Raises:
+        FileNotFoundError: The hub does not give the model.
+    """
+    here = Path(path)
+    named = isinstance(path, str) and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", path)
+    if not named or here.parent.exists() or here.suffix == ".ckpt":
+        return here
+    try:
+        return Path(
+            HfApi().snapshot_download(str(path), revision=revision, allow_patterns=[*FILES])
+        )
+    except (HfHubHTTPError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise FileNotFoundError(
+            f"{path}: is no path here, and the hub does not give it ({reason}); correct the name, "
+            "or give a checkpoint"
+        ) from error

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from rlvr_world.applications.hub import local
 from rlvr_world.applications.interactive_rollout import InteractiveRollout, video_codec
 from rlvr_world.evaluation.comparison import rewards_of
 from rlvr_world.modules.minimum_bayes_risk import MinimumBayesRisk
@@ -88,10 +89,26 @@ class Predictor:
 
 
 def load(
-    path: str | Path, device: torch.device | str = "cpu", tokenizer: Path | None = None
+    path: str | Path,
+    device: torch.device | str = "cpu",
+    tokenizer: Path | None = None,
+    revision: str = "main",
 ) -> Predictor:
-    """The model in a checkpoint, ready to predict: see ``load_world_model``."""
-    return Predictor(load_world_model(Path(path), device, tokenizer), Path(path))
+    """The model in a checkpoint, ready to predict.
+
+    Args:
+        path: The checkpoint, the folder that ``export`` wrote, or ``owner/name`` of such a folder
+            on a hub, of which weights, JSON and texts are fetched into the hub's cache.
+        device: Where the model goes.
+        tokenizer: See ``load_world_model``.
+        revision: Branch, tag or commit of a model on a hub.
+
+    Raises:
+        FileNotFoundError: It is neither here nor on the hub.
+        ValueError: It holds no world model.
+    """
+    found = local(path, revision)
+    return Predictor(load_world_model(found, device, tokenizer), found)
 
 
 def pixels(frame: Any) -> NDArray[np.uint8]:

@@ -63,6 +63,13 @@ COMMANDS = {
     "data lerobot": Entry(
         "video.sources.lerobot:LeRobotConverter", "Convert LeRobot data sets", True
     ),
+    "data huggingface": Entry(
+        "video.sources.huggingface:HuggingFaceConverter",
+        "Convert data sets of Hugging Face on this disk", True,
+    ),
+    "data to-lerobot": Entry(
+        "video.sources.lerobot_export:to_lerobot", "Write a recording as a LeRobot data set", True
+    ),
     "data hdf5": Entry(
         "video.sources.hdf5:HDF5Converter", "Convert HDF5 of robomimic or LIBERO", True
     ),

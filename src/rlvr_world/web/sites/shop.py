@@ -53,7 +53,7 @@ class Shop(Site):
             ModuleNotFoundError: django-oscar is not installed.
             ValueError: The folder holds something else.
         """
-        for package in ("oscar", "whoosh", "sorl"):
+        for package in ("oscar", "sorl"):
             require(package, "shop", "the shop")
         if (self.folder / DATABASE).exists():
             return

@@ -10,7 +10,7 @@ from rlvr_world.web.sites.oscar import goods
 
 
 def seed(folder: str, count: int, number: int) -> None:
-    """Make the database and the search index of a shop.
+    """Make the database of a shop.
 
     Args:
         folder: An empty folder.
@@ -23,7 +23,6 @@ def seed(folder: str, count: int, number: int) -> None:
     call_command("migrate", run_syncdb=True, verbosity=0)
     _fill_catalogue(goods.products(count, number))
     _hire_staff()
-    call_command("update_index", verbosity=0)
 
 
 def start_django(folder: str) -> None:

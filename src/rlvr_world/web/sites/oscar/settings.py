@@ -44,12 +44,8 @@ DATABASES = {
     }
 }
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
-HAYSTACK_CONNECTIONS = {
-    "default": {
-        "ENGINE": "haystack.backends.whoosh_backend.WhooshEngine",
-        "PATH": f"{FOLDER}/index",
-    }
-}
+HAYSTACK_CONNECTIONS = {"default": {"ENGINE": "rlvr_world.web.sites.oscar.search.DatabaseEngine"}}
+HAYSTACK_SIGNAL_PROCESSOR = "haystack.signals.BaseSignalProcessor"
 
 _DJANGO = (
     "admin", "auth", "contenttypes", "sessions", "messages", "staticfiles", "sites", "flatpages",
