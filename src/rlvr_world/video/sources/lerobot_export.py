@@ -45,9 +45,7 @@ def to_lerobot(
         ValueError: It holds no frames, or the rate is not above 0.
     """
     require("pyarrow", "robots", "Writing LeRobot data")
-    manifest = Manifest.load(
-        source, f"rlvr-world data --help` names the commands that write {source}"
-    )
+    manifest = Manifest.load(source)
     shapes = next(iter(manifest.splits.values())).shapes
     if "frames" not in shapes or fps < 1:
         raise ValueError(f"{source}: needs frames and fps of 1 or more: name the recording itself")
