@@ -185,7 +185,7 @@ def test_a_long_rollout_gives_the_next_window_the_last_frame_and_the_same_contex
         if part:
             assert (template.ids[:, 16:20] == 3).all()
         assert torch.equal(template.ids[:, 20], actions[:, 2 * part, 0])
-    with pytest.raises(ValueError, match="horizon must be at least 1"):
+    with pytest.raises(ValueError, match="horizon must be above 0"):
         long_rollout(model, batch, 0)
     with pytest.raises(ValueError, match="leave no frame to predict"):
         long_rollout(model, batch | {"actions": batch["actions"][:, :1]}, 2)
