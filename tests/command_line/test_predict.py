@@ -128,3 +128,10 @@ def test_keys_become_names_of_files_in_the_folder(tmp_path):
     assert sorted(files) == sorted(line["file"] for line in lines)
     assert len(files) == len(keys)
     assert not [name for name in files if name.startswith(".")]
+
+
+def test_a_file_in_the_folders_place_is_named(tmp_path):
+    path = tmp_path / "taken"
+    path.touch()
+    with pytest.raises(OSError, match=r"output: .*taken cannot be written to \(File exists\)"):
+        PredictionWriter(path).on_predict_start(SimpleNamespace(world_size=1), None)

@@ -46,13 +46,22 @@ class PredictionWriter(BasePredictionWriter):
         self.count = 0
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin the list of this process anew."""
+        """Begin the list of this process anew.
+
+        Raises:
+            OSError: Nothing can be written into the folder.
+        """
         if self.frames == "mp4":
             require("av", "video", "Writing MP4")
-        self.folder.mkdir(parents=True, exist_ok=True)
         part = f"-{trainer.global_rank}" if trainer.world_size > 1 else ""
-        path = self.folder / f"predictions{part}.jsonl"
-        self.lines, self.count = path.open("w", encoding="utf-8"), 0
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = self.folder / f"predictions{part}.jsonl"
+            self.lines, self.count = path.open("w", encoding="utf-8"), 0
+        except OSError as error:
+            raise OSError(
+                f"output: {self.folder} cannot be written to ({error.strerror}); choose another"
+            ) from error
 
     def write_on_batch_end(
         self,
