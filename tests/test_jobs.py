@@ -119,9 +119,10 @@ def test_a_second_signal_ends_a_run_that_waits_for_its_workers(folder):
             "last.ckpt: the checkpoint cannot be written (the disk takes no more of it); "
             "what was there before is untouched", marks=slow,
         ),
-        (
+        pytest.param(
             "mkdir SMALL/full; mount --bind SMALL SMALL; mount -o remount,ro,bind SMALL", [],
             "full: cannot be written to (Read-only file system); choose another by --folder",
+            marks=slow,
         ),
         (
             "mount -t tmpfs -o size=64k none /dev/shm", ["--data.num_workers", "2"],

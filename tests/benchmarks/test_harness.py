@@ -139,6 +139,7 @@ def test_what_workers_hold_counts():
     assert memory.private(Path(f"/proc/{worker.pid}")) == 0
 
 
+@pytest.mark.slow
 def test_data_prints_and_writes_its_rows(tmp_path, capsys):
     path = tmp_path / "data.json"
     arguments = ["--scale", "tiny", "--workers", "0", "--rounds", "1", "--json", str(path)]
@@ -169,6 +170,7 @@ def test_both_loaders_give_batches_of_the_same_form(tmp_path, kind):
         assert tensor.shape[:2] == (shape.batch, shape.clip)
 
 
+@pytest.mark.slow
 def test_tokenizer_writes_a_row_for_each_direction_and_precision(tmp_path):
     path = tmp_path / "tokenizer.json"
     main(["tokenizer", "--scale", "tiny", "--device", "cpu", "--rounds", "1", "--json", str(path)])

@@ -38,6 +38,7 @@ def test_slow_answers_are_stopped_and_counted(characters):
     assert notes["stopped at 9000 ms"] == 0
 
 
+@pytest.mark.slow
 def test_every_rule_and_number_of_processes_has_a_row(tmp_path):
     pytest.importorskip("json_repair", reason="needs the extra upstream")
     path = tmp_path / "rows.json"

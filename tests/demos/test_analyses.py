@@ -67,6 +67,7 @@ def test_group_size_draws_curves_and_a_table(place, monkeypatch):
     assert (place / "groups/gains.png").exists()
 
 
+@pytest.mark.slow
 def test_joint_trains_on_all_and_scores_on_each(place, monkeypatch):
     monkeypatch.chdir(place)
     record(place / "other", seed=1)

@@ -195,6 +195,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_in_another_process(recorded, tmp_path):
     script = tmp_path / "record.py"
     script.write_text(textwrap.dedent(SCRIPT))

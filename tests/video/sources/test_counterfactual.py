@@ -103,6 +103,7 @@ def test_the_data_module_tests_on_any_of_the_splits(made):
         VideoDataModule(str(root), 4, test_split="test_odd").test_dataloader()
 
 
+@pytest.mark.slow
 def test_a_second_run_writes_the_same_bytes(recording, made, tmp_path):
     root, _ = made
     other = CounterfactualRecorder(recording, str(tmp_path), **OPTIONS | {"processes": 2}).record()

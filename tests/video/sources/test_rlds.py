@@ -94,6 +94,7 @@ def test_manifest_describes_the_shards(source, converted):
     assert not (converted / "journal.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_same_bytes_with_any_number_of_processes(source, converted, tmp_path):
     convert(source[0], tmp_path, val_share=0.1, test_share=0.1, processes=2)
     assert contents(tmp_path) == contents(converted)

@@ -184,7 +184,9 @@ HANGS = {
 }
 
 
-@pytest.mark.parametrize("name", ["loop", "alerts", "memory"])
+@pytest.mark.parametrize(
+    "name", ["loop", *(pytest.param(name, marks=pytest.mark.slow) for name in ("alerts", "memory"))]
+)
 def test_a_page_that_hangs_is_given_up_in_time(name):
     with Pages(start=HANGS[name]) as pages, Visitor(pages.site(), step_seconds=4) as visitor:
         visitor.reset()
