@@ -12,6 +12,7 @@ from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.reward import RewardSet
+from rlvr_world.video import own_history as own_history_module
 from rlvr_world.video.codecs.context import ContextVideoCodec
 from rlvr_world.video.codecs.frame import FrameCodec
 from rlvr_world.video.long_rollout import SlidingWindow, long_rollout
@@ -85,6 +86,25 @@ def test_stages_train_on_it_and_are_validated_on_true_histories(codec, kind, tmp
     short = batch | {name: batch[name][:, :3] for name in ("frames", "actions")}
     nll = model.negative_log_likelihood(codec.encode(short))
     torch.testing.assert_close(trainer.callback_metrics["val/nll"], nll.detach())
+    trainer.test(model, data.val_dataloader(), verbose=False)
+    torch.testing.assert_close(trainer.callback_metrics["test/nll"], nll.detach())
+
+
+def test_ranks_take_as_many_frames_of_their_own_and_draw_them_differently(codec, monkeypatch):
+    model, drawn = model_of(codec), {}
+    monkeypatch.setattr(own_history_module, "own_history", lambda *given: {"drawn": given[3:]})
+    for rank in (0, 1):
+        monkeypatch.setattr(type(model), "global_rank", rank)
+        for number in range(8):
+            monkeypatch.setattr(type(model), "batches_seen", number)
+            batch = {}
+            OwnHistory(STEPS).on_train_batch_start(None, model, batch, 0)
+            drawn[rank, number] = batch["drawn"]
+    assert {own for own, _ in drawn.values()} == {0, 1, 2}
+    for number in range(8):
+        (own, first), (other, second) = drawn[0, number], drawn[1, number]
+        assert own == other
+        assert first.initial_seed() != second.initial_seed()
 
 
 def test_clips_that_are_too_short_are_refused(codec, batch):

@@ -10,10 +10,11 @@ from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.reward import RewardSet, repeat
 from rlvr_world.rl.budget import check_positive
 from rlvr_world.rl.sampler import Sampler
-from rlvr_world.types import Batch
+from rlvr_world.types import Batch, TokenSequence
 from rlvr_world.video.codecs.video_codec import VideoCodec
 
 
+@torch.no_grad()
 def long_rollout(
     model: WorldModel,
     batch: Batch,
@@ -38,18 +39,12 @@ def long_rollout(
     Returns:
         The predicted frames [B, T - W, 3, H, W] in [0, 1], for a window of W given frames.
     """
-    prefix, given, actions = given_tokens(model, batch)
-    parts = sampled_parts(model, prefix, given, actions, horizon, sampler, generator)
-    if not parts:
-        raise ValueError(f"the actions of {given.shape[1]} given frames leave no frame to predict")
-    with torch.no_grad():
-        return torch.cat([model.codec.decode(part) for part in parts], dim=1)
-
-
-def given_tokens(model: WorldModel, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """The tokens before the frames, of the given frames [B, W, N] and of all actions."""
     codec = video_codec(model)
-    return *codec.tokens(codec.given(batch)), codec.action_tokens(batch)
+    given, actions = codec.tokens(codec.given(batch)), codec.action_tokens(batch)
+    parts = sampled_parts(model, *given, actions, horizon, sampler, generator)
+    if not parts:
+        raise ValueError(f"the actions of {codec.window} given frames leave no frame to predict")
+    return torch.cat([codec.decode(part) for part in parts], dim=1)
 
 
 def video_codec(model: WorldModel) -> VideoCodec:
@@ -60,7 +55,6 @@ def video_codec(model: WorldModel) -> VideoCodec:
     return model.codec
 
 
-@torch.no_grad()
 def sampled_parts(
     model: WorldModel,
     prefix: Tensor,
@@ -69,7 +63,7 @@ def sampled_parts(
     horizon: int,
     sampler: Sampler | None = None,
     generator: torch.Generator | None = None,
-) -> list[Any]:
+) -> list[TokenSequence]:
     """The filled sequences of parts of ``horizon`` frames each, for actions [B, T, A] in all."""
     check_positive(horizon=horizon)
     codec, sampler, window = video_codec(model), sampler or Sampler(), frames.shape[1]

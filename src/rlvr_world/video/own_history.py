@@ -1,15 +1,15 @@
 """Training on what a model itself predicted before, as it will be used."""
 
+import random
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.rl.budget import check_positive
 from rlvr_world.types import Batch
-from rlvr_world.video.long_rollout import given_tokens, sampled_parts, video_codec
+from rlvr_world.video.long_rollout import sampled_parts, video_codec
 
 TIMED = ("frames", "tokens", "actions", "states")
 """The entries of a batch with one value for each frame."""
@@ -20,7 +20,7 @@ class OwnHistory(Callback):
 
     In tables the given frames are true, in use they are soon the model's own, with its mistakes.
     Here each training batch goes on from 0 to ``steps`` frames of its own, as many as is drawn for
-    each batch (validation goes on from true ones). With ``MLEWorldModel`` this is scheduled
+    each batch (validation and tests go on from true ones). With ``MLEWorldModel`` this is scheduled
     sampling (Bengio et al., 2015), whose labels are the true tokens; with ``RLVRWorldModel``
     predictions from such histories are rewarded by the true frames. Clips have to be ``steps``
     frames longer than those that are trained on: raise ``clip_length`` of the data. Each step
@@ -38,14 +38,21 @@ class OwnHistory(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         model = world_model(pl_module)
-        source = model.generator(model.batches_seen, 2)
-        own = torch.randint(self.steps + 1, (), generator=source, device=source.device)
-        batch.update(own_history(model, batch, self.steps, int(own), source))
+        drawn = random.Random(f"{model.seed} {model.batches_seen}")  # the same on all ranks
+        own, source = drawn.randint(0, self.steps), model.generator(model.batches_seen, 2)
+        batch.update(own_history(model, batch, self.steps, own, source))
 
     def on_validation_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, *_: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         batch.update(own_history(world_model(pl_module), batch, self.steps, 0))
+
+    on_test_batch_start = on_validation_batch_start
 
 
 def world_model(module: LightningModule) -> WorldModel:
@@ -56,6 +63,7 @@ def world_model(module: LightningModule) -> WorldModel:
     return module
 
 
+@torch.no_grad()
 def own_history(
     model: WorldModel, batch: Batch, steps: int, own: int, generator: torch.Generator | None = None
 ) -> dict[str, Any]:
@@ -72,7 +80,8 @@ def own_history(
         Clips that begin ``own`` frames later, whose given tokens are the model's own as far as it
         predicted them. The frames are true, those that are given too.
     """
-    codec, window = video_codec(model), video_codec(model).window
+    codec = video_codec(model)
+    window = codec.window
     length = batch["actions"].shape[1] - steps
     if length <= window:
         raise ValueError(
@@ -81,10 +90,9 @@ def own_history(
         )
     prefix, frames = codec.tokens(batch)
     if own:
-        _, given, actions = given_tokens(model, batch)
-        leading = (prefix, given, actions[:, : window + own])
-        parts = sampled_parts(model, *leading, length - window, generator=generator)
-        drawn: list[Tensor] = [codec.predicted_tokens(part) for part in parts]
+        given, actions = frames[:, :window], codec.action_tokens(batch)[:, : window + own]
+        parts = sampled_parts(model, prefix, given, actions, length - window, generator=generator)
+        drawn = [codec.predicted_tokens(part) for part in parts]
         frames = torch.cat([given, *drawn, frames[:, window + own :]], dim=1)
     kept = slice(own, own + length)
     later = {name: batch[name][:, kept] for name in TIMED if name in batch}

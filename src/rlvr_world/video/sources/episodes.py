@@ -121,6 +121,24 @@ def resize(frame: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
     return np.asarray(picture)
 
 
+def pictures_of(
+    column: Sequence[Mapping[str, Any] | None], size: Sequence[int] | None
+) -> NDArray[np.uint8]:
+    """The frames [T, H, W, 3] of a table's column of pictures, each with the ``bytes`` of a file.
+
+    Args:
+        column: The pictures, as ``datasets`` and LeRobot write them.
+        size: Height and width that they get; their own if not given.
+    """
+    files = [picture["bytes"] for picture in column if picture and picture.get("bytes")]
+    if len(files) < len(column):
+        raise BadEpisode("its table names pictures instead of holding them")
+    frames = [resize(decode(file), *size) if size else decode(file) for file in files]
+    if len({frame.shape for frame in frames}) > 1:
+        raise BadEpisode("its frames differ in size")
+    return np.stack(frames)
+
+
 def assign_splits(
     named: Sequence[str], rule: SplitRule, val_share: float, test_share: float, seed: int
 ) -> NDArray[np.int8]:

@@ -1,19 +1,15 @@
 """Data sets of Hugging Face on this disk: Arrow files of ``save_to_disk``, or Parquet."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from rlvr_world.data.manifest import SPLITS, fingerprint
 from rlvr_world.extras import require
 from rlvr_world.video.sources.cameras import Cameras, choose, choose_states
 from rlvr_world.video.sources.conversion import EpisodeConverter
-from rlvr_world.video.sources.episodes import BadEpisode, Episode, EpisodeReader, decode, resize
+from rlvr_world.video.sources.episodes import BadEpisode, Episode, EpisodeReader, pictures_of
 from rlvr_world.video.sources.lerobot import MAX_ROWS, STATES, numbers
 
 ENDINGS = (".arrow", ".parquet")
@@ -46,21 +42,11 @@ class HuggingFaceReader(EpisodeReader):
             rows = table(path, names).slice(first, end - first).to_pydict()
         except Exception as error:
             raise BadEpisode(f"its file is broken ({' '.join(str(error).split())})") from error
-        views = [self._decoded(rows[camera]) for camera in self.cameras.names]
+        size = self.cameras.size
+        views = [pictures_of(rows[camera], size) for camera in self.cameras.names]
         states = numbers(rows, self.states) if self.states else None
         info = {"episode": self.where(index)}
         return Episode(self.cameras.together(views), numbers(rows, self.action), states, info)
-
-    def _decoded(self, pictures: Sequence[Any]) -> NDArray[np.uint8]:
-        files = [picture["bytes"] for picture in pictures if picture and picture.get("bytes")]
-        if len(files) < len(pictures):
-            raise BadEpisode("its table names pictures instead of holding them")
-        frames = [decode(file) for file in files]
-        if self.cameras.size:
-            frames = [resize(frame, *self.cameras.size) for frame in frames]
-        if len({frame.shape for frame in frames}) > 1:
-            raise BadEpisode("its frames differ in size")
-        return np.stack(frames)
 
     def where(self, index: int) -> str:
         return f"episode {self.episodes[index][0]}"

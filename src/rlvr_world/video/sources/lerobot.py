@@ -14,7 +14,7 @@ from rlvr_world.extras import require
 from rlvr_world.files import read_json
 from rlvr_world.video.sources.cameras import Cameras, choose, choose_states
 from rlvr_world.video.sources.conversion import EpisodeConverter
-from rlvr_world.video.sources.episodes import BadEpisode, Episode, EpisodeReader, decode, resize
+from rlvr_world.video.sources.episodes import BadEpisode, Episode, EpisodeReader, pictures_of
 from rlvr_world.video.sources.mp4 import read_video
 
 TABLES = {2: "data/chunk-{:03d}/episode_{:06d}.parquet", 3: "data/chunk-{:03d}/file-{:03d}.parquet"}
@@ -66,7 +66,7 @@ class LeRobotReader(EpisodeReader):
         rows = read_rows(path, names, number)
         times = numbers(rows, "timestamp")[:, 0]
         views = [
-            self._decoded(rows[camera])
+            pictures_of(rows[camera], self.cameras.size)
             if camera in pictures
             else self._video(camera, videos[camera], times)
             for camera in self.cameras.names
@@ -79,15 +79,6 @@ class LeRobotReader(EpisodeReader):
         path = self.source / VIDEOS[self.version].format(camera, place.chunk, place.file)
         seconds = [place.start + float(time) for time in times]
         return read_video(path, self.cameras.size, seconds, 0.5 / self.fps)
-
-    def _decoded(self, pictures: Sequence[Any]) -> NDArray[np.uint8]:
-        files = [picture["bytes"] for picture in pictures if picture and picture.get("bytes")]
-        if len(files) < len(pictures):
-            raise BadEpisode("its table names pictures instead of holding them")
-        frames = [decode(file) for file in files]
-        if self.cameras.size:
-            frames = [resize(frame, *self.cameras.size) for frame in frames]
-        return np.stack(frames)
 
     def where(self, index: int) -> str:
         return f"episode {self.episodes[index][0]}"
