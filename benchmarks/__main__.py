@@ -28,8 +28,9 @@ NAMES = {
     "soak": "memory, open files and threads of a long run",
     "trace": "Chrome traces of a rollout and of an update",
     "gpu-page": "docs/speed_gpu.md from what gpu.sh has left",
+    "scaling": "the model of a step's time and memory beside measured steps",
 }
-WITH_OWN_ARGUMENTS = ("kill", "soak", "credit", "trace", "gpu-page")
+WITH_OWN_ARGUMENTS = ("kill", "soak", "credit", "trace", "gpu-page", "scaling")
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Row]:
