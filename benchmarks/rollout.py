@@ -9,6 +9,7 @@ from torch import Tensor
 
 from benchmarks.generate import generated
 from benchmarks.harness import Case, Contender, Work
+from rlvr_world.nn.language_model import LanguageModel
 from rlvr_world.nn.llama import to_llama
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.rl.sampler import Sampler
@@ -16,6 +17,9 @@ from rlvr_world.types import TokenSequence
 
 MODEL = {"vocab_size": 1256, "dim": 256, "depth": 4, "heads": 4, "hidden": 688}
 TINY = {"vocab_size": 64, "dim": 32, "depth": 2, "heads": 2}
+SMOLLM2 = {"vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536,
+           "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3}  # fmt: skip
+TINY_LLAMA = SMOLLM2 | {"vocab_size": 64, "hidden_size": 36, "num_hidden_layers": 2}
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ SHAPES = {
     "multi-step": Shape(16, 272, 272, 16, 16, rounds=7, given=4),
     "text": Shape(8, 300, 600, 8, 128),
 }
+SMOLLM2_SHAPE = Shape(4, 300, 600, 8, 32)
 GROUPS = {f"{n} groups": Shape(n, 272, 272, 16, 64) for n in (4, 8, 16, 32, 64)}
 TINY_SHAPES = {
     "single-step": Shape(2, 8, 8, 3, 6),
@@ -93,6 +98,9 @@ def cases(args: argparse.Namespace) -> Iterator[Case]:
     for name, shape in (TINY_SHAPES if tiny else SHAPES).items():
         if not args.cases or name in args.cases:
             yield case(name, shape, model.eval(), sampler, rival=True)
+    name = "language model of transformers"
+    if not args.cases or name in args.cases:
+        yield language_case(name, TINY_SHAPES["text"] if tiny else SMOLLM2_SHAPE, args)
     for name, shape in (TINY_GROUPS if tiny else GROUPS).items():
         if not args.cases or name in args.cases:
             yield case(name, shape, model.eval(), sampler, rival=False)
@@ -109,6 +117,24 @@ def case(name: str, shape: Shape, model: Transformer, sampler: Sampler, rival: b
         (theirs,) if rival else (),
         {"our KV cache on paper, MiB": cache_bytes(model, shape) / 2**20},
     )
+
+
+def language_case(name: str, shape: Shape, args: argparse.Namespace) -> Case:
+    """``LanguageModel`` at SmolLM2-135M's sizes, random weights, beside ``generate`` on them."""
+    sizes = TINY_LLAMA if args.scale == "tiny" else SMOLLM2
+    vocabulary, settings = sizes["vocab_size"], {"model_type": "llama", **sizes}
+    model = LanguageModel(vocabulary, architecture=settings, dtype=args.dtype)
+    model = model.to(args.device).eval()
+    template = on(shape.template(vocabulary), args.device)
+    legal = torch.ones(vocabulary, dtype=torch.bool, device=args.device)
+    sampler, generator = Sampler(compiled=args.compiled), torch.Generator(args.device)
+
+    def ours() -> int:
+        sequence, _ = sampler(model, template, legal, shape.group, generator.manual_seed(0))
+        return int(sequence.target_mask.sum())
+
+    theirs = Contender("generate", lambda: lambda: generated(model.model, template, shape.group))
+    return Case(name, str(shape), "tokens", Contender("Sampler", lambda: ours), (theirs,), {})
 
 
 def cache_bytes(model: Transformer, shape: Shape) -> int:

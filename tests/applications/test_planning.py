@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from tiny_video import TinyVideo, export_tokenizer, save_untrained
 
 from rlvr_world.applications.interactive_rollout import InteractiveRollout
+from rlvr_world.applications.planning.command import Search
 from rlvr_world.applications.planning.goal_cost import GoalCost
 from rlvr_world.applications.planning.planners import CEM, ICEM, MPPI
 from rlvr_world.applications.start_states import chosen, start_states
@@ -52,6 +54,53 @@ def test_coloured_noise_has_unit_variance_and_neighbours_alike(length):
     assert noise.std().item() == pytest.approx(1, abs=0.05)
     if length > 1:
         assert (noise[:, :, 1:] * noise[:, :, :-1]).mean() > 0.2
+
+
+def test_candidates_of_a_walk_spread_the_farther_the_later_they_are():
+    planner, drawn = CEM(candidates=4000, iterations=1, elites=8, spread=0.1, walk=True), []
+
+    def watched(actions):
+        drawn.append(actions)
+        return actions.flatten(2).sum(dim=2)
+
+    middle = torch.full((1, 4, 1), 0.5)
+    limits = (torch.full((1,), -9.5), torch.full((1,), 10.5))
+    planner.plan(watched, middle, *limits, torch.Generator().manual_seed(0))
+    steps = (drawn[0][0, 1:, :, 0] - 0.5) / 2
+    torch.testing.assert_close(
+        steps.std(dim=0), torch.tensor([1, 2, 3, 4]).sqrt(), rtol=0.1, atol=0
+    )
+    own = steps.diff(dim=1)
+    assert abs(torch.corrcoef(torch.stack([steps[:, 0], own[:, 0]]))[0, 1]) < 0.1
+
+
+def test_the_rest_of_a_plan_is_where_the_next_search_begins():
+    class Attempt:
+        state, reached, distances = np.zeros(5), False, {"block": 0.0, "agent": 0.0}
+
+        def __init__(self):
+            self.done = []
+
+        def act(self, actions):
+            self.done += actions.tolist()
+
+    asked = []
+
+    def cost(attempts, actions):
+        asked.append(actions[:, 0])  # the mean is the first candidate
+        return (actions - 0.7).square().sum(dim=(2, 3))
+
+    planner = CEM(candidates=60, iterations=4, elites=6, spread=0.3)
+    low, high = torch.zeros(2), torch.ones(2)
+    attempts = [Attempt(), Attempt()]
+    Search(planner, low, high, horizon=5, replan_every=2, seed=0).run("model", attempts, cost)
+    first, second, third = asked[0], asked[4], asked[8]
+    assert [each.shape[1] for each in (first, second, third)] == [5, 3, 1]
+    assert not first.any()
+    assert (second - 0.7).abs().mean() < 0.4
+    done = torch.tensor([attempt.done for attempt in attempts])
+    assert done.shape == (2, 5, 2)
+    assert (done[:, -1] - 0.7).abs().max() < (done[:, 0] - 0.7).abs().max()
 
 
 @pytest.mark.parametrize("distance", [None, MSE(), PSNR()])

@@ -36,6 +36,7 @@ TABLE = ("evaluate", "-c", "configs/pusht/evaluation.yaml")
             "trainer.max_steps: Expected a <class 'int'>. Got value: x",
         ),
         ((*RUN, "-c", "none.yaml"), "config: File does not exist:"),
+        (("check", "-c", "configs/pusht/rlvr.yaml"), "check: error: there is no option model"),
         ((*TABLE, "--seed", "3"), "there is no option seed; did you mean seeds?"),
         ((*TABLE, "--data.rot", "x"), "VideoDataModule has no argument rot; did you mean root?"),
         ((*TABLE, "--limit", "x"), "limit: Expected a <class 'int'>, got x"),

@@ -3,6 +3,7 @@ import torch
 
 from rlvr_world.nn.language_model import LanguageModel
 from rlvr_world.nn.llama import from_llama
+from rlvr_world.nn.shared_prompts import SharedPromptCache
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.types import TokenSequence
 
@@ -10,10 +11,13 @@ VOCAB = 31
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
          "num_attention_heads": 4, "num_key_value_heads": 2}  # fmt: skip
 LLAMA = {"model_type": "llama", **SIZES}
+SLIDING = {"model_type": "mistral", **SIZES, "sliding_window": 5}  # reads a prompt for each member
 ARCHITECTURES = [
     LLAMA,
     {"model_type": "qwen2", **SIZES},
     {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+    {"model_type": "granite", **SIZES, "attention_multiplier": 0.3, "logits_scaling": 1.0},
+    SLIDING,
 ]
 LEGAL = torch.ones(VOCAB, dtype=torch.bool)
 
@@ -92,7 +96,19 @@ def test_only_the_codecs_tokens_are_scored():
 
 def test_a_growing_cache_is_not_compiled():
     with pytest.raises(ValueError, match="compiled needs a static cache, which LanguageModel"):
-        Sampler(compiled=True)(build(), padded(), LEGAL)
+        Sampler(compiled=True)(build(SLIDING), padded(), LEGAL)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: a["model_type"])
+def test_prompts_are_held_once_for_all_members(architecture):
+    model, ids = build(architecture), padded().ids[:, :7]
+    _, cache = model.sampling_cache(ids, 5, capacity=6)
+    assert isinstance(cache, SharedPromptCache) == (architecture != SLIDING)
+    if isinstance(cache, SharedPromptCache):
+        assert cache.layers[0].prompt_key.shape[1] == 7
+        assert cache.layers[0].prompt_key.numel() * 5 * 6 == cache.layers[0].key.numel() * 7
+    model(ids[:, :1].repeat_interleave(5, 0), cache)
+    assert model.model.config._attn_implementation == "sdpa"
 
 
 def test_bad_sources_are_named(tmp_path):

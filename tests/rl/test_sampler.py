@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import log_softmax
 
+from rlvr_world.nn.language_model import LanguageModel
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.rl.decode import draw, truncate
 from rlvr_world.rl.sampler import Sampler
@@ -58,9 +59,13 @@ def drawn(model, blank, group=4, **settings):
     return Sampler(**settings)(model, blank, LEGAL, group, generator)
 
 
-@pytest.fixture(params=[4, 2], ids=["heads", "grouped heads"])
+@pytest.fixture(params=[4, 2, "llama"], ids=["heads", "grouped heads", "transformers"])
 def any_model(request):
     torch.manual_seed(0)
+    if request.param == "llama":
+        sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+                 "num_attention_heads": 4, "num_key_value_heads": 2}  # fmt: skip
+        return LanguageModel(VOCAB, architecture={"model_type": "llama", **sizes}).eval()
     return Transformer(VOCAB, dim=32, depth=2, heads=4, kv_heads=request.param)
 
 

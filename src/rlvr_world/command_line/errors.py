@@ -89,7 +89,8 @@ def sentence(message: str, options: Iterable[str]) -> str:
         return no_argument(match[2], match[1])
     keys = ".".join(dict.fromkeys(KEY.findall(message)))
     if refused := NOT_ACCEPTED.findall(message):
-        return f"{keys}: there is no argument {refused[-1]}"
+        of_another_command = f"there is no option {refused[-1].partition('.')[0]}"
+        return f"{keys}: there is no argument {refused[-1]}" if keys else of_another_command
     if (unknown := CLASS.findall(message)) and not unknown[-1][:1].isupper():
         return f"{keys}: cannot be {unknown[-1]}"
     if unknown := CLASS.findall(message):

@@ -1,6 +1,7 @@
 """Causal language models of ``transformers`` as sequence models."""
 
 import copy
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from transformers.cache_utils import Cache, DynamicCache
 from rlvr_world.extras import require
 from rlvr_world.nn.gains import Gains, norm_gains
 from rlvr_world.nn.sequence_model import SequenceModel
+from rlvr_world.nn.shared_prompts import SharedPromptCache, can_share, shared_attention
 
 RESCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 """Settings of models whose logits are more than a linear map of the hidden states."""
@@ -93,6 +95,10 @@ class LanguageModel(SequenceModel):
         else:
             raise ValueError("language model: give either `source` or `architecture`")
         check(self.model, vocab_size)
+        known = inspect.signature(self.model.base_model.forward).parameters
+        self.cache_name = (
+            "cache" if "cache" in known else "past_key_values"
+        )  # as earlier versions say
         self.vocab_size = vocab_size
         self.checkpointing = checkpointing
         if checkpointing:
@@ -126,11 +132,13 @@ class LanguageModel(SequenceModel):
     def forward(
         self,
         ids: Tensor,
-        cache: LanguageModelCache | PromptIds | None = None,
+        cache: LanguageModelCache | SharedPromptCache | PromptIds | None = None,
         padding: Tensor | None = None,
     ) -> Tensor:
         if cache is None:
             return self.hidden(ids, 0, padding)
+        if isinstance(cache, SharedPromptCache):
+            return self.members_hidden(ids, cache)
         if isinstance(cache, PromptIds):
             whole, padding = cache.followed_by(ids)
             return self.hidden(whole, 0, padding)[:, -ids.shape[1] :]
@@ -153,9 +161,19 @@ class LanguageModel(SequenceModel):
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions.expand(len(ids), -1),
-            past_key_values=states,
             use_cache=states is not None,
+            **{self.cache_name: states},
         ).last_hidden_state
+
+    def members_hidden(self, ids: Tensor, cache: SharedPromptCache) -> Tensor:
+        """Hidden states of ids [N, T] that members of groups add to their prompts."""
+        positions, attends = cache.positions(*ids.shape), cache.attends(*ids.shape)
+        with shared_attention(self.model):
+            output = self.model.base_model(
+                input_ids=ids, position_ids=positions, use_cache=False, attends=attends
+            )
+        cache.advance(ids.shape[1])
+        return output.last_hidden_state
 
     def logits(self, hidden: Tensor) -> Tensor:
         head = self.model.get_output_embeddings()
@@ -175,9 +193,12 @@ class LanguageModel(SequenceModel):
         capacity: int,
         padding: Tensor | None = None,
         static: bool = False,
-    ) -> tuple[Tensor, LanguageModelCache]:
+    ) -> tuple[Tensor, LanguageModelCache | SharedPromptCache]:
         hidden, cache = self.read(ids, padding)
-        return hidden[:, -1], cache.grown(group_size)
+        if not can_share(self.model, cache.states):
+            return hidden[:, -1], cache.grown(group_size)
+        options = (ids.shape[1], padding, group_size, capacity, static)
+        return hidden[:, -1], SharedPromptCache(cache.states, *options)
 
     def to_transformers(self) -> PreTrainedModel:
         """The model with low-rank differences merged into its weights."""

@@ -1,15 +1,17 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError, MeanSquaredError
 from torchmetrics.image import PeakSignalNoiseRatio
 
 from rlvr_world.reward import Reward, RewardSet
 from rlvr_world.types import Detail
 from rlvr_world.video.lpips.lpips import PerceptualDistance
-from rlvr_world.video.rewards.frames import LPIPS, MAE, MSE, PSNR, SSIM
+from rlvr_world.video.rewards.frames import LPIPS, MAE, MSE, PSNR, SSIM, PyramidMSE
 
 
 def frames(seed: int, shape: tuple[int, ...] = (3, 2, 3, 33, 40)) -> Tensor:
@@ -36,6 +38,27 @@ def test_errors_equal_torchmetrics_for_each_sample(reward, reference):
     prediction, target = frames(0), frames(1)
     expected = torch.stack([reference()(p, t) for p, t in zip(prediction, target, strict=True)])
     torch.testing.assert_close(reward().score(prediction, target), expected)
+
+
+def test_a_pyramid_costs_less_the_nearer_a_thing_is_to_its_place():
+    def at(column):
+        frame = torch.zeros(1, 1, 3, 32, 32)
+        frame[..., 12:16, column : column + 4] = 1
+        return frame
+
+    def cost(metric, distance):
+        return np.mean([metric.score(at(x + distance), at(x)).item() for x in range(8)])
+
+    distances = [cost(PyramidMSE(), distance) for distance in (0, 4, 8, 20)]
+    assert distances == sorted(distances)
+    assert distances[0] == 0 < 1.2 * distances[1] < distances[2]
+    plain = [cost(MSE(), distance) for distance in (4, 8, 20)]
+    assert plain == pytest.approx([plain[0]] * 3)
+    torch.testing.assert_close(PyramidMSE(levels=1).score(at(8), at(4)).item(), plain[0])
+    halves = F.avg_pool2d(at(8)[0] - at(4)[0], 2).square().mean().item()
+    assert PyramidMSE(levels=2).score(at(8), at(4)).item() == pytest.approx(plain[0] + 2 * halves)
+    with pytest.raises(ValueError, match="lower levels"):
+        PyramidMSE(levels=7).score(at(4), at(4))
 
 
 def test_psnr_is_averaged_over_frames_and_capped():

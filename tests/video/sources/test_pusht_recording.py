@@ -129,6 +129,33 @@ def test_an_action_moves_the_agent_after_its_own_frame(plain_episodes):
         assert np.mean(after < before) > 0.95
 
 
+def test_a_sticky_world_does_the_action_before_as_often_as_it_says():
+    settings = {"action_repeat": 1, "view": asdict(View()), "seed": 0, "sticky": 0.3}
+    simulator, places = PushTSimulator(settings), np.random.default_rng(0).uniform(150, 350, (9, 2))
+    ends = {False: [], True: []}
+    for index in range(30):
+        simulator.begin("train", index)
+        for asked in places:
+            agent, before = simulator.now[:2], simulator.done
+            simulator.step(asked)
+            done = np.array_equal(simulator.done, asked)
+            assert done or np.array_equal(simulator.done, before)
+            towards = np.dot(simulator.now[:2] - agent, asked - agent)
+            ends[done].append(towards > 0)
+    assert len(ends[False]) / 270 == pytest.approx(0.3, abs=0.06)
+    assert np.mean(ends[True]) > 0.8 > np.mean(ends[False])
+
+
+def test_a_sticky_recording_repeats_itself_and_says_so(tmp_path):
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        PushTRecorder(str(folder), **SMALL, sticky=0.3).record()
+    assert contents(folders[0]) == contents(folders[1])
+    assert Manifest.load(folders[0]).settings["sticky"] == 0.3
+    with pytest.raises(ValueError, match="sticky must be"):
+        PushTRecorder(str(tmp_path / "c"), **SMALL, sticky=1)
+
+
 def test_records_where_opencv_cannot_be_imported(tmp_path):
     program = textwrap.dedent(
         """

@@ -158,29 +158,31 @@ class Search:
         """The scores [B, 1] of B trials, after all of them."""
         generator = torch.Generator(self.low.device).manual_seed(self.seed)
         seconds, decisions = 0.0, 0
-        for done in range(0, self.horizon, self.replan_every):
+        plans = self.stay(attempts)
+        if name == "random":
+            spread = self.planner.deviation(self.high - self.low, self.horizon)
+            noise = self.planner.steps((len(plans), 1, *plans.shape[1:]), generator)[:, 0]
+            plans = (plans + spread * noise).clamp(self.low, self.high)
+        for _ in range(0, self.horizon, self.replan_every):
             begin = time.perf_counter()
-            mean = self.stay(attempts, self.horizon - done)
             if cost is not None:
                 ask = lambda actions: cost(attempts, actions)  # noqa: E731
-                mean = self.planner.plan(ask, mean, self.low, self.high, generator)
-            elif name == "random":
-                noise = self.planner.noise((len(mean), 1, *mean.shape[1:]), generator)[:, 0]
-                spread = self.planner.spread * (self.high - self.low)
-                mean = (mean + spread * noise).clamp(self.low, self.high)
-            seconds, decisions = seconds + time.perf_counter() - begin, decisions + len(mean)
-            for trial, actions in zip(attempts, mean, strict=True):
+                plans = self.planner.plan(ask, plans, self.low, self.high, generator)
+            seconds, decisions = seconds + time.perf_counter() - begin, decisions + len(plans)
+            for trial, actions in zip(attempts, plans, strict=True):
                 trial.act(actions[: self.replan_every])
+            plans = plans[:, self.replan_every :]  # the next search begins with the rest
         rows = [
             {"success": 100.0 * trial.reached, **trial.distances, "seconds": seconds / decisions}
             for trial in attempts
         ]
         return {name: torch.tensor([[row[name]] for row in rows]) for name in LABELS}
 
-    def stay(self, attempts: list[Trial], steps: int) -> Tensor:
-        """The agent's place, as an action for so many steps, [B, H, A]."""
+    def stay(self, attempts: list[Trial]) -> Tensor:
+        """The agent's place, as an action for the whole horizon, [B, H, A]."""
         places = torch.from_numpy(np.stack([trial.state[:2] for trial in attempts]))
-        return places.to(self.low)[:, None].repeat(1, steps, 1).clamp(self.low, self.high)
+        places = places.to(self.low)[:, None].repeat(1, self.horizon, 1)
+        return places.clamp(self.low, self.high)
 
 
 def model_costs(cost: GoalCost) -> Costs:

@@ -24,16 +24,23 @@ class Planner(ABC):
         iterations: How often candidates are drawn.
         elites: How many of the best candidates the next mean comes from.
         spread: Standard deviation of the first candidates, as a share of each action's range.
+        walk: Whether the deviation of each step adds to those of the steps before it: for actions
+            that are places, which may lie the farther away the later they are.
     """
 
     def __init__(
-        self, candidates: int = 64, iterations: int = 3, elites: int = 8, spread: float = 0.1
+        self,
+        candidates: int = 64,
+        iterations: int = 3,
+        elites: int = 8,
+        spread: float = 0.1,
+        walk: bool = False,
     ) -> None:
         check_positive(candidates=candidates, iterations=iterations, elites=elites, spread=spread)
         if elites > candidates:
             raise ValueError(f"elites must be at most candidates {candidates}, got {elites}")
         self.candidates, self.iterations = candidates, iterations
-        self.elites, self.spread = elites, spread
+        self.elites, self.spread, self.walk = elites, spread, walk
 
     def plan(
         self, cost: Cost, mean: Tensor, low: Tensor, high: Tensor, generator: torch.Generator
@@ -47,11 +54,11 @@ class Planner(ABC):
             high: The largest actions, [A].
             generator: Source of the candidates, on the device of the mean.
         """
-        deviation = (self.spread * (high - low)).expand_as(mean)
+        deviation = self.deviation(high - low, mean.shape[1]).expand_as(mean)
         kept = mean[:, None]  # candidates that are tried again
         for _ in range(self.iterations):
             shape = (len(mean), self.candidates - kept.shape[1], *mean.shape[1:])
-            drawn = mean[:, None] + deviation[:, None] * self.noise(shape, generator)
+            drawn = mean[:, None] + deviation[:, None] * self.steps(shape, generator)
             actions = torch.cat([kept, drawn], dim=1).clamp(low, high)
             costs = cost(actions)
             costs, order = costs.sort(dim=1, stable=True)
@@ -59,6 +66,17 @@ class Planner(ABC):
             mean, deviation = self.update(actions, costs, deviation)
             kept = self.keep(actions, mean)
         return kept[:, 0]
+
+    def deviation(self, ranges: Tensor, steps: int) -> Tensor:
+        """The first candidates' standard deviation [H, A], from the ranges of actions [A]."""
+        growth = torch.arange(1, steps + 1, device=ranges.device).sqrt()
+        return self.spread * ranges * (growth if self.walk else torch.ones_like(growth))[:, None]
+
+    def steps(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """Standard normal numbers [B, S, H, A]; for a ``walk``, each like the one before."""
+        noise = self.noise(shape, generator)
+        growth = torch.arange(1, shape[2] + 1, device=noise.device).sqrt()
+        return noise.cumsum(dim=2) / growth[:, None] if self.walk else noise
 
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Standard normal numbers [B, S, H, A]."""
@@ -95,6 +113,11 @@ class ICEM(CEM):
         if not 1 <= kept <= self.elites:
             raise ValueError(f"kept must be from 1 to the {self.elites} elites, got {kept}")
         self.colour, self.kept = colour, kept
+
+    def steps(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """The noise of candidates [B, S, H, A], added up over the steps for a ``walk``."""
+        noise = self.noise(shape, generator)
+        return noise.cumsum(dim=2) if self.walk else noise
 
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         length = shape[2]

@@ -95,12 +95,14 @@ class Trial:
         bodies = (self.simulator.env.agent, self.simulator.env.block)
         fields = ("position", "velocity", "angle", "angular_velocity")
         present = [[getattr(body, name) for name in fields] for body in bodies]
+        done = self.simulator.done
         frames = []
         for candidate in actions.cpu().numpy():
             for body, values in zip(bodies, present, strict=True):
                 for name, value in zip(fields, values, strict=True):
                     setattr(body, name, value)
                 self.simulator.env.space.reindex_shapes_for_body(body)
+            self.simulator.done = done
             for action in candidate:
                 self.simulator.step(action)
             frames.append(self.simulator.frame())

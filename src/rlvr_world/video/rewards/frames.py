@@ -123,6 +123,40 @@ class MSE(PixelError):
         return difference.square()
 
 
+class PyramidMSE(FrameReward):
+    """Squared error at halved and halved resolutions, summed with the weights 1, 2, 4 and so on.
+
+    Where a thing does not overlap its place, the squared error of pixels is the same at any
+    distance. Here it falls, on the whole, as the thing comes nearer, so that a search finds the
+    way: it is a cost for plans.
+
+    Args:
+        levels: How many resolutions, the full one counted; frames of 2^(levels - 1) pixels or more.
+        weight: Factor in the total reward.
+    """
+
+    higher_is_better = False
+
+    def __init__(self, levels: int = 5, weight: float = 1.0) -> None:
+        super().__init__(weight)
+        if levels < 1:
+            raise ValueError(f"levels must be at least 1, got {levels}")
+        self.levels = levels
+
+    def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
+        least = 2 ** (self.levels - 1)
+        if min(prediction.shape[-2:]) < least:
+            raise ValueError(
+                f"PyramidMSE: {self.levels} levels need frames of at least {least} x {least}, got "
+                f"{list(prediction.shape[-2:])}; lower levels"
+            )
+        difference, total = prediction - target, prediction.new_zeros(len(prediction))
+        for level in range(self.levels):
+            total = total + 2**level * difference.square().flatten(1).mean(dim=1)
+            difference = F.avg_pool2d(difference, 2) if level + 1 < self.levels else difference
+        return total
+
+
 class PSNR(FrameReward):
     """Peak signal-to-noise ratio of a frame in dB, 80 for identical frames.
 

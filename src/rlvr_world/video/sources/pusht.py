@@ -48,14 +48,18 @@ class PushTSimulator(Simulator):
         self.env, self.view = environment(), View(**self.settings["view"])
         self.pusher = Pusher(episode_rng(self.settings["seed"], split, index), self.view)
         self.now, _ = self.env.reset(options={"reset_to_state": self.pusher.start()})
+        self.slips = episode_rng(self.settings["seed"], split, index).spawn(1)[0]
+        self.done = self.now[:2]
         return {}
 
     def policy(self) -> Floats:
         return self.pusher.act(self.now).astype(np.float32)
 
     def step(self, action: Floats) -> None:
+        if self.slips.random() >= self.settings.get("sticky", 0):
+            self.done = action.astype(np.float64)
         for _ in range(self.settings["action_repeat"]):
-            self.now, *_ = self.env.step(action.astype(np.float64))
+            self.now, *_ = self.env.step(self.done)
 
     @property
     def state(self) -> NDArray[np.float64]:
@@ -96,6 +100,12 @@ class PushTRecorder(EpisodeRecorder):
         action_repeat: Simulator steps (of 0.1 s) per frame; the action is held during them.
         view: The window of the arena that the frames show, and their size.
         seed: Where all randomness comes from.
+        sticky: Probability, from 0 to below 1, that an action gets lost and the one before goes on
+            for another frame: a world in which the same action has two outcomes. What is recorded
+            is the action that was asked for.
+
+    Raises:
+        ValueError: ``sticky`` is no such probability.
     """
 
     source = "pusht"
@@ -109,13 +119,18 @@ class PushTRecorder(EpisodeRecorder):
         view: View = View(),  # noqa: B008
         seed: int = 0,
         processes: int | None = None,
+        sticky: float = 0,
     ) -> None:
+        if not 0 <= sticky < 1:
+            raise ValueError(f"sticky must be at least 0 and below 1, got {sticky}")
         settings = {
             "length": length,
             "action_repeat": action_repeat,
             "view": asdict(view),
             "seed": seed,
         }
+        if sticky:
+            settings["sticky"] = sticky
         super().__init__(PushTSimulator(settings), root, asdict(episodes), settings, processes)
 
 
