@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -68,7 +69,7 @@ def test_the_page_is_filled_from_what_stages_left(results, tmp_path):
     step = json.loads((results / "multi_step.json").read_text())["rows"][0]["notes"]["step, s"]
     assert f"| {number(step)} | 20, then 10; multi-step 30 |" in page
     assert page.count("| not measured |") == len(TRAININGS)
-    assert "4 skipped" in page or "4 passed" in page
+    assert re.search(r"`torch.compile`; \d+ passed, \d+ skipped \|", page)
     assert "No GPU has run" not in page
     for heading in ("RLVR steps", "Rollouts", "Slowest operations: update"):
         assert f"## {heading}\n" in page
