@@ -26,7 +26,11 @@ NAMES = {
     "kill": "runs that are killed and resumed, bit for bit",
     "credit": "the decoder's gradient beside policy gradients of many samples",
     "soak": "memory, open files and threads of a long run",
+    "trace": "Chrome traces of a rollout and of an update",
+    "gpu-page": "docs/speed_gpu.md from what gpu.sh has left",
+    "scaling": "the model of a step's time and memory beside measured steps",
 }
+WITH_OWN_ARGUMENTS = ("kill", "soak", "credit", "trace", "gpu-page", "scaling")
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Row]:
@@ -35,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
     outer = argparse.ArgumentParser(prog="python -m benchmarks", epilog=_listing())
     outer.add_argument("benchmark", choices=NAMES, help=_listing())
     chosen = outer.parse_args(arguments[:1]).benchmark
-    benchmark = import_module(f"benchmarks.{chosen}")
-    if chosen in ("kill", "soak", "credit"):
+    benchmark = import_module(f"benchmarks.{chosen.replace('-', '_')}")
+    if chosen in WITH_OWN_ARGUMENTS:
         benchmark.main(arguments[1:])
         return []
     parser = _parser(chosen)

@@ -34,7 +34,7 @@ CONTENTS = {
     "Modalities": "video multi_step_video text_games web_pages",
     "Your own": "own_robot data own_reward own_modality",
     "Use": "planning notebooks/predict notebooks/reward notebooks/policy published_checkpoints",
-    "Run": "speed scale trust security",
+    "Run": "speed speed_gpu scale trust security",
     "Results": "../RESULTS results/pusht results/metaworld results/textworld results/bytesized32 "
     "results/web results/speed results/not_measured",
     "More": "api ../CONTRIBUTING ../CHANGELOG ../data/README ../checkpoints/README",

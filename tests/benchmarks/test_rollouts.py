@@ -1,8 +1,10 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from benchmarks import paper
 from benchmarks.__main__ import main
 from benchmarks.floors import decode_bytes, update_operations
 from benchmarks.generate import generated
@@ -54,13 +56,16 @@ def test_the_cache_on_paper_is_the_cache_in_memory():
     assert sum(part.nbytes for part in parts) == cache_bytes(model, shape)
 
 
-def test_paper_measures_rollouts_and_the_whole_step(tmp_path):
-    rows = tiny("paper", tmp_path)
+def test_paper_measures_rollouts_beside_generate(tmp_path):
+    rows = tiny("paper", tmp_path, "--cases", "rollout", "generate")
     assert rows["rollout beside generate"]["ratio"] > 0
-    for name in ("single-step RLVR step", "multi-step RLVR step"):
-        assert set(rows[name]["notes"]) == {
-            f"{part}, s" for part in ("rollout", "decode", "reward", "update")
-        }
+    assert rows["multi-step rollout"]["units"] == 4 * 4 * 4 * 3
+
+
+def test_the_multi_step_sequence_is_the_papers():
+    codec = SimpleNamespace(tokens_per_frame=80, prefix_places=range(32 * 40))
+    shape = paper.shape_of("multi-step", codec, paper.FULL)
+    assert shape == paper.FULL["rollouts"]["multi-step"]
 
 
 def test_floors_of_a_model_counted_by_hand():

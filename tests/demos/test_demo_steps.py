@@ -107,7 +107,9 @@ def test_tokens_and_other_actions_lie_beside_the_data(here):
     assert by_run["mle"]["--data.root"] == by_run[CONTROL]["--data.root"] == "d/clips_tokens"
     assert by_run["rlvr"]["--data.root"] == "d/clips"
     assert by_run[CONTROL]["--model.optimizer.lr"] == "0.0003"
-    _, *replayed = command.named("evaluate")
+    first, *replayed = command.named("evaluate")
+    for each in (first, *replayed):
+        assert each["--scene.init_args.training"] == "d/clips"
     splits = [each["--data.test_split"] for each in replayed]
     assert splits == ["test", "test_counterfactual", "test_ood"]
     assert {each["--data.root"] for each in replayed} == {"d/clips_counterfactual"}

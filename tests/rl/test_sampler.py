@@ -131,6 +131,7 @@ def test_compiling_changes_nothing(any_model):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 @pytest.mark.parametrize("compiled", [False, True])
 def test_recording_on_a_gpu_changes_nothing(any_model, compiled):
     blank = template("...__..__.__", rows=3)

@@ -144,10 +144,15 @@ class Demo(Stages):
         data: Path | None = None,
         split: str = "",
     ) -> None:
-        """Score the models of a config of the preset, on another split if one is given."""
+        """Score the models of a config of the preset, on another split if one is given.
+
+        A scene that learns from training data learns from the demo's own.
+        """
+        scene = contents(self.config(config)).get("scene", {}).get("init_args", {})
+        own = (f"--scene.init_args.training={self.data}",) if "training" in scene else ()
         if self.checking:
-            self.settings("evaluate", "-c", str(self.config(config)))
+            self.settings("evaluate", "-c", str(self.config(config)), *own)
         else:
             choice = (f"--data.test_split={split}",) if split else ()
-            options = (f"--folder={self.folder}", *choice)
+            options = (f"--folder={self.folder}", *choice, *own)
             self.evaluate(self.config(config), data or self.data, self.folder / output, *options)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
 
-from rlvr_world.video.tokenizer.quantize import FiniteScalarQuantizer
+from rlvr_world.video.tokenizer.quantize import FiniteScalarQuantizer, check_codes
 
 PAPER_LEVELS = [7, 5, 5, 5, 5]
 
@@ -81,6 +81,14 @@ def test_a_moving_average_of_the_weights_leaves_the_levels_alone():
 def test_an_index_without_a_code_is_refused():
     with pytest.raises(ValueError, match="from 0 to 24, got 3 to 25"):
         FiniteScalarQuantizer([5, 5]).lookup(torch.tensor([[[3, 25]]]))
+
+
+@pytest.mark.parametrize("codes", [[-1, 3], [3, 25]])
+def test_codes_are_checked_without_waiting_for_the_device(codes):
+    check_codes(torch.tensor([[0, 24]]), 25, wait=False)
+    check_codes(torch.zeros(0, dtype=torch.long), 25, wait=False)
+    with pytest.raises(RuntimeError, match="codes must be from 0 to 24"):
+        check_codes(torch.tensor([codes]), 25, wait=False)
 
 
 @pytest.mark.parametrize("levels", [[], [5, 2]])

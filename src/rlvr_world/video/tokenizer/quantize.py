@@ -59,11 +59,7 @@ class FiniteScalarQuantizer(nn.Module):
 
     def lookup(self, indices: Tensor) -> Tensor:
         """The codes [N, L, h, w] float32 of indices [N, h, w]."""
-        if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < self.num_codes:
-            raise ValueError(
-                f"codes must be from 0 to {self.num_codes - 1}, got {int(indices.min())} "
-                f"to {int(indices.max())}"
-            )
+        check_codes(indices, self.num_codes, wait=not indices.is_cuda)
         return _fsq(self.levels, indices.device).indices_to_codes(indices)
 
     def points(self) -> Tensor:
@@ -82,6 +78,23 @@ class FiniteScalarQuantizer(nn.Module):
         levels = fsq.indices_to_level_indices(indices).long().unbind(-1)
         flags = [F.one_hot(level, size) for level, size in zip(levels, self.levels, strict=True)]
         return torch.cat([self.points(), *flags], dim=1)
+
+
+def check_codes(indices: Tensor, num_codes: int, wait: bool) -> None:
+    """Raise a ``ValueError`` for codes outside a codebook.
+
+    Without ``wait``, as on a GPU, whose queue of work a look at the result would drain, the device
+    itself ends the program with a ``RuntimeError`` later.
+    """
+    if not wait:
+        inside = ((indices >= 0) & (indices < num_codes)).all()
+        torch._assert_async(inside, f"codes must be from 0 to {num_codes - 1}")
+    elif indices.numel():
+        low, high = indices.aminmax()
+        if low < 0 or high >= num_codes:
+            raise ValueError(
+                f"codes must be from 0 to {num_codes - 1}, got {int(low)} to {int(high)}"
+            )
 
 
 class CodeUse(Metric):
