@@ -30,6 +30,7 @@ ROOMS = (
     "text_game",
     "web",
     "applications.planning",
+    "applications.policies",
 )
 """Packages whose classes configs name by their short names."""
 

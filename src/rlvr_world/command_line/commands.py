@@ -36,6 +36,12 @@ COMMANDS = {
     "best-of": Entry("evaluation.best_of:best_of", "Score the best of several samples"),
     "web-agent": Entry("web.agent.command:web_agent", "Let agents that plan work on web pages"),
     "plan": Entry("applications.planning.command:plan", "Reach goals by plans in world models"),
+    "policies": Entry(
+        "applications.policies.command:policies", "Judge policies in world models and for real"
+    ),
+    "label": Entry(
+        "applications.policies.labelling.command:label", "Judge clips of rollouts by hand", True
+    ),
     "play": Entry(
         "applications.play.command:play", "Step a world model by hand, on a local page", True
     ),

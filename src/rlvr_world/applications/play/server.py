@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
@@ -33,21 +33,24 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 MOST_BYTES = 1 << 16
+Calls = Mapping[tuple[str, str], Callable[[dict[str, Any]], Any]]
+"""What is done by method and path, of a JSON object; the answer is plain data."""
 
 
-class PlayServer:
-    """Serves a session on loopback, to pages of its own only.
+class LoopbackServer:
+    """Serves a page and its calls on loopback, to pages of its own only.
 
     Names of other hosts are refused, since they may be made to lead here, and so are changes that
     pages of another origin ask for.
 
     Args:
-        session: The session.
+        folder: Where the page's ``FILES`` are.
+        calls: What the page can ask for.
         port: The port; a free one if 0.
     """
 
-    def __init__(self, session: Session, port: int = 0) -> None:
-        self.session = session
+    def __init__(self, folder: Path, calls: Calls, port: int = 0) -> None:
+        self.folder, self.calls = folder, calls
         self.worker = ThreadPoolExecutor(1)  # a simulator may draw in one thread only
         self.server: BaseWSGIServer = make_server(
             HOST, port, self.application, threaded=True, request_handler=Quiet
@@ -85,14 +88,8 @@ class PlayServer:
         origin = f"http://{request.host}"
         if request.method == "GET" and request.path in FILES:
             name, kind = FILES[request.path]
-            return Response((Path(__file__).parent / name).read_bytes(), content_type=kind)
-        calls: dict[tuple[str, str], Callable[[dict[str, Any]], Any]] = {
-            ("GET", "/about"): lambda _: self.session.world.about(),
-            ("GET", "/moments"): lambda _: [moment.shown for moment in self.session.moments],
-            ("POST", "/begin"): lambda given: self.session.begin(given.get("start")),
-            ("POST", "/step"): lambda g: self.session.step(g.get("parent"), g.get("action")),
-        }
-        call = calls.get((request.method, request.path))
+            return Response((self.folder / name).read_bytes(), content_type=kind)
+        call = self.calls.get((request.method, request.path))
         if call is None:
             raise NotFound("there is no such page")
         given: Any = {}
@@ -109,6 +106,25 @@ class PlayServer:
         except ValueError as error:
             raise BadRequest(str(error)) from error
         return Response(json.dumps(value), content_type="application/json")
+
+
+class PlayServer(LoopbackServer):
+    """Serves a session on loopback.
+
+    Args:
+        session: The session.
+        port: The port; a free one if 0.
+    """
+
+    def __init__(self, session: Session, port: int = 0) -> None:
+        self.session = session
+        calls: Calls = {
+            ("GET", "/about"): lambda _: session.world.about(),
+            ("GET", "/moments"): lambda _: [moment.shown for moment in session.moments],
+            ("POST", "/begin"): lambda given: session.begin(given.get("start")),
+            ("POST", "/step"): lambda g: session.step(g.get("parent"), g.get("action")),
+        }
+        super().__init__(Path(__file__).parent, calls, port)
 
 
 class Quiet(WSGIRequestHandler):

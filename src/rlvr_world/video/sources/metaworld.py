@@ -56,6 +56,11 @@ class MetaWorldSimulator(Simulator):
     def state(self) -> Floats:
         return self.scene.state
 
+    @property
+    def success(self) -> bool:
+        """Whether Meta-World counts the task as done in the present state."""
+        return self.scene.success
+
     def frame(self) -> NDArray[np.uint8]:
         return self.scene.frame()
 

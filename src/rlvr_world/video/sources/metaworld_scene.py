@@ -86,7 +86,7 @@ class MetaWorldScene:
         self.env = metaworld.environments[f"{task}-v3-goal-observable"](seed=0)
         self.env._freeze_rand_vec, self.env.seeded_rand_vec = False, True
         self.policy = metaworld.policies[f"{task}-v3"]()
-        self.observation = np.zeros(0)
+        self.observation, self.success = np.zeros(0), False
         self.mujoco = metaworld.mujoco
         self.model = simple_model(metaworld, self.env)
         self.data = self.mujoco.MjData(self.model)
@@ -109,6 +109,7 @@ class MetaWorldScene:
         """Start an episode in which the places of things follow from the seed."""
         self.env.seed(seed)  # reset(seed=...) ignores its argument
         self.observation, _ = self.env.reset()
+        self.success = False
 
     def scripted_action(self) -> NDArray[np.float32]:
         """What the scripted policy does now, [4]: gripper velocity x, y, z and closing."""
@@ -118,7 +119,8 @@ class MetaWorldScene:
     def step(self, action: NDArray[np.float32], repeat: int) -> None:
         """Hold an action [4] in [-1, 1] for ``repeat`` control steps of 0.0125 s."""
         for _ in range(repeat):
-            self.observation, *_ = self.env.step(action.astype(np.float64))
+            self.observation, *_, info = self.env.step(action.astype(np.float64))
+            self.success = bool(info["success"])
 
     @property
     def state(self) -> NDArray[np.float32]:

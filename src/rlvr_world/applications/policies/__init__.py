@@ -1,0 +1,1 @@
+"""Policies judged in world models instead of the real world, and how far both judge alike."""
