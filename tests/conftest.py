@@ -10,8 +10,8 @@ from stages import ROOT, run_stages
 from toy_shards import make_root  # noqa: F401
 
 LONG = (
-    "test_demo_pusht", "test_resume", "test_refusals", "test_hostile", "test_cli", "test_ranks",
-    "test_sharded", "test_jobs",
+    "test_demo_pusht", "test_gpu", "test_resume", "test_refusals", "test_hostile", "test_cli",
+    "test_ranks", "test_sharded", "test_jobs",
     "test_analyses", "test_learning", "test_configs", "test_hostile_samples", "test_remote",
     "test_examples", "test_counterfactual", "test_pusht_recording", "test_web_agent_browser",
     "test_web_hostile", "test_rollouts", "test_moved", "test_tokenizer",
