@@ -56,8 +56,10 @@ def test_coloured_noise_has_unit_variance_and_neighbours_alike(length):
         assert (noise[:, :, 1:] * noise[:, :, :-1]).mean() > 0.2
 
 
-def test_candidates_of_a_walk_spread_the_farther_the_later_they_are():
-    planner, drawn = CEM(candidates=4000, iterations=1, elites=8, spread=0.1, walk=True), []
+@pytest.mark.parametrize("options", [{}, {"colour": 0}])
+def test_candidates_of_a_walk_spread_the_farther_the_later_they_are(options):
+    kind, drawn = ICEM if options else CEM, []
+    planner = kind(candidates=4000, iterations=1, elites=8, spread=0.1, walk=True, **options)
 
     def watched(actions):
         drawn.append(actions)

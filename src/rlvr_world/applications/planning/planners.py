@@ -114,11 +114,6 @@ class ICEM(CEM):
             raise ValueError(f"kept must be from 1 to the {self.elites} elites, got {kept}")
         self.colour, self.kept = colour, kept
 
-    def steps(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """The noise of candidates [B, S, H, A], added up over the steps for a ``walk``."""
-        noise = self.noise(shape, generator)
-        return noise.cumsum(dim=2) if self.walk else noise
-
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         length = shape[2]
         spectrum = torch.fft.rfft(super().noise(shape, generator), dim=2)

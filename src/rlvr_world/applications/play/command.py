@@ -1,10 +1,8 @@
 """The command ``play``: a page on this machine on which a person steps a world model."""
 
-import webbrowser
 from pathlib import Path
 
 import yaml
-from rich.console import Console
 
 from rlvr_world.applications.play.server import PlayServer
 from rlvr_world.applications.play.session import Session, World
@@ -58,17 +56,7 @@ def play(
         world = VideoWorld(model, root, split, horizon, sampler, terms)
     else:
         world = TextWorld(model, root, split, sampler, terms)
-    server = PlayServer(Session(world, seed), port)
-    server.start()
-    Console().print(f"{server.url} shows the world model; Ctrl-C ends it", soft_wrap=True)
-    if browser:
-        webbrowser.open(server.url)
-    try:
-        server.thread.join()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        server.close()
+    PlayServer(Session(world, seed), port).show("the world model", browser)
 
 
 def trained_on(checkpoint: Path) -> Path:

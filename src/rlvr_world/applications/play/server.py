@@ -2,12 +2,14 @@
 
 import json
 import logging
+import webbrowser
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from rich.console import Console
 from werkzeug import Request, Response
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, NotFound
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
@@ -63,6 +65,24 @@ class LoopbackServer:
 
     def start(self) -> None:
         self.thread.start()
+
+    def show(self, what: str, browser: bool) -> None:
+        """Serve until Ctrl-C.
+
+        Args:
+            what: What the terminal says that the page shows.
+            browser: Whether the page is opened in a browser.
+        """
+        self.start()
+        Console().print(f"{self.url} shows {what}; Ctrl-C ends it", soft_wrap=True)
+        if browser:
+            webbrowser.open(self.url)
+        try:
+            self.thread.join()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self.close()
 
     def close(self) -> None:
         self.server.shutdown()

@@ -1,6 +1,5 @@
 """The command ``label``: a person judges clips without knowing what they are of."""
 
-import webbrowser
 from pathlib import Path
 
 from rich.console import Console
@@ -25,17 +24,7 @@ def label(folder: Path, port: int = 8322, browser: bool = True, serve: bool = Tr
     """
     labels = Labels(folder)
     if serve:
-        server = LoopbackServer(Path(__file__).parent, labels.calls, port)
-        server.start()
-        Console().print(f"{server.url} shows the clips; Ctrl-C ends it", soft_wrap=True)
-        if browser:
-            webbrowser.open(server.url)
-        try:
-            server.thread.join()
-        except KeyboardInterrupt:
-            pass
-        finally:
-            server.close()
+        LoopbackServer(Path(__file__).parent, labels.calls, port).show("the clips", browser)
     rows = [["world", "labelled", "as the judge %", "success by hand %", "by the judge %"]]
     for world, found in agreements(labels).items():
         rows.append([world, *(f"{value:.4g}" for value in found)])
