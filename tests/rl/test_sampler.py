@@ -110,6 +110,17 @@ def test_a_token_budget_changes_nothing(any_model, pattern, budget):
     torch.testing.assert_close(log_probs, expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("block", [1, 2, 5])
+@pytest.mark.parametrize("pattern", ["......______", "...__....__.__.._", "..__......_"])
+def test_how_the_cache_is_cut_changes_nothing(any_model, pattern, block, monkeypatch):
+    blank = template(pattern, rows=3)
+    whole = drawn(any_model, blank)
+    monkeypatch.setattr("rlvr_world.nn.attention.BLOCK", block)
+    cut = drawn(any_model, blank)
+    assert torch.equal(cut[0].ids, whole[0].ids)
+    torch.testing.assert_close(cut[1], whole[1], atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("pattern", ["......______", "...__..__.__"])
 def test_a_static_cache_changes_nothing(any_model, pattern, monkeypatch):
     """What a compiled or recorded step runs, without the compiler."""

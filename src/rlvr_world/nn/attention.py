@@ -4,7 +4,7 @@ H query heads, K key-value heads (H is R times K), T new positions of S in all, 
 prompt positions, B prompts, G members of a group, N = B * G rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -110,35 +110,61 @@ class PromptCache:
         self.length = self.length or length
 
 
+BLOCK = 32
+"""Own positions whose keys lie side by side: longer rows of a batch are slow to multiply."""
+
+
+class Block(NamedTuple):
+    """How one forward pass over T new positions uses a block of own positions.
+
+    ``new`` of them go to ``places`` of the block, if any do; ``future`` [T, S] holds where a new
+    position must not look.
+    """
+
+    new: slice
+    places: Tensor | None = None
+    future: Tensor | None = None
+
+
+def blocks_of(start: int, new: int, size: int, device: torch.device) -> list[Block]:
+    """The blocks of ``size`` positions that hold the first ``start + new`` own ones."""
+    blocks, queries = [], torch.arange(start, start + new, device=device)
+    for first in range(0, start + new, size):
+        low, high = max(start - first, 0), min(start + new - first, size)
+        block = Block(slice(low + first - start, high + first - start))
+        if low < high:
+            columns = torch.arange(first, first + size, device=device)
+            places = torch.arange(low, high, device=device)
+            block = Block(block.new, places, columns > queries[:, None])
+        blocks.append(block)
+    return blocks
+
+
 class View(NamedTuple):
     """What all layers share in one forward pass over T new positions of each member.
 
-    ``places`` [T] is where these go in the buffers, of which the first ``end`` are looked at;
-    ``future`` [T, S] holds where a new position must not look, and ``hidden_prompt`` [B * K, 1, P]
-    where the prompt holds nothing.
+    ``hidden_prompt`` [B * K, 1, P] holds where the prompt holds nothing.
     """
 
-    places: Tensor
-    end: int
-    future: Tensor | None
+    blocks: list[Block]
     hidden_prompt: Tensor | None
 
 
 class SamplingLayer:
-    """One layer's shared prompt, and a buffer for what each member has added."""
+    """One layer's shared prompt, and blocks of what each member has added."""
 
-    def __init__(self, prompt: PromptLayer, group: int, capacity: int) -> None:
+    def __init__(self, prompt: PromptLayer, group: int, count: int, size: int) -> None:
         self.group, self.kv_heads = group, prompt.key.shape[1]
         self.prompt_key = prompt.key.flatten(0, 1)  # [B * K, P, D]
         self.prompt_value = prompt.value.flatten(0, 1)
         rows, _, dim = self.prompt_key.shape
-        self.key = prompt.key.new_zeros(rows, group, capacity, dim)
-        self.value = torch.zeros_like(self.key)
+        self.keys = [prompt.key.new_zeros(rows, group, size, dim) for _ in range(count)]
+        self.values = [torch.zeros_like(key) for key in self.keys]
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, view: View) -> Tensor:
         """Attend to the prompt, one matrix product for a whole group, and to the own positions."""
         new, prompt_length = query.shape[2], self.prompt_key.shape[1]
-        own_key, own_value = self.remember(key, value, view)  # [B * K * G, S, D]
+        self.remember(key, value, view)
         query = rearrange(
             query * query.shape[-1] ** -0.5,
             "(b g) (k r) t d -> (b k) (g r t) d",
@@ -148,29 +174,36 @@ class SamplingLayer:
         to_prompt = torch.bmm(query, self.prompt_key.transpose(1, 2))
         if view.hidden_prompt is not None:
             to_prompt = to_prompt.masked_fill(view.hidden_prompt, float("-inf"))
-        own_query = query.reshape(len(own_key), -1, query.shape[-1])
-        to_own = torch.bmm(own_query, own_key.transpose(1, 2))
-        if view.future is not None:
-            future = view.future.repeat(to_own.shape[1] // new, 1)  # [R * T, S]
-            to_own = to_own.masked_fill(future, float("-inf"))
-        scores = torch.cat([to_prompt.view(*to_own.shape[:2], -1), to_own], dim=-1)
-        weights = scores.softmax(dim=-1)
+        own_query = query.reshape(len(query) * self.group, -1, query.shape[-1])
+        scores = [to_prompt.view(*own_query.shape[:2], -1), *self.to_own(own_query, view.blocks)]
+        weights = torch.cat(scores, dim=-1).softmax(dim=-1)
         from_prompt = torch.bmm(
             weights.view(*query.shape[:2], -1)[..., :prompt_length], self.prompt_value
         )
-        mixed = torch.baddbmm(
-            from_prompt.view_as(own_query), weights[..., prompt_length:], own_value
-        )
+        mixed = from_prompt.view_as(own_query)
+        parts = weights[..., prompt_length:].split(self.keys[0].shape[2], dim=-1)
+        for part, values in zip(parts, self.values, strict=False):
+            mixed = torch.baddbmm(mixed, part, values.flatten(0, 1))
         return rearrange(
             mixed, "(b k g) (r t) d -> (b g) (k r) t d", g=self.group, k=self.kv_heads, t=new
         )
 
-    def remember(self, key: Tensor, value: Tensor, view: View) -> tuple[Tensor, Tensor]:
-        """Add keys and values [N, K, T, D] to each member's own, which are returned."""
-        for buffer, new in ((self.key, key), (self.value, value)):
+    def to_own(self, query: Tensor, blocks: list[Block]) -> Iterator[Tensor]:
+        """Scores [B * K * G, R * T, S] of each block's positions."""
+        for block, keys in zip(blocks, self.keys, strict=False):
+            scores = torch.bmm(query, keys.flatten(0, 1).transpose(1, 2))
+            if block.future is not None:
+                future = block.future.repeat(scores.shape[1] // len(block.future), 1)
+                scores = scores.masked_fill(future, float("-inf"))
+            yield scores
+
+    def remember(self, key: Tensor, value: Tensor, view: View) -> None:
+        """Add keys and values [N, K, T, D] to each member's own."""
+        for buffers, new in ((self.keys, key), (self.values, value)):
             new = rearrange(new, "(b g) k t d -> (b k) g t d", g=self.group)
-            buffer.index_copy_(2, view.places, new.to(buffer.dtype))
-        return self.key[:, :, : view.end].flatten(0, 1), self.value[:, :, : view.end].flatten(0, 1)
+            for block, buffer in zip(view.blocks, buffers, strict=False):
+                if block.places is not None:
+                    buffer.index_copy_(2, block.places, new[:, :, block.new].to(buffer.dtype))
 
 
 class SamplingCache:
@@ -182,8 +215,10 @@ class SamplingCache:
     def __init__(
         self, prompt: PromptCache, group_size: int, capacity: int, static: bool = False
     ) -> None:
-        self.layers = [SamplingLayer(p, group_size, capacity) for p in prompt.layers]
-        self.prompt_length, self.capacity = prompt.length, capacity
+        self.size = capacity if static else min(BLOCK, capacity)
+        count = -(-capacity // self.size)
+        self.layers = [SamplingLayer(p, group_size, count, self.size) for p in prompt.layers]
+        self.prompt_length = prompt.length
         self.ids: Tensor | None = None
         if prompt.ids is not None:
             own = prompt.ids.new_zeros(len(prompt.ids), capacity)
@@ -207,12 +242,13 @@ class SamplingCache:
 
     def attends(self, rows: int, new: int) -> list[Attend]:
         start = self.length - self.prompt_length
-        places = torch.arange(new, device=self.device) + start
-        end = self.capacity if isinstance(start, Tensor) else start + new
-        future = None
-        if new > 1 or self.static:
-            future = torch.arange(end, device=self.device) > places[:, None]
-        view = View(places, end, future, self.hidden_prompt)
+        if isinstance(start, Tensor):
+            places = torch.arange(new, device=self.device) + start
+            future = torch.arange(self.size, device=self.device) > places[:, None]
+            blocks = [Block(slice(None), places, future)]
+        else:
+            blocks = blocks_of(start, new, self.size, self.device)
+        view = View(blocks, self.hidden_prompt)
         return [partial(layer.attend, view=view) for layer in self.layers]
 
     def advance(self, length: int) -> None:
