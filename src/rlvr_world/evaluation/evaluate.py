@@ -149,15 +149,16 @@ class Run:
         for name, known in (scene.references(batch, target) if scene else {}).items():
             self.frames.append(score_frame(name, known, groups))
         drawn, notes = {}, {}
-        for name, prediction, nll in predictions(self.rows, batch, self.seeds, self.batches):
-            seeds = 1 if name in BASELINES else self.seeds
+        for row in predictions(self.rows, batch, self.seeds, self.batches):
+            name, prediction = row.name, row.states
+            seeds = 1 if row.is_certain else self.seeds
             scores = self.scorer.scores(prediction, target, batch)
             if self.batches == 0:
                 drawn[name] = prediction[::seeds]
                 notes[name] = self.notes(scores, seeds)
-            if name not in BASELINES:
+            if not row.is_certain:
                 scores = {metric: v.unflatten(0, (-1, seeds)) for metric, v in scores.items()}
-            scores |= {} if nll is None else {NLL: nll.cpu()}
+            scores |= {} if row.nll is None else {NLL: row.nll.cpu()}
             self.frames.append(score_frame(name, scores, groups))
             if self.distance is not None:
                 features = self.distance.features(prediction).cpu()
@@ -211,7 +212,8 @@ class Run:
         for name, parts in self.features.items():
             by_seed = torch.cat(parts).unbind(dim=1)
             values = torch.stack([self.distance.distance(part, true) for part in by_seed])
-            scores = {self.distance.name: values if name in BASELINES else values[None]}
+            is_certain = name in BASELINES or self.rows[name].is_certain
+            scores = {self.distance.name: values if is_certain else values[None]}
             frames.append(score_frame(name, scores, ["all"]))
         return frames
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rlvr_world.codec import Codec
 from rlvr_world.evaluation.comparison import Comparison
-from rlvr_world.evaluation.rows import BASELINES, predictions
+from rlvr_world.evaluation.rows import predictions
 from rlvr_world.evaluation.table import Table, cells, score_frame
 from rlvr_world.jobs import progress_bar
 from rlvr_world.types import Batch, Prediction
@@ -49,10 +49,10 @@ class Following:
             predictions(self.rows, batch, self.seeds, self.batches) for batch in batches.values()
         ]
         for drawn in zip(*by_kind, strict=True):
-            row = drawn[0][0]
-            states = {kind: each[1] for kind, each in zip(batches, drawn, strict=True)}
+            row = drawn[0].name
+            states = {kind: each.states for kind, each in zip(batches, drawn, strict=True)}
             scores = self.columns(self.crossed(states, targets, batches), truths)
-            if row not in BASELINES:
+            if not drawn[0].is_certain:
                 scores = {name: v.unflatten(0, (-1, self.seeds)) for name, v in scores.items()}
             count = len(next(iter(batches.values()))["key"])
             self.frames.append(score_frame(row, scores, ["all"] * count))

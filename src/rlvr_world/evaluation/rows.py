@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +31,11 @@ class ModelRow:
     @property
     def settings(self) -> dict[str, float | int | None]:
         return self.sampler.settings
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether all predictions of a transition are the same one."""
+        return self.settings.get("temperature") == 0 or self.settings.get("top_k") == 1
 
     def generator(self, seed: int) -> torch.Generator:
         return torch.Generator(self.model.device).manual_seed(seed)
@@ -90,18 +96,33 @@ def check_same_template(rows: Mapping[str, ModelRow], batch: Batch) -> None:
             )
 
 
+class RowPrediction(NamedTuple):
+    """What a row predicts of B transitions.
+
+    ``states`` are [B] if ``is_certain``: no random number matters; else [B * seeds]. ``nll`` [B] is
+    None where there is none.
+    """
+
+    name: str
+    states: Prediction
+    is_certain: bool
+    nll: Tensor | None = None
+
+
 def predictions(
     rows: Mapping[str, ModelRow], batch: Batch, seeds: int, seed: int
-) -> Iterator[tuple[str, Prediction, Tensor | None]]:
-    """The name, the predictions and the NLL [B] of each row for a batch.
+) -> Iterator[RowPrediction]:
+    """What each row predicts of a batch.
 
-    Baselines predict once and have no NLL; a model predicts ``seeds`` times, and all models draw
-    from the same random numbers.
+    Baselines, and models that take the most likely token, predict once; other models predict
+    ``seeds`` times, all from the same random numbers.
     """
     codec = next(iter(rows.values())).model.codec
     sequence = codec.encode(batch)
-    yield COPY_LAST, codec.copy_last(batch), None
+    yield RowPrediction(COPY_LAST, codec.copy_last(batch), True)
     if codec.is_lossy:
-        yield RECONSTRUCTION, codec.decode(sequence), None
+        yield RowPrediction(RECONSTRUCTION, codec.decode(sequence), True)
     for name, row in rows.items():
-        yield name, row.predict(batch, seeds, row.generator(seed)), row.nll(sequence)
+        count = 1 if row.is_certain else seeds
+        states = row.predict(batch, count, row.generator(seed))
+        yield RowPrediction(name, states, row.is_certain, row.nll(sequence))
