@@ -71,6 +71,8 @@ SHAPES = {
     "single-step, twice the lengths": Shape(16, 544, 544, 16, 128),
     "multi-step": Shape(16, 272, 272, 16, 16, rounds=7, given=4),
     "text": Shape(8, 300, 600, 8, 128),
+    "few prompts": Shape(4, 272, 272, 16, 64),
+    "few members": Shape(8, 450, 450, 8, 128),
 }
 SMOLLM2_SHAPE = Shape(4, 300, 600, 8, 32)
 GROUPS = {f"{n} groups": Shape(n, 272, 272, 16, 64) for n in (4, 8, 16, 32, 64)}

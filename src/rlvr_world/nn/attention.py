@@ -117,27 +117,24 @@ BLOCK = 32
 class Block(NamedTuple):
     """How one forward pass over T new positions uses a block of own positions.
 
-    ``new`` of them go to ``places`` of the block, if any do; ``future`` [T, S] holds where a new
+    ``new`` of them, if any, go to ``places`` of the block; ``future`` [T, S] holds where a new
     position must not look.
     """
 
-    new: slice
+    new: slice = slice(0)
     places: Tensor | None = None
     future: Tensor | None = None
 
 
-def blocks_of(start: int, new: int, size: int, device: torch.device) -> list[Block]:
-    """The blocks of ``size`` positions that hold the first ``start + new`` own ones."""
-    blocks, queries = [], torch.arange(start, start + new, device=device)
-    for first in range(0, start + new, size):
-        low, high = max(start - first, 0), min(start + new - first, size)
-        block = Block(slice(low + first - start, high + first - start))
-        if low < high:
-            columns = torch.arange(first, first + size, device=device)
-            places = torch.arange(low, high, device=device)
-            block = Block(block.new, places, columns > queries[:, None])
-        blocks.append(block)
-    return blocks
+def block_of(first: int, size: int, start: int, new: int, device: torch.device) -> Block:
+    """The block of own positions ``first`` ... in a pass over the ``new`` ones from ``start``."""
+    low, high = max(first, start), min(first + size, start + new)
+    if low >= high:
+        return Block()
+    places = torch.arange(low - first, high - first, device=device)
+    queries = torch.arange(start, start + new, device=device)
+    future = torch.arange(first, first + size, device=device) > queries[:, None]
+    return Block(slice(low - start, high - start), places, future)
 
 
 class View(NamedTuple):
@@ -201,9 +198,10 @@ class SamplingLayer:
         """Add keys and values [N, K, T, D] to each member's own."""
         for buffers, new in ((self.keys, key), (self.values, value)):
             new = rearrange(new, "(b g) k t d -> (b k) g t d", g=self.group)
-            for block, buffer in zip(view.blocks, buffers, strict=False):
+            for index, block in enumerate(view.blocks):
                 if block.places is not None:
-                    buffer.index_copy_(2, block.places, new[:, :, block.new].to(buffer.dtype))
+                    part = new[:, :, block.new].to(buffers[index].dtype)
+                    buffers[index].index_copy_(2, block.places, part)
 
 
 class SamplingCache:
@@ -247,7 +245,8 @@ class SamplingCache:
             future = torch.arange(self.size, device=self.device) > places[:, None]
             blocks = [Block(slice(None), places, future)]
         else:
-            blocks = blocks_of(start, new, self.size, self.device)
+            firsts = range(0, start + new, self.size)
+            blocks = [block_of(first, self.size, start, new, self.device) for first in firsts]
         view = View(blocks, self.hidden_prompt)
         return [partial(layer.attend, view=view) for layer in self.layers]
 
