@@ -68,6 +68,8 @@ def test_pages_start_alike_whatever_led_to_them(tmp_path):
 class Row:
     """A row that reads the state and the action of a prompt and says what a rule makes of them."""
 
+    is_certain = False
+
     def __init__(self, codec, rule):
         self.settings = {}
         self.model, self.rule = SimpleNamespace(codec=codec), rule

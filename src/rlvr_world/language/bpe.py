@@ -14,7 +14,7 @@ SMALLEST = 256 + 2
 
 def learn_bpe(
     data: TransitionDataModule,
-    output: Path = Path("checkpoints/textworld/tokenizer"),
+    output: Path,
     vocab_size: int = 2048,
     style: Style = "compact",
     form: Form = "difference",
@@ -27,7 +27,8 @@ def learn_bpe(
 
     Args:
         data: Transitions of text games or of web pages.
-        output: Folder for the tokenizer, in ``transformers``' form.
+        output: Folder for the tokenizer, in ``transformers``' form, where the presets look for it:
+            ``checkpoints/<preset>/tokenizer``.
         vocab_size: Number of tokens, two special ones included.
         style: Style of the prompts to learn from.
         form: Form of the answers to learn from; those about web pages have one form only.
