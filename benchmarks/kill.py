@@ -20,50 +20,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.tiny_runs import STAGES, options, with_parents, write_data
 from rlvr_world.cli import import_rooms
 from rlvr_world.command_line.training import TrainingCLI
-from rlvr_world.data.samples import write_shard
 from rlvr_world.files import write_json
 from rlvr_world.modules import checkpoint as checkpoints
 from rlvr_world.modules.checkpoint import CheckpointFiles, code_commit, load_checkpoint
-from rlvr_world.video.data.manifest import Manifest
 
-SIZE, FRAMES = 32, 4
-STAGES = ("tokenizer", "mle", "rlvr")
 SAVED = "saved.txt"  # of a run: the steps of the checkpoints that were written to the end
-
-OF_ALL = """
---data VideoDataModule --data.clip_length 3 --data.batch_size 2 --data.samples_per_epoch 14
---data.shuffle 8 --data.eval_clips_per_episode 1
---trainer.accelerator cpu --trainer.max_epochs 2 --trainer.enable_progress_bar false
---trainer.enable_model_summary false --trainer.logger false --trainer.num_sanity_val_steps 0
---trainer.val_check_interval 3
-"""
-OF_WORLD_MODELS = f"""
---model.codec FrameCodec --model.codec.tokenizer tokenizer --model.codec.context_frames 2
---model.codec.frame_size [{SIZE},{SIZE}]
---model.codec.action_low [0,0] --model.codec.action_high [1,1]
---model.backbone Transformer --model.backbone.dim 16 --model.backbone.depth 1
---model.backbone.heads 2 --model.schedule cosine --model.warmup_steps 4
-"""
-OF_STAGE = {
-    "tokenizer": """--model VQTokenizer --model.model VQModel --model.model.channels [8,8]
-        --model.model.levels [5,3] --model.model.latent_channels 8 --model.model.layers 1
-        --model.discriminator PatchDiscriminator --model.discriminator.channels [4,4]
-        --model.perceptual null --checkpoint.monitor val/psnr --checkpoint.mode max
-        --trainer.callbacks EMAWeightAveraging --trainer.callbacks.decay 0.9""",
-    "mle": f"""--model MLEWorldModel {OF_WORLD_MODELS} --checkpoint.monitor val/nll
-        --trainer.accumulate_grad_batches 2 --data.num_workers 1""",
-    "rlvr": f"""--model RLVRWorldModel {OF_WORLD_MODELS} --model.weights mle
-        --model.rewards.mae MAE --model.group_size 2 --model.num_minibatches 2
-        --checkpoint.monitor val/nll""",
-}
 
 
 @dataclass(frozen=True)
@@ -79,29 +48,6 @@ class Kill:
     differs: int
     best_differs: int
     seconds: float
-
-
-def write_clips(root: Path, train: int = 8, val: int = 4, seed: int = 0) -> Path:
-    """Shards of noise with actions."""
-    draw = np.random.default_rng(seed)
-    for split, count in {"train": train, "val": val}.items():
-        for index in range(count):
-            frames = draw.integers(256, size=(FRAMES, SIZE, SIZE, 3), dtype=np.uint8)
-            members = {
-                "frames.png": frames,
-                "actions.npy": draw.random((FRAMES, 2), dtype=np.float32),
-                "json": {"episode": index},
-            }
-            write_shard(root / f"{split}-{index:06d}.tar", [(f"{split}-{index:03d}", members)])
-    Manifest.build(root, "noise", {}).save(root)
-    return root
-
-
-def options(stage: str, folder: Path, run: str) -> list[str]:
-    """The options of ``fit`` for a stage."""
-    where = f"--folder {folder} --run {run} --data.root {folder / 'data'}"
-    every = "--checkpoint.every_n_train_steps 2"
-    return f"fit {OF_ALL} {OF_STAGE[stage]} {every} {where}".split()
 
 
 def run(arguments: list[str], folder: Path, fatal_write: tuple[int, float] | None = None) -> None:
@@ -251,7 +197,7 @@ def main(arguments: Sequence[str]) -> list[Kill]:
     """Kill runs of the stages: print a table, and write it as JSON if asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks kill", description=__doc__)
     parser.add_argument("--kills", type=int, default=20, help="of each stage")
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=[*STAGES])
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--json", type=Path, help="also write every kill to this file")
     args = parser.parse_args(arguments)
@@ -259,8 +205,8 @@ def main(arguments: Sequence[str]) -> list[Kill]:
     kills: list[Kill] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write_clips(folder / "data")
-        for name in STAGES[: 1 + max(map(STAGES.index, args.stages))]:
+        write_data(folder)
+        for name in with_parents(args.stages):
             stage = Stage(name, folder, random.Random(f"{args.seed} {name}"))
             numbers = range(args.kills if name in args.stages else 0)
             for number in track(numbers, description=name, transient=True):

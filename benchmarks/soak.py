@@ -22,7 +22,7 @@ from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.kill import STAGES, options, write_clips
+from benchmarks.tiny_runs import options, with_parents, write_data
 from rlvr_world.files import write_json
 from rlvr_world.modules.checkpoint import code_commit
 
@@ -104,13 +104,14 @@ def fit(stage: str, folder: Path, more: Sequence[str] = ()) -> None:
 
 def soak(folder: Path, steps: int, every: int = EVERY) -> list[Held]:
     """Train all stages, the last one for so many RL steps; what its process held."""
-    write_clips(folder / "data")
-    for stage in STAGES[:-1]:
+    write_data(folder)
+    *before, last = with_parents(["rlvr"])
+    for stage in before:
         fit(stage, folder)
     path = folder / "held.jsonl"
     gauge = f"--trainer.callbacks benchmarks.soak.Gauge --trainer.callbacks.path {path}"
     length = f"--trainer.callbacks.every {every} --trainer.max_steps {2 * steps}"  # 2 a rollout
-    fit(STAGES[-1], folder, f"{AS_USERS} {gauge} {length}".split())
+    fit(last, folder, f"{AS_USERS} {gauge} {length}".split())
     return [Held(**json.loads(line)) for line in path.read_text().splitlines()]
 
 

@@ -71,18 +71,21 @@ def decomposed(
         return f"{said}, within noise, so no gain."
     if gain.mean < 0:
         return f"{said}, a loss."
+    parts = [
+        f"{row} has {share(known[row][0] - known[mle][0], gain)}" for row in beside if row in known
+    ]
+    if beyond.is_clear and beyond.mean < 0:
+        without = Difference.between(known[best], known[mle])
+        return (
+            "; ".join([f"{said}, less than {best} has without training, {without}", *parts]) + "."
+        )
     said = f"{said}, of which {share(gain.mean - beyond.mean, gain)} is sharpening"
     if best != mle:
         said = f"{said} ({best} has it without training)"
     if not beyond.is_clear:
         said = f"{said}; what is beyond, {beyond}, is within noise"
-    elif beyond.mean < 0:
-        said = f"{said}; nothing is beyond"
     else:
         said = f"{said} and {share(beyond.mean, gain)} is beyond, {beyond}"
-    parts = [
-        f"{row} has {share(known[row][0] - known[mle][0], gain)}" for row in beside if row in known
-    ]
     return "; ".join([said, *parts]) + "."
 
 
