@@ -111,7 +111,7 @@ class PromptCache:
 
 
 BLOCK = 32
-"""Own positions whose keys lie side by side: longer rows of a batch are slow to multiply."""
+"""Own positions of a buffer that is multiplied as a whole; a slice of a longer one is copied."""
 
 
 class Block(NamedTuple):
