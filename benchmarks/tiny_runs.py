@@ -54,16 +54,16 @@ RLVR = "--model RLVRWorldModel --model.group_size 2 --model.num_minibatches 2"
 STAGES = {
     "tokenizer": TinyRun(
         None,
-        "clips",
+        "data",
         f"""{CLIPS} --model VQTokenizer --model.model VQModel --model.model.channels [8,8]
         --model.model.levels [5,3] --model.model.latent_channels 8 --model.model.layers 1
         --model.discriminator PatchDiscriminator --model.discriminator.channels [4,4]
         --model.perceptual null --checkpoint.monitor val/psnr --checkpoint.mode max
         --trainer.callbacks EMAWeightAveraging --trainer.callbacks.decay 0.9""",
     ),
-    "mle": TinyRun("tokenizer", "clips", f"{MLE} {CLIPS} --data.num_workers 1 {FRAME_CODEC}"),
+    "mle": TinyRun("tokenizer", "data", f"{MLE} {CLIPS} --data.num_workers 1 {FRAME_CODEC}"),
     "rlvr": TinyRun(
-        "mle", "clips", f"{RLVR} {CLIPS} {FRAME_CODEC} --model.weights mle --model.rewards.mae MAE"
+        "mle", "data", f"{RLVR} {CLIPS} {FRAME_CODEC} --model.weights mle --model.rewards.mae MAE"
     ),
     "text_mle": TinyRun(None, "games", f"{MLE} {GAME}"),
     "text_rlvr": TinyRun(
@@ -97,7 +97,7 @@ def options(stage: str, folder: Path, run: str) -> list[str]:
 
 def write_data(folder: Path) -> None:
     """Data of each modality, and tokenizers of what is in words."""
-    write_clips(folder / "clips")
+    write_clips(folder / "data")
     for name, step in {"games": lamp, "pages": box}.items():
         with recording(folder / name) as spool:
             for split, numbers in SPLITS.items():
@@ -115,8 +115,8 @@ def write_data(folder: Path) -> None:
         learn_bpe(data(str(folder / words)), folder / f"{words}_words", vocab_size=300)
 
 
-def write_clips(root: Path, train: int = 8, val: int = 4, seed: int = 0) -> None:
-    """Shards of noise with actions."""
+def write_clips(root: Path, train: int = 8, val: int = 4, seed: int = 0) -> Path:
+    """Shards of noise with actions; their folder."""
     draw = np.random.default_rng(seed)
     for split, count in {"train": train, "val": val}.items():
         for index in range(count):
@@ -128,6 +128,7 @@ def write_clips(root: Path, train: int = 8, val: int = 4, seed: int = 0) -> None
             }
             write_shard(root / f"{split}-{index:06d}.tar", [(f"{split}-{index:03d}", members)])
     Manifest.build(root, "noise", {}).save(root)
+    return root
 
 
 def lamp(on: int, switched: int) -> Transition:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.kill import options
+from benchmarks.tiny_runs import options
 from rlvr_world.modules.checkpoint import load_checkpoint
 
 TESTS = Path(__file__).parent

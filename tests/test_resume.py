@@ -26,7 +26,7 @@ from tiny_runs import (
     write_clips,
 )
 
-from benchmarks.kill import options as kill_options
+from benchmarks.tiny_runs import options as tiny_options
 from rlvr_world.callbacks.defaults import checkpoint_callbacks
 from rlvr_world.callbacks.interruption import Interrupted, Interruption
 from rlvr_world.cli import main
@@ -108,7 +108,7 @@ def test_settings_that_are_asked_for_count_and_are_noted(folder, tmp_path):
     def run(*more):
         overrides = ["--model.codec.tokenizer", str(folder / "tokenizer"), "--model.weights",
                      str(folder / "mle.ckpt"), "--data.root", str(folder / "data")]  # fmt: skip
-        main([*kill_options("rlvr", tmp_path, "run"), *overrides, *more])
+        main([*tiny_options("rlvr", tmp_path, "run"), *overrides, *more])
         return load_checkpoint(tmp_path / "run/checkpoints/last.ckpt")
 
     run("--trainer.max_steps", "4")

@@ -10,7 +10,7 @@ from test_ranks import run as run_script
 from tiny_runs import prepared
 from transformers import AutoModelForCausalLM
 
-from benchmarks.kill import options
+from benchmarks.tiny_runs import options
 from rlvr_world.cli import main
 from rlvr_world.modules.checkpoint import load_checkpoint
 from rlvr_world.nn.llama import from_llama

@@ -7,7 +7,7 @@ from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 
-from benchmarks.kill import SIZE, write_clips
+from benchmarks.tiny_runs import SIZE, write_clips
 from rlvr_world.modules.checkpoint import CheckpointFiles
 from rlvr_world.modules.mle import MLEWorldModel
 from rlvr_world.modules.rlvr import RLVRWorldModel

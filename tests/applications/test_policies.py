@@ -168,7 +168,8 @@ def test_a_policy_in_a_world_model_sees_what_the_model_predicts(model):
     assert torch.equal(seen[-1], film.frames[:, :3])
     alone = imagined_film(model, first[1:], lambda _: torch.full((1, 2), 0.5), steps=3,
                           sampler=Sampler(temperature=0))  # fmt: skip
-    assert torch.equal(alone.frames[0], film.frames[1])
+    gap = (alone.frames[0].int() - film.frames[1].int()).abs()
+    assert gap.max() <= 1  # a product over fewer rows rounds otherwise
 
 
 def test_demonstrations_are_of_the_task(tmp_path):

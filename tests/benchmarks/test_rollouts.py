@@ -51,7 +51,7 @@ def test_the_cache_on_paper_is_the_cache_in_memory():
     parts = [
         part
         for layer in cache.layers
-        for part in (layer.prompt_key, layer.prompt_value, layer.key, layer.value)
+        for part in (layer.prompt_key, layer.prompt_value, *layer.keys, *layer.values)
     ]
     assert sum(part.nbytes for part in parts) == cache_bytes(model, shape)
 
