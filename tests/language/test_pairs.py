@@ -13,6 +13,7 @@ from rlvr_world.evaluation.columns import Scorer
 from rlvr_world.evaluation.following import Following
 from rlvr_world.language.bpe import learn_bpe
 from rlvr_world.language.pairs import TransitionPairs
+from rlvr_world.rl.sampler import Sampler
 from rlvr_world.text_game.codec import TextGameCodec
 from rlvr_world.text_game.data import TextDataModule
 from rlvr_world.text_game.prompt import compact_json
@@ -68,10 +69,8 @@ def test_pages_start_alike_whatever_led_to_them(tmp_path):
 class Row:
     """A row that reads the state and the action of a prompt and says what a rule makes of them."""
 
-    is_certain = False
-
     def __init__(self, codec, rule):
-        self.settings = {}
+        self.settings, self.sampler = {}, Sampler()
         self.model, self.rule = SimpleNamespace(codec=codec), rule
 
     def predict(self, batch, group_size, generator):

@@ -212,7 +212,7 @@ class Run:
         for name, parts in self.features.items():
             by_seed = torch.cat(parts).unbind(dim=1)
             values = torch.stack([self.distance.distance(part, true) for part in by_seed])
-            is_certain = name in BASELINES or self.rows[name].is_certain
+            is_certain = name in BASELINES or self.rows[name].sampler.is_certain
             scores = {self.distance.name: values if is_certain else values[None]}
             frames.append(score_frame(name, scores, ["all"]))
         return frames

@@ -32,11 +32,6 @@ class ModelRow:
     def settings(self) -> dict[str, float | int | None]:
         return self.sampler.settings
 
-    @property
-    def is_certain(self) -> bool:
-        """Whether all predictions of a transition are the same one."""
-        return self.settings.get("temperature") == 0 or self.settings.get("top_k") == 1
-
     def generator(self, seed: int) -> torch.Generator:
         return torch.Generator(self.model.device).manual_seed(seed)
 
@@ -123,6 +118,7 @@ def predictions(
     if codec.is_lossy:
         yield RowPrediction(RECONSTRUCTION, codec.decode(sequence), True)
     for name, row in rows.items():
-        count = 1 if row.is_certain else seeds
+        is_certain = row.sampler.is_certain
+        count = 1 if is_certain else seeds
         states = row.predict(batch, count, row.generator(seed))
-        yield RowPrediction(name, states, row.is_certain, row.nll(sequence))
+        yield RowPrediction(name, states, is_certain, row.nll(sequence))

@@ -18,6 +18,9 @@ class PredictionRule(ABC):
     is_exact = False
     """Whether predictions follow the model's own distribution."""
 
+    is_certain = False
+    """Whether all predictions of a transition are the same one."""
+
     has_likelihood = True
     """Whether the model tells how likely the truth is as one sequence."""
 

@@ -227,7 +227,6 @@ class SamplingCache:
             positions = torch.arange(prompt.length, device=self.device)
             hidden = positions < prompt.padding[:, None]  # [B, P]
             self.hidden_prompt = repeat(hidden, "b p -> (b k) 1 p", k=self.layers[0].kv_heads)
-        self.static = static
         self.length: int | Tensor = prompt.length
         if static:
             self.length = torch.tensor(prompt.length, device=self.device)

@@ -96,6 +96,11 @@ class Sampler:
         return self.temperature == 1 and self.top_k is None and self.top_p is None
 
     @property
+    def is_certain(self) -> bool:
+        """Whether all samples of a prompt are the same one."""
+        return self.temperature == 0
+
+    @property
     def settings(self) -> dict[str, float | int | None]:
         """What a table says of it."""
         return {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
