@@ -32,14 +32,14 @@ def says(world, monkeypatch, answered):
     """Let the model be certain of the right answer of a step."""
     sequence = world.codec.encode({"key": ["0"], "transition": [answered], "rules": [None]})
     log_probs = torch.zeros(sequence.ids.shape)
-    monkeypatch.setattr(world.model, "sample", lambda *_, **__: (sequence, log_probs))
+    monkeypatch.setattr(world.words.model, "sample", lambda *_, **__: (sequence, log_probs))
 
 
 def begun(world, action):
     """A session at the step that was recorded with an action."""
     session = Session(world)
-    place = next(n for n, start in enumerate(world.starts) if start.step.action == action)
-    session.begin(place)
+    starts = [start["transition"].action for start in world.words.starts]
+    session.begin(starts.index(action))
     return session
 
 
@@ -51,7 +51,7 @@ def test_a_game_goes_on_in_the_states_that_are_said(world, monkeypatch):
     assert shown["text"] == shown["truth"]
     assert shown["rewards"] == {"match": 1}
     assert "".join(word for word, _ in shown["certainty"]).startswith('{"modified":')
-    assert canonical(session.moments[1].inner.state) == canonical(lamps(13))
+    assert canonical(session.moments[1].inner["transition"].state) == canonical(lamps(13))
     assert shown["actions"] == ["switch 0"]
     assert 'lamp (ID: 3): {"isOn": true}' in shown["state"]
     (other,) = session.step(0, "dance")
@@ -64,7 +64,7 @@ def test_an_answer_that_cannot_be_read_changes_nothing(world, monkeypatch):
     (shown,) = session.step(0, "wait")
     assert shown["note"].startswith("The state stays, since the answer is bad: ")
     assert shown["rewards"] == {"match": 0}
-    assert session.moments[1].inner.state == session.moments[0].inner.state
+    assert session.moments[1].inner == session.moments[0].inner
     with pytest.raises(ValueError, match="action must be a text of 1 to 500 characters"):
         session.step(0, "")
     monkeypatch.setattr(world.codec, "prompt_length", 10)
