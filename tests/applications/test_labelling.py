@@ -9,7 +9,7 @@ import pytest
 import torch
 from web_pages import needs_browser
 
-from rlvr_world.applications.play.server import LoopbackServer
+from rlvr_world.applications.loopback_server import LoopbackServer
 from rlvr_world.applications.policies.labelling import command
 from rlvr_world.applications.policies.labelling.clips import animation
 from rlvr_world.applications.policies.labelling.labels import Labels, agreements

@@ -5,6 +5,7 @@ import shlex
 from base64 import b64decode
 from http.client import HTTPConnection
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from PIL import Image
 from tiny_video import TinyVideo, export_tokenizer, save_untrained
 
 from rlvr_world.applications.interactive_rollout import InteractiveRollout
+from rlvr_world.applications.loopback_server import FILES, LoopbackServer
 from rlvr_world.applications.play import command
-from rlvr_world.applications.play.server import FILES, PlayServer
 from rlvr_world.applications.play.session import Session
 from rlvr_world.applications.play.video_world import VideoWorld
 from rlvr_world.applications.start_states import chosen
@@ -109,8 +110,13 @@ def test_what_is_not_there_is_said(model):
 
 
 @pytest.fixture
-def server(model):
-    server = PlayServer(Session(VideoWorld(model, TinyVideo())))
+def session(model):
+    return Session(VideoWorld(model, TinyVideo()))
+
+
+@pytest.fixture
+def server(session):
+    server = LoopbackServer(Path(command.__file__).parent, session.calls)
     server.start()
     yield server
     server.close()
@@ -127,7 +133,7 @@ def asked(server, method, path, body=None, **headers):
     return status, text
 
 
-def test_only_pages_of_its_own_reach_the_server(server):
+def test_only_pages_of_its_own_reach_the_server(server, session):
     json_type, here = {"Content_Type": "application/json"}, server.url.rstrip("/")
     step = json.dumps({"parent": 0, "action": [0.5, 0.5]})
     for path in FILES:
@@ -143,23 +149,23 @@ def test_only_pages_of_its_own_reach_the_server(server):
     assert asked(server, "GET", "/step")[0] == 404
     for bad in ("[1]", "{", "{}"):
         assert asked(server, "POST", "/step", bad, **json_type)[0] == 400
-    assert len(server.session.moments) == 1
+    assert len(session.moments) == 1
     assert asked(server, "POST", "/step", step, Origin=here, **json_type)[0] == 200
-    assert len(server.session.moments) == 2
+    assert len(session.moments) == 2
 
 
 @pytest.fixture
 def answers(monkeypatch):
     """What pages of commands say about their worlds; each command ends as soon as it has."""
 
-    class Once(PlayServer):
+    class Once(LoopbackServer):
         def start(self):
             super().start()
             found.append(json.loads(asked(self, "GET", "/about")[1]))
             self.server.shutdown()
 
     found = []
-    monkeypatch.setattr(command, "PlayServer", Once)
+    monkeypatch.setattr(command, "LoopbackServer", Once)
     return found
 
 

@@ -1,12 +1,14 @@
 """The page in a browser: load, step, rewind, branch."""
 
 import os
+from pathlib import Path
 
 import pytest
 from tiny_video import TinyVideo, export_tokenizer, save_untrained
 from web_pages import needs_browser
 
-from rlvr_world.applications.play.server import PlayServer
+from rlvr_world.applications.loopback_server import LoopbackServer
+from rlvr_world.applications.play import command
 from rlvr_world.applications.play.session import Moment, Session, World
 from rlvr_world.applications.play.simulated import Simulated
 from rlvr_world.applications.play.video_world import VideoWorld
@@ -41,7 +43,8 @@ def opened(chromium):
     servers, faults, asked = [], [], []
 
     def open_page(world):
-        servers.append(PlayServer(Session(world)))
+        session = Session(world)
+        servers.append(LoopbackServer(Path(command.__file__).parent, session.calls))
         servers[0].start()
         page = chromium.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
@@ -49,7 +52,7 @@ def opened(chromium):
         page.on("request", lambda request: asked.append(request.url))
         page.goto(servers[0].url)
         page.wait_for_selector("body[data-ready]")
-        return page, servers[0].session
+        return page, session
 
     yield open_page
     origin = servers[0].url

@@ -31,7 +31,11 @@ def test_rollout_compares_every_shape_with_generate(tmp_path):
 
 def test_steps_of_an_environment_are_compared_with_whole_prompts(tmp_path):
     rows = tiny("environment", tmp_path, "--batches", "1", "2")
-    assert {name: row["units"] for name, row in rows.items()} == {"batch 1": 3, "batch 2": 6}
+    units = {name: row["units"] for name, row in rows.items()}
+    for tokens in (16, 4):
+        assert [units[f"batch {n}, {tokens} tokens"] for n in (1, 2)] == [3, 6]
+        assert [units[f"batch {n}, {tokens} tokens, last step"] for n in (1, 2)] == [1, 2]
+    assert len(units) == 8
     assert all(row["theirs"]["name"] == "whole prompt each step" for row in rows.values())
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from rlvr_world.applications.play.server import PlayServer
+from rlvr_world.applications.loopback_server import LoopbackServer
 from rlvr_world.applications.play.session import Session, World
 from rlvr_world.applications.play.text_world import TextWorld
 from rlvr_world.applications.play.video_world import VideoWorld
@@ -56,7 +56,8 @@ def play(
         world = VideoWorld(model, root, split, horizon, sampler, terms)
     else:
         world = TextWorld(model, root, split, sampler, terms)
-    PlayServer(Session(world, seed), port).show("the world model", browser)
+    calls = Session(world, seed).calls
+    LoopbackServer(Path(__file__).parent, calls, port).show("the world model", browser)
 
 
 def trained_on(checkpoint: Path) -> Path:

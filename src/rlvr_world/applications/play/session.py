@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rlvr_world.applications.loopback_server import Calls
+
 MOST_MOMENTS = 2000
 
 
@@ -56,6 +58,16 @@ class Session:
         self.world, self.seed = world, seed
         self.moments: list[Moment] = []
         self.begin(0)
+
+    @property
+    def calls(self) -> Calls:
+        """What the page can ask for."""
+        return {
+            ("GET", "/about"): lambda _: self.world.about(),
+            ("GET", "/moments"): lambda _: [moment.shown for moment in self.moments],
+            ("POST", "/begin"): lambda given: self.begin(given.get("start")),
+            ("POST", "/step"): lambda given: self.step(given.get("parent"), given.get("action")),
+        }
 
     def begin(self, start: Any) -> list[dict[str, Any]]:
         """Forget all moments and begin at another start state."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rlvr_world.applications.play.server import LoopbackServer
+from rlvr_world.applications.loopback_server import LoopbackServer
 from rlvr_world.applications.policies.labelling.labels import Labels, agreements
 from rlvr_world.applications.policies.table import markdown_rows
 

@@ -5,7 +5,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from rlvr_world.applications.play.server import Calls
+from rlvr_world.applications.loopback_server import Calls
 from rlvr_world.applications.policies.labelling.clips import ORIGIN
 from rlvr_world.files import read_json
 

@@ -1,4 +1,4 @@
-"""The page's server: this machine's own browser, and nobody else."""
+"""A server of one page: for this machine's own browser, and nobody else."""
 
 import json
 import logging
@@ -13,8 +13,6 @@ from rich.console import Console
 from werkzeug import Request, Response
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, NotFound
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
-
-from rlvr_world.applications.play.session import Session
 
 HOST = "127.0.0.1"
 FILES = {
@@ -126,25 +124,6 @@ class LoopbackServer:
         except ValueError as error:
             raise BadRequest(str(error)) from error
         return Response(json.dumps(value), content_type="application/json")
-
-
-class PlayServer(LoopbackServer):
-    """Serves a session on loopback.
-
-    Args:
-        session: The session.
-        port: The port; a free one if 0.
-    """
-
-    def __init__(self, session: Session, port: int = 0) -> None:
-        self.session = session
-        calls: Calls = {
-            ("GET", "/about"): lambda _: session.world.about(),
-            ("GET", "/moments"): lambda _: [moment.shown for moment in session.moments],
-            ("POST", "/begin"): lambda given: session.begin(given.get("start")),
-            ("POST", "/step"): lambda g: session.step(g.get("parent"), g.get("action")),
-        }
-        super().__init__(Path(__file__).parent, calls, port)
 
 
 class Quiet(WSGIRequestHandler):
