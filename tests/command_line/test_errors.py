@@ -40,6 +40,19 @@ TABLE = ("evaluate", "-c", "configs/pusht/evaluation.yaml")
         ((*TABLE, "--seed", "3"), "there is no option seed; did you mean seeds?"),
         ((*TABLE, "--data.rot", "x"), "VideoDataModule has no argument rot; did you mean root?"),
         ((*TABLE, "--limit", "x"), "limit: Expected a <class 'int'>, got x"),
+        (
+            (*TABLE, "--samplers", "{a: {class_path: Sampler, init_args: {temperature: x}}}"),
+            "samplers.temperature: Expected a <class 'float'>. Got value: x",
+        ),
+        (
+            (*TABLE, "--samplers", "{a: {class_path: MinimumBayesRisk, init_args: {samples: q}}}"),
+            "samplers.samples: Expected a <class 'int'>. Got value: q",
+        ),
+        (
+            (*TABLE, "--samplers", "{a: {class_path: Samplr}}"),
+            "samplers: there is no class Samplr; did you mean Sampler?",
+        ),
+        ((*TABLE, "--samplers", "{a: 3}"), "samplers: Not a valid subclass of Sampler"),
     ],
 )
 def test_one_sentence_with_the_nearest_right_name(command, sentence, capsys):

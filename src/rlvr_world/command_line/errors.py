@@ -39,7 +39,8 @@ FILE = re.compile(r'^  File "(.+?)", line', re.MULTILINE)
 GIVEN = re.compile(r"^\s*Given value: (.*)$", re.MULTILINE)
 NOISE = re.compile(
     r"|Does not validate against.*|Subtypes: .*|Errors:|Given value.*"
-    r"|Problem with given class_path.*|Expected a <class 'NoneType'>.*"
+    r"|Problem with given class_path.*|Expected a <class 'NoneType'>.*|Expected a path but \{.*"
+    r"|Subclass types expect .*|a class path \(str\).*|a dict with.*"
 )
 
 
@@ -76,6 +77,7 @@ def sentence(message: str, options: Iterable[str]) -> str:
         message: The message, of many lines where types are nested.
         options: The names of the options that the command has.
     """
+    message = of_chosen_kinds(message)
     if match := ALONE.search(message):
         return f"{match[1]} stands alone; give configs after -c"
     if match := OPTION.search(message):
@@ -100,9 +102,23 @@ def sentence(message: str, options: Iterable[str]) -> str:
     lines = (KEY.sub("", line).strip().removeprefix("- ") for line in message.splitlines())
     reason = "; ".join(dict.fromkeys(line for line in lines if not NOISE.fullmatch(line)))
     value = GIVEN.findall(message)
-    is_plain = value and len(value[-1]) < 80 and not value[-1].startswith("NestedArg")
-    given = f", got {value[-1]}" if is_plain else ""
+    is_short = value and len(value[-1]) < 80 and not value[-1].startswith("NestedArg")
+    is_said = "Got value: " in reason
+    given = f", got {value[-1]}" if is_short and not is_said else ""
     return f"{keys}: {reason}{given}" if keys else reason
+
+
+def of_chosen_kinds(message: str) -> str:
+    """A message without why a value of a class that it names is none of another kind, either."""
+    lines = message.split("\n")
+    depths = {len(line) - len(line.lstrip()) for line in lines if SCOPE.search(line)}
+    kept = [
+        line
+        for line in lines
+        if len(line) - len(line.lstrip()) not in depths
+        or not (CLASS.search(line) or ABSTRACT.search(line))
+    ]
+    return "\n".join(kept)
 
 
 def no_argument(class_path: str, name: str) -> str:
