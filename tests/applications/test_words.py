@@ -13,6 +13,7 @@ from rlvr_world.applications.play.text_world import TextWorld
 from rlvr_world.applications.words.environment import WordEnvironment, WordVectorEnvironment
 from rlvr_world.applications.words.worlds import word_world
 from rlvr_world.language.bpe import learn_bpe
+from rlvr_world.language.judge import BadAnswer
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.transformer import Transformer
 from rlvr_world.text_game.codec import TextGameCodec
@@ -116,7 +117,7 @@ def test_rows_go_on_as_one_batch_and_begin_anew(game, monkeypatch):
     assert rewards.tolist() == [8, 4]
     assert not truncated.any()
     found, rewards, _, truncated, info = many.step(["switch 0", ""])
-    assert info["problem"] == ["", "action must be a text of 1 to 500 characters"]
+    assert info["problem"].tolist() == ["", "action must not be empty"]
     assert rewards.tolist() == [8, 0]
     assert truncated.all()
     _, rewards, _, truncated, info = many.step(["switch 0", "wait"])
@@ -151,10 +152,83 @@ def test_a_page_has_only_actions_on_its_elements(page):
     for action, problem in {
         "click [99]": "action: the page has no element 99",
         "dance": "no action: 'dance'",
-        "press [" + "x" * 500 + "]": "action must be a text of 1 to 500 characters",
+        "press [" + "x" * 500 + "]": "action must be a text of 1 to 500 characters on one line",
+        "press [\ud800]": "action must be a text of 1 to 500 characters on one line",
+        "hover [2]\nhover [3]": "action must be a text of 1 to 500 characters on one line",
     }.items():
         same, reward, _, _, info = environment.step(action)
         assert (same, reward, info["problem"], info["answer"]) == (state, 0, problem, "")
+
+
+def test_one_action_is_one_prompt_however_it_is_written(page):
+    model, data = page
+    world = word_world(model, data)
+    (here,) = world.starts
+    for text in ("  click [3]\n", "click [3]"):
+        assert world.question(here, text)["transition"] is not None
+        assert world.question(here, text)["transition"].next_tree == CART.next_tree
+    assert world.question(here, "type [3] [x]")["transition"].action == "type [3] [x] [1]"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '"score":{"score":1e999,"gameOver":false,"gameWon":false}',
+        '"score":{"score":' + "9" * 400 + ',"gameOver":false,"gameWon":false}',
+        '"score":{},"x":{}',
+    ],
+)
+def test_answers_that_are_no_data_lead_nowhere(game, answer):
+    model, data = game
+    world = word_world(model, data)
+    text = f'{{"modified":[],"removed":[],{answer}}}'
+    with pytest.raises(BadAnswer):
+        world.ended(world.starts[0]["transition"], text)
+
+
+def test_modes_of_one_game_stay_apart(tmp_path, game):
+    steps = [step(5, action, mode=mode) for mode, action in (("full", "wait"), ("tick", ""))]
+    write_root(tmp_path / "data", {"train": steps, "test": steps})
+    modes = TextDataModule(str(tmp_path / "data"), modes=["full", "tick"], num_workers=0)
+    world = word_world(game[0], modes)
+    for start in world.starts:
+        asked = world.question(start, start["transition"].action)
+        assert asked["transition"] == start["transition"]
+
+
+@pytest.mark.parametrize(
+    ("use", "sentence"),
+    [
+        (lambda many: many.step("wait"), "step needs 2 actions, one of each row, got one text"),
+        (lambda many: many.step(["wait"] * 3), "step needs 2 actions, one of each row, got 3"),
+        (lambda many: many.reset(options={"start": 1.7}), "start must be a number, or 2 of them"),
+        (lambda many: many.reset(options={"start": [0, 1, 2]}), "start must be a number, or 2"),
+        (lambda many: many.reset(options={"begin": 1}), "options: there is no begin"),
+        (lambda many: many.reset(seed=[1, 2, 3]), "seed must be one number, or 2, got 3"),
+    ],
+)
+def test_what_rows_are_told_is_checked(game, use, sentence):
+    many = WordVectorEnvironment(*game, num_envs=2)
+    many.reset(seed=0)
+    with pytest.raises(ValueError, match=sentence):
+        use(many)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"time_limit": 1.5}, {"num_envs": True}, {"reward": "score"}, {"sampler": "greedy"}],
+)
+def test_what_environments_are_made_of_is_checked(game, options):
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
+        WordVectorEnvironment(*game, **options)
+
+
+def test_data_of_another_kind_and_long_starts_are_refused(game, page):
+    with pytest.raises(ValueError, match="read with TextDataModule, got WebDataModule"):
+        word_world(game[0], WebDataModule(str(page[1])))
+    codec = WebPageCodec(page[0].codec.tokenizer, prompt_length=10, answer_length=200)
+    with pytest.raises(ValueError, match="holds no steps that fit into a prompt"):
+        word_world(untrained(codec), page[1])
 
 
 def test_a_new_element_takes_a_free_id(page):

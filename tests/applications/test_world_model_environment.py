@@ -114,7 +114,7 @@ def test_frames_are_those_of_a_long_rollout(model, horizon):
 
 
 def test_what_cannot_be_is_one_sentence(model):
-    with pytest.raises(ValueError, match="time_limit must be above 0, got 0"):
+    with pytest.raises(ValueError, match="time_limit must be a whole number of at least 1, got 0"):
         WorldModelEnvironment(model, DATA, time_limit=0)
     with pytest.raises(ValueError, match="render_mode must be rgb_array or None, got human"):
         WorldModelEnvironment(model, DATA, render_mode="human")

@@ -116,7 +116,10 @@ class LoopbackServer:
                 raise Forbidden("pages of other origins may not ask for this")
             if request.mimetype != "application/json":
                 raise Forbidden("what is asked must come as application/json")
-            given = request.get_json()
+            try:
+                given = request.get_json()
+            except RecursionError as error:
+                raise BadRequest("what is asked is nested too deeply") from error
         if not isinstance(given, dict):
             raise BadRequest("what is asked must be a JSON object")
         try:

@@ -10,12 +10,17 @@ from lightning import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rlvr_world.applications.environment_arguments import (
+    check_actions,
+    check_whole,
+    row_seeds,
+    start_numbers,
+)
 from rlvr_world.applications.interactive_rollout import InteractiveRollout, video_codec
 from rlvr_world.applications.start_states import chosen, start_states
 from rlvr_world.extras import require
 from rlvr_world.modules.saved import load_world_model
 from rlvr_world.modules.world_model import WorldModel
-from rlvr_world.rl.budget import check_positive
 from rlvr_world.rl.sampler import Sampler
 
 require("gymnasium", "environments", "A world model as an environment")
@@ -68,7 +73,7 @@ class WorldModelVectorEnvironment(VectorEnv):
         device: str = "cpu",
         render_mode: str | None = None,
     ) -> None:
-        check_positive(num_envs=num_envs, horizon=horizon, time_limit=time_limit)
+        check_whole(num_envs=num_envs, horizon=horizon, time_limit=time_limit)
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be rgb_array or None, got {render_mode}")
         if not isinstance(checkpoint, WorldModel):
@@ -103,9 +108,9 @@ class WorldModelVectorEnvironment(VectorEnv):
         Returns:
             The last given frames [B, H, W, 3], and the ``start`` and its ``key`` of each row.
         """
-        seeds = [None] * self.num_envs if seed is None else seed
-        if isinstance(seeds, int | np.integer):
-            seeds = [int(seeds) + row for row in range(self.num_envs)]
+        numbers, seeds = start_numbers(options, self.num_envs), row_seeds(seed, self.num_envs)
+        if seed is not None and isinstance(seed, int | np.integer):
+            seeds = [int(seed) + row for row in range(self.num_envs)]
         for row, own in enumerate(seeds):
             if own is not None:
                 self.rngs[row] = np.random.default_rng(own)
@@ -114,18 +119,18 @@ class WorldModelVectorEnvironment(VectorEnv):
         self.time = np.zeros(self.num_envs, int)
         self.frames = np.zeros((self.num_envs, *self.codec.frame_size, 3), np.uint8)
         self.rollout = None
-        info = self.begin(rows, (options or {}).get("start"))
+        info = self.begin(rows, numbers)
         return self.frames.copy(), info
 
-    def begin(self, rows: Sequence[int], start: Any = None) -> dict[str, Any]:
+    def begin(self, rows: Sequence[int], start: NDArray[np.int64] | None = None) -> dict[str, Any]:
         """Put rows at start states, at random ones if none are given; what is said of them."""
         count = len(self.starts["key"])
         if start is None:
             picked = [int(self.rngs[row].integers(count)) for row in rows]
         else:
-            picked = [int(each) for each in np.broadcast_to(start, len(rows))]
+            picked = start.tolist()
         if not all(0 <= each < count for each in picked):
-            raise ValueError(f"options: start must be from 0 to {count - 1}, got {start}")
+            raise ValueError(f"options: start must be from 0 to {count - 1}, got {picked}")
         states = chosen(self.starts, picked, self.model.device)
         if self.rollout is None:
             self.rollout = InteractiveRollout(self.model, states, self.horizon, self.sampler)
@@ -150,6 +155,7 @@ class WorldModelVectorEnvironment(VectorEnv):
         """
         if self.rollout is None:
             raise gymnasium.error.ResetNeeded("call reset before step")
+        check_actions(actions, self.num_envs)
         uniforms = np.stack([rng.random(self.codec.tokens_per_frame) for rng in self.rngs])
         device = self.model.device
         given = torch.as_tensor(np.asarray(actions, np.float32)).to(device)
@@ -219,6 +225,8 @@ class WorldModelEnvironment(gymnasium.Env):
         self, action: NDArray[np.float32]
     ) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
         """Predict the frame [H, W, 3] after an action [A]; see ``WorldModelVectorEnvironment``."""
+        if self.rows.rollout is None:
+            raise gymnasium.error.ResetNeeded("call reset before step")
         self.rows.ended[:] = False
         frames, rewards, ended, truncated, _ = self.rows.step(np.asarray(action)[None])
         return frames[0], float(rewards[0]), bool(ended[0]), bool(truncated[0]), {}

@@ -7,6 +7,7 @@ judgements and must not be changed in place.
 import json
 from math import isfinite
 from operator import itemgetter
+from sys import float_info
 from typing import Any, TypedDict
 
 
@@ -100,7 +101,7 @@ def state_problem(state: Any) -> str | None:
                     f"objects[{index}].properties.{key} must be JSON with finite numbers, at most "
                     f"{DEEPEST} levels deep"
                 )
-    if state["score"] is not None and not isfinite(state["score"]["score"]):
+    if state["score"] is not None and not abs(state["score"]["score"]) <= float_info.max:
         return "score.score must be finite"
     return None
 

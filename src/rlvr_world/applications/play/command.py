@@ -54,6 +54,8 @@ def play(
     world: World
     if isinstance(model.codec, VideoCodec):
         world = VideoWorld(model, root, split, horizon, sampler, terms)
+    elif horizon != 1:
+        raise ValueError("horizon: a model of words has none; leave it out")
     else:
         world = TextWorld(model, root, split, sampler, terms)
     calls = Session(world, seed).calls

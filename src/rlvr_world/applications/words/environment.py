@@ -8,13 +8,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rlvr_world.applications.environment_arguments import (
+    check_actions,
+    check_whole,
+    each_row,
+    row_seeds,
+    start_numbers,
+)
 from rlvr_world.applications.words.word_world import Answer, Sample
 from rlvr_world.applications.words.worlds import word_world
 from rlvr_world.extras import require
 from rlvr_world.language.data import TransitionDataModule
 from rlvr_world.modules.saved import load_world_model
 from rlvr_world.modules.world_model import WorldModel
-from rlvr_world.rl.budget import check_positive
 from rlvr_world.rl.sampler import Sampler
 
 require("gymnasium", "environments", "A world model as an environment")
@@ -96,7 +102,12 @@ class WordVectorEnvironment(VectorEnv):
         device: str = "cpu",
         render_mode: str | None = None,
     ) -> None:
-        check_positive(num_envs=num_envs, time_limit=time_limit)
+        check_whole(num_envs=num_envs, time_limit=time_limit)
+        for name, judge in {"reward": reward, "terminal": terminal}.items():
+            if judge is not None and not callable(judge):
+                raise ValueError(f"{name} must be a function of a step, got {judge!r}")
+        if sampler is not None and not callable(sampler):
+            raise ValueError(f"sampler must be a Sampler, got {sampler!r}")
         if render_mode not in (None, "ansi"):
             raise ValueError(f"render_mode must be ansi or None, got {render_mode}")
         if not isinstance(checkpoint, WorldModel):
@@ -133,27 +144,27 @@ class WordVectorEnvironment(VectorEnv):
             The states of all rows, and the ``start``, its ``key``, the ``transition`` that begins
             in it and the recorded ``actions`` of each row.
         """
-        if seed is not None:
-            seeds = [seed] if isinstance(seed, int | np.integer) else [n or 0 for n in seed]
-            self.rng = np.random.default_rng(seeds)
-        given = (options or {}).get("start")
-        if given is None:
-            given = self.rng.integers(len(self.world.starts), size=self.num_envs)
-        numbers = np.broadcast_to(given, self.num_envs)
+        seeds = row_seeds(seed, self.num_envs)
+        if any(each is not None for each in seeds):
+            self.rng = np.random.default_rng([0 if each is None else each for each in seeds])
+        numbers = start_numbers(options, self.num_envs)
+        if numbers is None:
+            numbers = self.rng.integers(len(self.world.starts), size=self.num_envs)
         self.places = [self.start(int(number)) for number in numbers]
         self.time = np.zeros(self.num_envs, int)
         self.ended = np.zeros(self.num_envs, bool)
-        keys = [place["key"] for place in self.places]
-        return self.states(), {"start": numbers.copy(), "key": keys, **self.situation()}
+        keys = each_row(place["key"] for place in self.places)
+        return self.states(), {"start": numbers, "key": keys, **self.situation()}
 
     def states(self) -> tuple[str, ...]:
         """The present state of each row."""
         return tuple(self.world.state(place["transition"]) for place in self.places)
 
-    def situation(self) -> dict[str, list[Any]]:
+    def situation(self) -> dict[str, NDArray[Any]]:
         """A step that begins in the present state of each row, and the actions recorded there."""
         steps = [place["transition"] for place in self.places]
-        return {"transition": steps, "actions": [sorted(self.world.recorded(s)) for s in steps]}
+        known = (sorted(self.world.recorded(step)) for step in steps)
+        return {"transition": each_row(steps), "actions": each_row(known)}
 
     def step(
         self, actions: Sequence[str]
@@ -167,6 +178,7 @@ class WordVectorEnvironment(VectorEnv):
         """
         if not self.places:
             raise gymnasium.error.ResetNeeded("call reset before step")
+        check_actions(actions, self.num_envs)
         began, answers = self.ended, self.answers(actions)
         rewards = np.zeros(self.num_envs)
         terminated = np.zeros(self.num_envs, bool)
@@ -174,7 +186,7 @@ class WordVectorEnvironment(VectorEnv):
             if answer.step is not None:
                 rewards[row] = float(self.reward(answer.step))
                 terminated[row] = bool(self.terminal(answer.step))
-                self.places[row] = self.world.onward(self.places[row], answer)
+        self.places = list(map(self.world.onward, self.places, answers))
         self.time += 1
         for row in np.flatnonzero(began).tolist():
             self.places[row] = self.start(int(self.rng.integers(len(self.world.starts))))
@@ -183,8 +195,8 @@ class WordVectorEnvironment(VectorEnv):
         self.ended = terminated | truncated
         info = {
             "began": began,
-            "answer": [answer.text for answer in answers],
-            "problem": [answer.problem for answer in answers],
+            "answer": each_row(answer.text for answer in answers),
+            "problem": each_row(answer.problem for answer in answers),
         }
         return self.states(), rewards, terminated, truncated, info | self.situation()
 
@@ -243,6 +255,8 @@ class WordEnvironment(gymnasium.Env):
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Ask the model what an action does; see ``WordVectorEnvironment``."""
+        if not self.rows.places:
+            raise gymnasium.error.ResetNeeded("call reset before step")
         self.rows.ended[:] = False
         states, rewards, ended, truncated, info = self.rows.step([action])
         said = {name: value[0] for name, value in info.items() if name != "began"}

@@ -1,5 +1,6 @@
 """A world in words, whose steps a model says, whatever its states look like."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,13 +59,27 @@ class WordWorld(ABC, Generic[Step]):
         self.model, self.codec, self.sampler = model, codec, sampler or Sampler()
         if not isinstance(data, TransitionDataModule):
             data = self.data_module(root=str(data), test_split=split, num_workers=0)
-        self.starts: list[Sample] = [
+        if not isinstance(data, self.data_module):
+            raise ValueError(
+                f"data: the model is read with {self.data_module.__name__}, got "
+                f"{type(data).__name__}"
+            )
+        recorded: list[Sample] = [
             dict(zip(batch, fields, strict=True))
             for batch in data.once(split)
             for fields in zip(*batch.values(), strict=True)
         ]
+        self.starts = [sample for sample in recorded if self.fits(sample)]
         if not self.starts:
-            raise ValueError(f"data: the split {split} of {data.root} holds no steps; record some")
+            raise ValueError(
+                f"data: the split {split} of {data.root} holds no steps that fit into a prompt"
+            )
+        if left_out := len(recorded) - len(self.starts):
+            warnings.warn(
+                f"{left_out} of {len(recorded)} start states are left out: with their recorded "
+                "action they are longer than the model's prompt may be",
+                stacklevel=3,
+            )
         self.known: dict[Any, dict[str, Step]] = {}
         for start in self.starts:
             step: Step = start["transition"]
@@ -80,12 +95,18 @@ class WordWorld(ABC, Generic[Step]):
         Raises:
             ValueError: There is no such action here, or no room for it in a prompt.
         """
-        if not isinstance(action, str) or not 0 < len(action) <= LONGEST_ACTION:
-            raise ValueError(f"action must be a text of 1 to {LONGEST_ACTION} characters")
-        asked = here | {"transition": self.asked(here["transition"], action)}
-        if self.codec.too_long(batch([asked]))["prompt"]:
+        if not isinstance(action, str) or not is_one_line(action):
+            raise ValueError(
+                f"action must be a text of 1 to {LONGEST_ACTION} characters on one line"
+            )
+        asked = here | {"transition": self.asked(here["transition"], action.strip())}
+        if not self.fits(asked):
             raise ValueError("the state and the action are longer than the model's prompt may be")
         return asked
+
+    def fits(self, sample: Sample) -> bool:
+        """Whether a prompt has room for the state and the action of a sample."""
+        return not self.codec.too_long(batch([sample]))["prompt"]
 
     def answers(
         self, questions: Sequence[Sample], generator: torch.Generator | None = None
@@ -100,7 +121,10 @@ class WordWorld(ABC, Generic[Step]):
             words = [str(self.codec.tokenizer.decode([n])) for n in sequence.ids[row, own].tolist()]
             tokens = list(zip(words, log_probs[row, own].exp().tolist(), strict=True))
             try:
-                found.append(Answer(text, self.ended(asked["transition"], text), "", tokens))
+                end = self.ended(asked["transition"], text)
+                if not is_writable(self.state(self.begun(end))):
+                    raise BadAnswer("wrong shape", "it holds letters that cannot be written")
+                found.append(Answer(text, end, "", tokens))
             except BadAnswer as error:
                 found.append(Answer(text, None, str(error), tokens))
         return found
@@ -134,7 +158,11 @@ class WordWorld(ABC, Generic[Step]):
 
     @abstractmethod
     def asked(self, step: Step, action: str) -> Step:
-        """The step with another action, as it was recorded or without an end."""
+        """The step with another action, as it was recorded or without an end.
+
+        Raises:
+            ValueError: There is no such action.
+        """
 
     @abstractmethod
     def begun(self, step: Step) -> Step:
@@ -143,6 +171,20 @@ class WordWorld(ABC, Generic[Step]):
     @abstractmethod
     def state(self, step: Step) -> str:
         """The state in which a step begins, for people."""
+
+
+def is_one_line(action: str) -> bool:
+    """Whether an action can stand in a prompt; a game's own time passes with an empty one."""
+    return len(action) <= LONGEST_ACTION and len(action.splitlines()) <= 1 and is_writable(action)
+
+
+def is_writable(text: str) -> bool:
+    """Whether a text has no half of a pair of code units in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def batch(samples: Sequence[Sample]) -> dict[str, list[Any]]:

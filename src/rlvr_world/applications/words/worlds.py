@@ -14,7 +14,7 @@ from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.text_game.codec import TextGameCodec
 from rlvr_world.text_game.data import TextDataModule
-from rlvr_world.text_game.game_state import canonical
+from rlvr_world.text_game.game_state import canonical, state_problem
 from rlvr_world.text_game.transition import Transition
 from rlvr_world.web.action import Action
 from rlvr_world.web.changes import apply
@@ -30,15 +30,24 @@ class GameWorld(WordWorld[Transition]):
     data_module = TextDataModule
 
     def place(self, step: Transition) -> Any:
-        return step.game, canonical(step.state)
+        return step.game, step.mode, canonical(step.state)
 
     def asked(self, step: Transition, action: str) -> Transition:
         recorded = self.recorded(step).get(action)
         if recorded is not None:
             return recorded
+        if not action:
+            raise ValueError("action must not be empty")
         free = max((item["uuid"] + 1 for item in step.state["objects"]), default=0)
         first = max(free, step.uuid_base)
         return replace(step, action=action, target=step.state, reasoning="", uuid_base=first)
+
+    def ended(self, step: Transition, text: str) -> Transition:
+        end = super().ended(step, text)
+        problem = state_problem(end.target)
+        if problem is not None:
+            raise BadAnswer("wrong shape", problem)
+        return end
 
     def begun(self, step: Transition) -> Transition:
         return replace(step, state=step.target)
@@ -46,7 +55,7 @@ class GameWorld(WordWorld[Transition]):
     def state(self, step: Transition) -> str:
         """One line for each object, and the score."""
         lines = [
-            f"{item['name']}: {json.dumps(item['properties'])}"
+            f"{item['name']}: {json.dumps(item['properties'], ensure_ascii=False)}"
             + (f", holds {', '.join(item['contains'])}" if item["contains"] else "")
             for item in step.state["objects"]
         ]
@@ -77,11 +86,12 @@ class PageWorld(WordWorld[WebTransition]):
         known = Action.parse(action)
         if known.element and known.element not in {element.id for element in step.elements}:
             raise ValueError(f"action: the page has no element {known.element}")
-        recorded = self.recorded(step).get(action)
+        here = self.recorded(step)
+        recorded = here.get(action) or here.get(str(known))
         if recorded is not None:
             return replace(recorded, previous_action=step.previous_action)
         return replace(
-            step, action=action, next_url=step.url, next_tree=step.tree, truth={}, reasoning=""
+            step, action=str(known), next_url=step.url, next_tree=step.tree, truth={}, reasoning=""
         )
 
     def ended(self, step: WebTransition, text: str) -> WebTransition:
