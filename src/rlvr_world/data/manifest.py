@@ -55,7 +55,9 @@ class ShardManifest(ABC):
                 for shard in split.shards:
                     check_shard(shard)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is not a manifest of shards: {error}") from error
+            raise ValueError(
+                f"{path} is not a manifest of shards as `{made_by}` writes it: {error}"
+            ) from error
         return manifest
 
     def save(self, root: str | Path) -> None:
