@@ -64,26 +64,31 @@ class WordWorld(ABC, Generic[Step]):
                 f"data: the model is read with {self.data_module.__name__}, got "
                 f"{type(data).__name__}"
             )
+        self.starts = self.fitting(data, split)
+        self.known: dict[Any, dict[str, Step]] = {}
+        for start in self.starts:
+            step: Step = start["transition"]
+            self.known.setdefault(self.place(step), {})[step.to_json()["action"]] = step
+
+    def fitting(self, data: TransitionDataModule, split: str) -> list[Sample]:
+        """The recorded steps that fit into a prompt; the others are warned of."""
         recorded: list[Sample] = [
             dict(zip(batch, fields, strict=True))
             for batch in data.once(split)
             for fields in zip(*batch.values(), strict=True)
         ]
-        self.starts = [sample for sample in recorded if self.fits(sample)]
-        if not self.starts:
+        found = [sample for sample in recorded if self.fits(sample)]
+        if not found:
             raise ValueError(
                 f"data: the split {split} of {data.root} holds no steps that fit into a prompt"
             )
-        if left_out := len(recorded) - len(self.starts):
+        if left_out := len(recorded) - len(found):
             warnings.warn(
                 f"{left_out} of {len(recorded)} start states are left out: with their recorded "
                 "action they are longer than the model's prompt may be",
-                stacklevel=3,
+                stacklevel=4,
             )
-        self.known: dict[Any, dict[str, Step]] = {}
-        for start in self.starts:
-            step: Step = start["transition"]
-            self.known.setdefault(self.place(step), {})[step.to_json()["action"]] = step
+        return found
 
     def recorded(self, step: Step) -> Mapping[str, Step]:
         """The recorded steps from the state in which a step begins, by action."""
