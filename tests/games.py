@@ -1,5 +1,6 @@
 """A toy text game: lamps in a row, of which each action switches one or none."""
 
+from rlvr_world.cli import main
 from rlvr_world.language.recorded import recording
 from rlvr_world.text_game.transition import Transition
 
@@ -39,3 +40,23 @@ def write_root(root, splits, rules=None, seed=0):
             lambda entry: entry.unit, seed, source="toy", settings={}, rows={},
             documents={"rules.json": rules},
         )  # fmt: skip
+
+
+def train_briefly(root, folder):
+    """A recording of four steps, and a checkpoint of one training step on it."""
+    steps = [step(n, "switch 1") for n in range(4)]
+    write_root(root, {split: steps for split in ("train", "val", "test")})
+    data = ("--data", "TextDataModule", "--data.root", str(root), "--data.num_workers", "0")
+    tokenizer = folder / "tokenizer"
+    main(["data", "bpe", *data, "--vocab_size", "300", "--output", str(tokenizer)])
+    codec, backbone = "--model.codec", "--model.backbone"
+    main([
+        "fit", "--run", "mle", "--folder", str(folder), "--model", "MLEWorldModel",
+        codec, "TextGameCodec", f"{codec}.tokenizer", str(tokenizer),
+        f"{codec}.prompt_length", "900", f"{codec}.answer_length", "60",
+        backbone, "Transformer",
+        f"{backbone}.dim", "16", f"{backbone}.depth", "1", f"{backbone}.heads", "2",
+        *data, "--data.batch_size", "2", "--data.samples_per_epoch", "2",
+        "--trainer.max_steps", "1", "--trainer.limit_val_batches", "1",
+        "--trainer.accelerator", "cpu",
+    ])  # fmt: skip

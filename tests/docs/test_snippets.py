@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from games import train_briefly
 from markdown import PAGES, PAST, blocks, spans, unnamed_blocks, write_named_blocks
 from PIL import Image
 from stages import ROOT
@@ -50,6 +51,8 @@ def test_python_runs(page, workplace, tmp_path, monkeypatch):
         Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(workplace / f"{name}.png")
     write_named_blocks(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    if "checkpoints/textworld" in PAGES[page]:
+        train_briefly(Path("data/textworld"), Path("checkpoints/textworld"))
     names = {}
     for text in dict.fromkeys((PAGES["README.md"], PAGES[page])):
         for code in unnamed_blocks(text, "python"):
