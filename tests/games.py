@@ -1,7 +1,14 @@
 """A toy text game: lamps in a row, of which each action switches one or none."""
 
+import torch
+
 from rlvr_world.cli import main
+from rlvr_world.language.bpe import learn_bpe
 from rlvr_world.language.recorded import recording
+from rlvr_world.modules.world_model import WorldModel
+from rlvr_world.nn.transformer import Transformer
+from rlvr_world.text_game.codec import TextGameCodec
+from rlvr_world.text_game.data import TextDataModule
 from rlvr_world.text_game.transition import Transition
 
 
@@ -40,6 +47,17 @@ def write_root(root, splits, rules=None, seed=0):
             lambda entry: entry.unit, seed, source="toy", settings={}, rows={},
             documents={"rules.json": rules},
         )  # fmt: skip
+
+
+def untrained(root):
+    """An untrained model, and a recording of three steps, of which two follow each other."""
+    known = [step(5, "switch 3"), step(13, "switch 0"), step(5, "wait")]
+    write_root(root / "data", {"train": [step(n, "switch 1") for n in range(9)], "test": known})
+    learn_bpe(TextDataModule(str(root / "data")), root / "tokenizer", vocab_size=400)
+    codec = TextGameCodec(root / "tokenizer", prompt_length=900, answer_length=60)
+    torch.manual_seed(0)
+    model = WorldModel(codec, lambda vocab: Transformer(vocab, dim=16, depth=1, heads=2))
+    return model.eval(), root / "data"
 
 
 def train_briefly(root, folder):

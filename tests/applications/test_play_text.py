@@ -2,15 +2,10 @@
 
 import pytest
 import torch
-from games import lamps, step, write_root
+from games import lamps, step, untrained
 
 from rlvr_world.applications.play.session import Session
 from rlvr_world.applications.play.text_world import TextWorld
-from rlvr_world.language.bpe import learn_bpe
-from rlvr_world.modules.world_model import WorldModel
-from rlvr_world.nn.transformer import Transformer
-from rlvr_world.text_game.codec import TextGameCodec
-from rlvr_world.text_game.data import TextDataModule
 from rlvr_world.text_game.game_state import canonical
 from rlvr_world.text_game.rewards import StateMatch
 
@@ -18,14 +13,8 @@ from rlvr_world.text_game.rewards import StateMatch
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """Recorded are three steps, the first two of which follow each other."""
-    root = tmp_path_factory.mktemp("lamps")
-    known = [step(5, "switch 3"), step(13, "switch 0"), step(5, "wait")]
-    write_root(root / "data", {"train": [step(n, "switch 1") for n in range(9)], "test": known})
-    learn_bpe(TextDataModule(str(root / "data")), root / "tokenizer", vocab_size=400)
-    codec = TextGameCodec(root / "tokenizer", prompt_length=900, answer_length=60)
-    torch.manual_seed(0)
-    model = WorldModel(codec, lambda vocab: Transformer(vocab, dim=16, depth=1, heads=2)).eval()
-    return TextWorld(model, root / "data", rewards={"match": StateMatch()})
+    model, data = untrained(tmp_path_factory.mktemp("lamps"))
+    return TextWorld(model, data, rewards={"match": StateMatch()})
 
 
 def says(world, monkeypatch, answered):

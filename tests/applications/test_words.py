@@ -1,5 +1,6 @@
 """Text games and web pages whose steps a model says, as environments of gymnasium."""
 
+import games
 import gymnasium
 import pytest
 import torch
@@ -16,7 +17,6 @@ from rlvr_world.language.bpe import learn_bpe
 from rlvr_world.language.judge import BadAnswer
 from rlvr_world.modules.world_model import WorldModel
 from rlvr_world.nn.transformer import Transformer
-from rlvr_world.text_game.codec import TextGameCodec
 from rlvr_world.text_game.data import TextDataModule
 from rlvr_world.text_game.game_state import canonical
 from rlvr_world.web.codec import WebPageCodec
@@ -25,20 +25,15 @@ from rlvr_world.web.data import WebDataModule
 pytestmark = pytest.mark.filterwarnings("ignore:.*WARN.*")
 
 
+@pytest.fixture(scope="module")
+def game(tmp_path_factory):
+    """A model of lamps and its recording."""
+    return games.untrained(tmp_path_factory.mktemp("lamps"))
+
+
 def untrained(codec):
     torch.manual_seed(0)
     return WorldModel(codec, lambda vocab: Transformer(vocab, dim=16, depth=1, heads=2)).eval()
-
-
-@pytest.fixture(scope="module")
-def game(tmp_path_factory):
-    """A model of lamps, and a recording of three steps of which the first two follow each other."""
-    root = tmp_path_factory.mktemp("lamps")
-    known = [step(5, "switch 3"), step(13, "switch 0"), step(5, "wait")]
-    write_root(root / "data", {"train": [step(n, "switch 1") for n in range(9)], "test": known})
-    learn_bpe(TextDataModule(str(root / "data")), root / "tokenizer", vocab_size=400)
-    codec = TextGameCodec(root / "tokenizer", prompt_length=900, answer_length=60)
-    return untrained(codec), root / "data"
 
 
 @pytest.fixture(scope="module")

@@ -27,15 +27,18 @@ def start_numbers(options: Mapping[str, Any] | None, rows: int) -> NDArray[np.in
 
 
 def row_seeds(seed: int | Sequence[int | None] | None, rows: int) -> list[int | None]:
-    """What ``seed`` says, one number or one for each row.
+    """The seed of each row: those of ``seed``, or the first of consecutive ones.
 
     Raises:
-        ValueError: There are others.
+        ValueError: There are not as many as rows.
     """
-    seeds = [seed] if seed is None or isinstance(seed, int | np.integer) else list(seed)
-    if len(seeds) not in (1, rows):
-        raise ValueError(f"seed must be one number, or {rows}, got {len(seeds)}")
-    return seeds
+    if seed is None:
+        return [None] * rows
+    if isinstance(seed, int | np.integer):
+        return [int(seed) + row for row in range(rows)]
+    if len(seed) != rows:
+        raise ValueError(f"seed must be one number, or {rows}, got {len(seed)}")
+    return list(seed)
 
 
 def check_actions(actions: Any, rows: int) -> None:
@@ -48,14 +51,10 @@ def check_actions(actions: Any, rows: int) -> None:
 def check_whole(**values: Any) -> None:
     """Raise ``ValueError`` unless values are whole numbers of at least 1."""
     for name, value in values.items():
-        if type(value) is not int or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
 def each_row(values: Iterable[Any]) -> NDArray[Any]:
     """One thing for each row, [rows] of objects, as gymnasium has them."""
-    found = list(values)
-    rows = np.empty(len(found), object)
-    for row, value in enumerate(found):
-        rows[row] = value
-    return rows
+    return np.fromiter(values, dtype=object)

@@ -109,8 +109,6 @@ class WorldModelVectorEnvironment(VectorEnv):
             The last given frames [B, H, W, 3], and the ``start`` and its ``key`` of each row.
         """
         numbers, seeds = start_numbers(options, self.num_envs), row_seeds(seed, self.num_envs)
-        if seed is not None and isinstance(seed, int | np.integer):
-            seeds = [int(seed) + row for row in range(self.num_envs)]
         for row, own in enumerate(seeds):
             if own is not None:
                 self.rngs[row] = np.random.default_rng(own)

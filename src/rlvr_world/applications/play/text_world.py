@@ -49,7 +49,9 @@ class TextWorld(World):
         asked = self.words.question(here, action)
         generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
         (answer,) = self.words.answers([asked], generator)
-        shown: dict[str, Any] = {"text": answer.text, "action": action, "certainty": answer.tokens}
+        words = [self.words.codec.tokenizer.decode([token]) for token in answer.ids]
+        shown: dict[str, Any] = {"text": answer.text, "action": action}
+        shown["certainty"] = list(zip(words, answer.probs, strict=True))
         if action in self.words.recorded(here["transition"]):
             given = batch([asked])
             scores = self.rewards.scores(

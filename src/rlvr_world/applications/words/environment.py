@@ -136,7 +136,7 @@ class WordVectorEnvironment(VectorEnv):
         """Begin anew in all rows.
 
         Args:
-            seed: Of all rows together, or a list of numbers.
+            seed: One for each row, or the first of consecutive ones; all rows share their source.
             options: ``start``, the number of a start state, for all rows or one for each; they are
                 drawn at random without it.
 
@@ -202,13 +202,13 @@ class WordVectorEnvironment(VectorEnv):
 
     def answers(self, actions: Sequence[str]) -> list[Answer[Any]]:
         """What the model says in each row; nothing in rows that begin anew or cannot be asked."""
-        found = [Answer[Any]("", None, "", []) for _ in actions]
+        found = [Answer[Any]("", None, "") for _ in actions]
         asked: dict[int, Sample] = {}
         for row in np.flatnonzero(~self.ended).tolist():
             try:
                 asked[row] = self.world.question(self.places[row], actions[row])
             except ValueError as error:
-                found[row] = Answer("", None, str(error), [])
+                found[row] = Answer("", None, str(error))
         if asked:
             generator = torch.Generator(self.world.model.device)
             generator.manual_seed(int(self.rng.integers(2**62)))

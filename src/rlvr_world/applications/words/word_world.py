@@ -25,14 +25,15 @@ module gives beside it."""
 class Answer(NamedTuple, Generic[Step]):
     """What a model says of a step.
 
-    ``step`` has the end that it says, None if it says none, and ``problem`` is why. ``tokens`` are
-    its words with their probabilities.
+    ``step`` has the end that it says, None if it says none, and ``problem`` is why. ``ids`` are its
+    tokens, ``probs`` how probable the model held each of them.
     """
 
     text: str
     step: Step | None
     problem: str
-    tokens: list[tuple[str, float]]
+    ids: Sequence[int] = ()
+    probs: Sequence[float] = ()
 
 
 class WordWorld(ABC, Generic[Step]):
@@ -123,15 +124,14 @@ class WordWorld(ABC, Generic[Step]):
             zip(self.codec.decode(sequence), questions, strict=True)
         ):
             own = sequence.target_mask[row]
-            words = [str(self.codec.tokenizer.decode([n])) for n in sequence.ids[row, own].tolist()]
-            tokens = list(zip(words, log_probs[row, own].exp().tolist(), strict=True))
+            drawn = sequence.ids[row, own].tolist(), log_probs[row, own].exp().tolist()
             try:
                 end = self.ended(asked["transition"], text)
                 if not is_writable(self.state(self.begun(end))):
                     raise BadAnswer("wrong shape", "it holds letters that cannot be written")
-                found.append(Answer(text, end, "", tokens))
+                found.append(Answer(text, end, "", *drawn))
             except BadAnswer as error:
-                found.append(Answer(text, None, str(error), tokens))
+                found.append(Answer(text, None, str(error), *drawn))
         return found
 
     def onward(self, here: Sample, answer: Answer[Step]) -> Sample:
