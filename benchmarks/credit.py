@@ -62,12 +62,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("root", help="folder of the shards with frames")
     parser.add_argument("--rewards", type=Path, help="checkpoint whose rewards count; its own")
     parser.add_argument("--clip_length", type=int, default=3)
+    parser.add_argument("--context_gap", type=int, default=0, help="of a compressive tokenizer")
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--samples", type=int, default=4096, help="GRPO's, of all prompts")
     args = parser.parse_args(arguments)
     policy = Policy.load(args.checkpoint, args.rewards or args.checkpoint)
     together = min(8, args.prompts)
-    data = VideoDataModule(args.root, clip_length=args.clip_length, eval_batch_size=together)
+    clips = {"clip_length": args.clip_length, "context_gap": args.context_gap}
+    data = VideoDataModule(args.root, **clips, eval_batch_size=together)
     data.setup("validate")
     stream = iter(data.val_dataloader())
     batches = [next(stream) for _ in range(args.prompts // together)]

@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 import torch
 import torch.multiprocessing as mp
+from image_backbones import dinov2
 from page_steps import CART
 from text_states import LAMP
 from torch import Tensor
@@ -21,6 +22,7 @@ from rlvr_world.text_game.rewards import TextGameReward
 from rlvr_world.text_game.transition import Transition
 from rlvr_world.types import Batch
 from rlvr_world.video.rewards.energy import EnergyScore
+from rlvr_world.video.rewards.features import FeatureDistance
 from rlvr_world.video.rewards.frames import MAE, VideoReward
 from rlvr_world.video.rewards.motion import MovingMSE, PairReward
 from rlvr_world.video.rewards.physics import ProbedDistance
@@ -88,13 +90,22 @@ EXAMPLES = {
 which only the first is right."""
 
 PROBE = StateProbe({"object": [0, 1]}, [0.0, 0.0], [1.0, 1.0], frame_size=(40, 48))
-ARGUMENTS = {ProbedDistance: {"probe": PROBE}, EnergyScore: {"distance": MAE()}}
-"""What the rewards that have no defaults need."""
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    """What the rewards that have no defaults need."""
+    backbone = dinov2(tmp_path_factory.mktemp("backbone"))
+    return {
+        ProbedDistance: {"probe": PROBE},
+        EnergyScore: {"distance": MAE()},
+        FeatureDistance: {"source": backbone, "size": 28},
+    }
 
 
 @pytest.fixture(scope="module", params=concrete_rewards(), ids=lambda reward: reward.__name__)
-def reward(request) -> Reward:
-    return request.param(**ARGUMENTS.get(request.param, {}))
+def reward(request, arguments) -> Reward:
+    return request.param(**arguments.get(request.param, {}))
 
 
 @pytest.fixture
@@ -159,8 +170,8 @@ def test_a_shared_target_equals_a_repeated_one(reward, example):
         reward.scores(predictions, take(targets, [0, 1, 2]), given(3))
 
 
-def test_weight_and_label(reward):
-    make = partial(type(reward), **ARGUMENTS.get(type(reward), {}))
+def test_weight_and_label(reward, arguments):
+    make = partial(type(reward), **arguments.get(type(reward), {}))
     assert make(weight=0.5).weight == 0.5
     assert reward.label.startswith(type(reward).__name__)
     with pytest.raises(ValueError, match=f"{type(reward).__name__}: weight must be at least 0"):

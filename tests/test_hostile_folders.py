@@ -161,6 +161,7 @@ LANGUAGE = FILES | {
     "kernels": settings(attn_implementation="org/kernels"),
     "adapter": content("adapter_config.json", b'{"base_model_name_or_path": "org/model"}'),
     "bin": in_pickles,
+    "fewer weights": settings(num_hidden_layers=9),
 }
 
 

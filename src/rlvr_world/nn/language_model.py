@@ -14,6 +14,7 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from rlvr_world.extras import require
 from rlvr_world.nn.gains import Gains, norm_gains
+from rlvr_world.nn.pretrained import pretrained
 from rlvr_world.nn.sequence_model import SequenceModel
 from rlvr_world.nn.shared_prompts import SharedPromptCache, can_share, shared_attention
 
@@ -88,7 +89,7 @@ class LanguageModel(SequenceModel):
         super().__init__()
         self.is_pretrained = source is not None
         if source is not None and architecture is None:
-            self.model = pretrained(source, getattr(torch, dtype))
+            self.model = pretrained(source, AutoModelForCausalLM, getattr(torch, dtype))
         elif architecture is not None and source is None:
             config = AutoConfig.for_model(**({"vocab_size": vocab_size} | architecture))
             self.model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
@@ -224,34 +225,6 @@ class LanguageModel(SequenceModel):
         hidden = self.hidden(ids, 0, padding, states)
         rows, length = ids.shape
         return hidden, LanguageModelCache(states, rows, length, padding, shared=True)
-
-
-def pretrained(source: Path | str, dtype: torch.dtype) -> PreTrainedModel:
-    """The model in a folder, or by its name on the hub, ready to be trained.
-
-    What it names is neither run nor fetched: code of its own, kernels, the model of an adapter.
-
-    Raises:
-        FileNotFoundError: There is none.
-        ValueError: It cannot be read as plain data.
-    """
-    if Path(source, "adapter_config.json").exists():
-        raise ValueError(
-            f"{source}: holds an adapter; merge it into its model, and give the result"
-        )
-    try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-        if "/" in str(kernels := config._attn_implementation):
-            raise ValueError(f"it names kernels that lie elsewhere, {kernels}")
-        options: dict[str, Any] = {"config": config, "dtype": dtype, "trust_remote_code": False}
-        return AutoModelForCausalLM.from_pretrained(source, **options).train()
-    except OSError as error:
-        raise FileNotFoundError(
-            f"{source}: no model in transformers' form, neither a folder here nor on the hub"
-        ) from error
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0].partition(". ")[0]
-        raise ValueError(f"{source}: no model that is plain data and whole ({reason})") from error
 
 
 def check(model: PreTrainedModel, vocab_size: int) -> None:
