@@ -71,6 +71,9 @@ class FeatureDistance(VideoReward):
 class ImageBackbone(nn.Module):
     """The last hidden states of a model of ``transformers`` for frames in [0, 1]."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, source: Path | str) -> None:
         super().__init__()
         model: Any = pretrained(source, AutoModel, torch.float32)
