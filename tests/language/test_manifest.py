@@ -3,8 +3,12 @@
 import json
 
 import pytest
+from games import step, write_root
+from page_steps import tick, write_pages
 
 from rlvr_world.language.manifest import TransitionManifest
+from rlvr_world.text_game.data import TextDataModule
+from rlvr_world.web.data import WebDataModule
 
 NUMBERS = {"transitions": 3, "changed": 1, "verbs": {"look": [3, 1]}, "characters": {"max": 9}}
 SHARD = {"name": "val-000000.tar", "transitions": 3, "changed": 1, "sha256": "5"}
@@ -42,3 +46,14 @@ def test_a_finished_folder_is_known_by_its_source_and_settings(tmp_path):
     for source, seed, message in (("web", 1, "source toy, not web"), ("toy", 2, "seed 1, not 2")):
         with pytest.raises(ValueError, match=f"was made with {message}"):
             TransitionManifest.finished(tmp_path, source, {"seed": seed})
+
+
+def test_games_are_no_pages_and_pages_no_games(tmp_path):
+    games, pages = str(tmp_path / "games"), str(tmp_path / "pages")
+    write_root(tmp_path / "games", {"val": [step(5, "wait")]})
+    write_pages(tmp_path / "pages", {"val": [tick(5, "click [1]")]})
+    for module, other in ((TextDataModule, pages), (WebDataModule, games)):
+        with pytest.raises(ValueError, match=f"{other} holds no data for {module.__name__}, but"):
+            module(other).shards("val")
+    assert TextDataModule(games).shards("val")
+    assert WebDataModule(pages).shards("val")

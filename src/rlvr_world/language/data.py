@@ -74,6 +74,9 @@ class TransitionDataModule(ShardDataModule, ABC):
     kind: ClassVar[type[TextTransition]]
     """What the transitions are."""
 
+    in_modes: ClassVar[bool | None] = None
+    """Whether each shard is of one mode, as those of text games are and those of pages are not."""
+
     groups: Sequence[str] | None = None
     """The groups whose shards are read, such as modes of text games; all if None."""
 
@@ -151,6 +154,11 @@ class TransitionDataModule(ShardDataModule, ABC):
     def _shards(self, split: str) -> list[TransitionShard]:
         found = self.manifest.splits.get(split)
         shards = found.shards if found else []
+        if any(self.in_modes not in (None, bool(shard.group)) for shard in shards):
+            raise ValueError(
+                f"{self.root} holds no data for {type(self).__name__}, but transitions of another "
+                f"kind; give it a folder of `{self.made_by.format(root='FOLDER')}`"
+            )
         return [s for s in shards if self.groups is None or s.group in self.groups]
 
     def _files(self, shards: Sequence[TransitionShard]) -> list[ShardFile]:

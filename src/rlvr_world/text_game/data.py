@@ -52,6 +52,7 @@ class TextDataModule(TransitionDataModule):
 
     made_by = "rlvr-world data textworld (or bytesized32) --root {root}"
     kind: ClassVar[type[TextTransition]] = Transition
+    in_modes = True
     word_pattern = rf"{SYNTAX}| \([A-Za-z]+: | ?\d| ?[^\W\d_]+| ?[^\w\s]+|_|\s+"
 
     def __init__(

@@ -36,6 +36,7 @@ class WebDataModule(TransitionDataModule):
 
     made_by = "rlvr-world data web (or webarena) --root {root}"
     kind: ClassVar[type[TextTransition]] = WebTransition
+    in_modes = False
     word_pattern = (
         rf"""{SECTIONS}(?:\[n?)?|\n?[<>] [a-z]+ \[|\] \w+ ['"]|{BETWEEN}|['"]?{FLAGS}+"""
         r"| ?\d{1,3}| ?[^\W\d_]+| ?[^\w\s]+|_|\s+"
