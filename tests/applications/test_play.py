@@ -154,6 +154,16 @@ def test_only_pages_of_its_own_reach_the_server(server, session):
     assert len(session.moments) == 2
 
 
+def test_a_call_that_fails_says_so_and_the_page_goes_on(server, session, monkeypatch, caplog):
+    monkeypatch.setattr(session.world, "step", lambda *_: 1 / 0)
+    step = json.dumps({"parent": 0, "action": [0.5, 0.5]})
+    status, text = asked(server, "POST", "/step", step, Content_Type="application/json")
+    assert status == 500
+    assert json.loads(text)["error"].startswith("ZeroDivisionError: division by zero; ")
+    assert "Traceback" in caplog.text
+    assert asked(server, "GET", "/moments")[0] == 200
+
+
 @pytest.fixture
 def answers(monkeypatch):
     """What pages of commands say about their worlds; each command ends as soon as it has."""

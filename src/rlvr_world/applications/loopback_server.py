@@ -14,6 +14,7 @@ from werkzeug import Request, Response
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, NotFound
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
@@ -96,8 +97,10 @@ class LoopbackServer:
         try:
             response = self.answer(request)
         except HTTPException as error:
-            response = Response(json.dumps({"error": error.description}), error.code)
-            response.mimetype = "application/json"
+            response = refusal(str(error.description), error.code or 500)
+        except Exception as error:
+            log.exception("%s %s failed", request.method, request.path)
+            response = refusal(f"{type(error).__name__}: {error}; the terminal says more", 500)
         response.headers.extend(HEADERS)
         return response(environ, start)
 
@@ -129,6 +132,11 @@ class LoopbackServer:
         return Response(json.dumps(value), content_type="application/json")
 
 
+def refusal(reason: str, code: int) -> Response:
+    """Why there is no answer, as the page shows it."""
+    return Response(json.dumps({"error": reason}), code, content_type="application/json")
+
+
 class Quiet(WSGIRequestHandler):
     """Logs errors only, and keeps connections open."""
 
@@ -138,4 +146,4 @@ class Quiet(WSGIRequestHandler):
         """Say nothing."""
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        logging.getLogger(__name__).warning(message, *args)
+        log.warning(message, *args)
