@@ -16,7 +16,8 @@ from toy_shards import toy_sample
 
 from rlvr_world.data.decode import parse_json, read_array, read_picture
 from rlvr_world.data.samples import Skips, read_members, write_shard
-from rlvr_world.data.stream import EvaluationStream, ShardFile
+from rlvr_world.data.shard_file import ShardFile
+from rlvr_world.data.stream import EvaluationStream
 from rlvr_world.language.manifest import TransitionManifest
 from rlvr_world.text_game.data import TextDataModule
 from rlvr_world.video.data.manifest import Manifest

@@ -94,6 +94,22 @@ def test_training_reaches_every_transition(root):
     assert min(counts.values()) > 10
 
 
+def test_parts_have_nothing_in_common_and_together_everything(root):
+    def seen(*part):
+        data = module(root, part=part, samples_per_epoch=4000)
+        return set(keys(data.train_dataloader()))
+
+    first, second = seen(0, 0.8), seen(0.8, 1)
+    assert not first & second
+    assert len(first | second) == 120
+    assert 75 < len(first) < 115
+    assert len(keys(module(root, part=(0, 0.1)).val_dataloader())) == VAL
+    with pytest.raises(ValueError, match=r"train: no sample is in part \[0\.5, 0\.500001\]"):
+        seen(0.5, 0.500001)
+    with pytest.raises(ValueError, match=r"part must be two rising numbers from 0 to 1, got \[1,"):
+        module(root, part=(1, 0))
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_evaluation_reads_each_transition_once(root, workers, world):

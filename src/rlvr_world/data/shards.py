@@ -14,11 +14,11 @@ from rlvr_world.data.loader import ShardLoader
 from rlvr_world.data.manifest import ShardManifest
 from rlvr_world.data.remote import Origin, is_url, mirror, url_of
 from rlvr_world.data.samples import Skips
+from rlvr_world.data.shard_file import Part, ShardFile
 from rlvr_world.data.stream import (
     EvaluationStream,
     ExampleReader,
     Fitting,
-    ShardFile,
     Stream,
     TrainingStream,
 )
@@ -40,6 +40,9 @@ class ShardDataModule(LightningDataModule, ABC):
         samples_per_epoch: Training examples per epoch over all ranks, in whole batches.
         shuffle: Training examples that are shuffled among each other.
         seed: Where the order of the training examples comes from.
+        part: The share of the training samples (episodes, transitions) to train on, from and to,
+            chosen by their keys. ``[0, 0.8]`` for MLE and ``[0.8, 1]`` for RLVR let RLVR learn from
+            what MLE has not seen.
         max_skip_share: The run stops if a larger share of the samples is unusable.
         cache: Where the files of a ``root`` behind a URL are kept; ``$RLVR_WORLD_CACHE``, or
             ``~/.cache/rlvr-world``, if not given.
@@ -62,6 +65,7 @@ class ShardDataModule(LightningDataModule, ABC):
         samples_per_epoch: int = 4096,
         shuffle: int = 256,
         seed: int = 0,
+        part: tuple[float, float] = (0.0, 1.0),
         max_skip_share: float = 0.05,
         cache: str | None = None,
         cache_gb: float | None = None,
@@ -79,6 +83,9 @@ class ShardDataModule(LightningDataModule, ABC):
                 raise ValueError(f"{name} must be at least {least}, got {value}")
         if not 0 <= max_skip_share <= 1:
             raise ValueError(f"max_skip_share must be from 0 to 1, got {max_skip_share}")
+        if not 0 <= part[0] < part[1] <= 1:
+            raise ValueError(f"part must be two rising numbers from 0 to 1, got {list(part)}")
+        self.part = Part(*part)
         self.cache = cache
         self.cache_bytes = None if cache_gb is None else int(cache_gb * 1e9)
         self.urls: dict[Path, str] = {}
@@ -169,6 +176,7 @@ class ShardDataModule(LightningDataModule, ABC):
             length=length,
             buffer=self.shuffle,
             seed=self.seed,
+            part=self.part,
         )
         return self._loader("train", stream, length, self._position)
 
@@ -270,9 +278,10 @@ class ShardDataModule(LightningDataModule, ABC):
         return self.trainer.world_size if self.trainer else 1
 
     @property
-    def _epoch_settings(self) -> dict[str, int]:
+    def _epoch_settings(self) -> dict[str, Any]:
         names = ("seed", "batch_size", "num_workers", "samples_per_epoch", "shuffle")
-        return {name: getattr(self, name) for name in names} | {"ranks": self._world}
+        settings = {name: getattr(self, name) for name in names}
+        return settings | {"part": list(self.part), "ranks": self._world}
 
     def _position(self) -> tuple[int, int]:
         """The epoch, and the batch in it, that the trainer comes to next."""

@@ -4,14 +4,13 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count, islice
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch.utils.data import IterableDataset, get_worker_info
 from webdataset.filters import batched, shuffle
 
-from rlvr_world.data.remote import Origin
-from rlvr_world.data.samples import BAD, BadSample, RawSample, Read, Skips, read_members
+from rlvr_world.data.samples import BAD, BadSample, RawSample, Read, Skips
+from rlvr_world.data.shard_file import ALL, Part, ShardFile, read_shard
 from rlvr_world.types import Batch
 
 Example = dict[str, Any]  # what a batch is collated from
@@ -22,17 +21,6 @@ Fitting = Callable[[Batch], Sequence[bool]]
 OPEN_SHARDS = 4  # a training stream mixes the samples of this many shards
 ENOUGH = 1000  # samples of which one must fit
 PASSES = 8  # as many samples as so many passes hold are enough to begin an epoch with
-
-
-class ShardFile(NamedTuple):
-    """A shard, how many samples its manifest promises, and whence it comes if it is not there."""
-
-    path: Path
-    samples: int
-    origin: Origin | None = None
-
-    def __str__(self) -> str:
-        return self.origin.url if self.origin else str(self.path)
 
 
 class ExampleReader(ABC):
@@ -46,6 +34,10 @@ class ExampleReader(ABC):
     def spread(self, sample: RawSample) -> list[Example]:
         """The examples to evaluate on, always the same; ``__index__`` numbers a split's samples."""
 
+    def source(self, sample: RawSample) -> str:
+        """The key of what a sample is a piece of; its own if it is a whole."""
+        return sample["__key__"]
+
     @abstractmethod
     def count(self, length: int) -> int:
         """How many examples ``spread`` makes of a sample with so many time steps."""
@@ -53,26 +45,6 @@ class ExampleReader(ABC):
     @abstractmethod
     def collate(self, examples: list[Example]) -> Batch:
         """One batch of examples."""
-
-
-def read_shard(shard: ShardFile) -> Iterator[RawSample]:
-    """The raw samples of one shard, which is downloaded first if it is to be.
-
-    Raises:
-        BadSample: Where the shard cannot be read any further.
-    """
-    try:
-        if shard.origin:
-            shard.origin.bring(shard.path)
-        try:
-            yield from read_members(shard.path, url=str(shard))
-        except FileNotFoundError:  # another process has just made room
-            if shard.origin is None:
-                raise
-            shard.origin.bring(shard.path)
-            yield from read_members(shard.path, url=str(shard))
-    except OSError as error:
-        raise BadSample(f"{shard} cannot be read to its end ({error})") from error
 
 
 class Stream(IterableDataset, ABC):
@@ -195,13 +167,18 @@ class TrainingStream(Stream):
         buffer: Examples that are shuffled among each other; an epoch begins with a quarter of them,
             or with as many as ``PASSES`` times the samples of a small data set.
         seed: Where the randomness comes from, together with ``epoch``, rank and worker.
+        part: Which of the samples; the others are passed over.
     """
 
-    def __init__(self, *, length: int, buffer: int, seed: int, **stream: Any) -> None:
+    def __init__(
+        self, *, length: int, buffer: int, seed: int, part: Part = ALL, **stream: Any
+    ) -> None:
         super().__init__(**stream)
         self.length = length
         self.buffer = buffer
         self.seed = seed
+        self.part = part
+        self.passed_over = 0
 
     def batches(self, worker: int, workers: int) -> Iterator[Batch]:
         """This worker's share of the epoch; the batches before ``start`` are drawn and dropped."""
@@ -236,7 +213,8 @@ class TrainingStream(Stream):
         def opened(anywhere: bool) -> Iterator[list[Example]]:
             shard = rng.choice(shards)
             start = int(rng.random() * shard.samples) if anywhere else 0
-            return self.examples(self.samples(shard, range(start, shard.samples)), draw)
+            samples = self.samples(shard, range(start, shard.samples))
+            return self.examples(filter(self.is_mine, samples), draw)
 
         streams = [opened(anywhere=True) for _ in range(OPEN_SHARDS)]
         while not self.skips.too_many:
@@ -245,6 +223,17 @@ class TrainingStream(Stream):
                 streams[chosen] = opened(anywhere=False)
             if examples is not None:
                 yield examples
+
+    def is_mine(self, sample: RawSample) -> bool:
+        """Whether a sample is of the part; raises ``ValueError`` if none has been for long."""
+        found = self.part.holds(self.reader.source(sample))
+        self.passed_over = 0 if found else self.passed_over + 1
+        if self.passed_over > PASSES * sum(shard.samples for shard in self.shards):
+            low, high = self.part
+            raise ValueError(
+                f"{self.skips.what}: no sample is in part [{low:g}, {high:g}]; widen it"
+            )
+        return found
 
 
 class MixedStream(TrainingStream):

@@ -10,8 +10,9 @@ from rlvr_world.data.decode import parse_json
 from rlvr_world.data.loader import ShardLoader
 from rlvr_world.data.manifest import ShardManifest
 from rlvr_world.data.samples import BadSample
+from rlvr_world.data.shard_file import ShardFile
 from rlvr_world.data.shards import ShardDataModule
-from rlvr_world.data.stream import Example, ExampleReader, MixedStream, RawSample, ShardFile
+from rlvr_world.data.stream import Example, ExampleReader, MixedStream, RawSample
 from rlvr_world.language.manifest import TransitionManifest, TransitionShard
 from rlvr_world.language.transition import Form, Style, TextTransition
 from rlvr_world.types import Batch

@@ -61,6 +61,20 @@ def test_each_sample_holds_a_context_frame_and_the_frames_that_depend_on_it(sour
     assert next(iter(episodes(root, "val")))["frames"].shape == (5, 3, 16, 16)
 
 
+def test_the_pieces_of_an_episode_are_of_one_part(source):
+    roots = {str(source / "walks"): {"context_gap": GAP}, str(write(source)): {}}
+
+    def seen(root, **options):
+        data = VideoDataModule(root, clip_length=CLIP, samples_per_epoch=64, **options)
+        data.setup("fit")
+        keys = [key for batch in data.train_dataloader() for key in batch["key"]]
+        return {key.partition(":")[0][: len("train-0")] for key in keys}
+
+    parts = [(0, 0.7), (0.7, 1)]
+    by_root = [[seen(root, part=part, **more) for part in parts] for root, more in roots.items()]
+    assert by_root[0] == by_root[1] == [{"train-1"}, {"train-0"}]
+
+
 def test_a_codec_reads_them_as_it_reads_frames(source):
     data = VideoDataModule(str(write(source)), clip_length=CLIP, eval_clips_per_episode=2)
     data.setup("validate")

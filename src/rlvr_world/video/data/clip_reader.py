@@ -42,6 +42,11 @@ class ClipReader(ExampleReader):
         clips = [self._cut(episode, rng.choice(starts), rng) for _ in range(self.clips_per_episode)]
         return [self._jittered(clip, rng) for clip in clips]
 
+    def source(self, sample: RawSample) -> str:
+        """The key of the episode, of which tokens with their context frame are a piece."""
+        key = super().source(sample)
+        return key.rpartition("-")[0] or key if "context_tokens.npy" in sample else key
+
     def spread(self, sample: RawSample) -> list[Example]:
         if self.eval_starts == "seeded":
             return self._seeded(self._episode(sample, repeats=True), sample["__index__"])

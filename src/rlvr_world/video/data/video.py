@@ -12,8 +12,9 @@ from braceexpand import braceexpand
 from rlvr_world.data.loader import ShardLoader
 from rlvr_world.data.manifest import fingerprint
 from rlvr_world.data.samples import read_members
+from rlvr_world.data.shard_file import ShardFile
 from rlvr_world.data.shards import ShardDataModule
-from rlvr_world.data.stream import MixedStream, ShardFile, TrainingStream
+from rlvr_world.data.stream import MixedStream, TrainingStream
 from rlvr_world.video.data.clip_reader import ClipReader, EvalStarts
 from rlvr_world.video.data.color_jitter import ColorJitter
 from rlvr_world.video.data.episodes import decode_episode
