@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from page_steps import CART, SAME, tick, write_pages
@@ -5,10 +7,19 @@ from page_steps import CART, SAME, tick, write_pages
 from rlvr_world.language.bpe import learn_bpe
 from rlvr_world.web.codec import WebPageCodec
 from rlvr_world.web.data import WebDataModule
-from rlvr_world.web.prompt import EXAMPLE, NO_CHANGE, page_answer, page_prompt
+from rlvr_world.web.prompt import (
+    EXAMPLE,
+    NO_CHANGE,
+    PUBLISHED_EXAMPLE,
+    page_answer,
+    page_prompt,
+)
 from rlvr_world.web.rewards import ItemF1
 
 STEPS = [CART, SAME, tick(5, "click [1]")]
+PUBLISHED_CART = replace(
+    CART, truth={"new": [], "deleted": ["[5] link 'Empty cart'"], "updated": []}
+)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +105,18 @@ def test_the_example_of_a_long_prompt_is_right_and_has_all_sections():
     assert EXAMPLE.tree in text
     assert all(EXAMPLE.changes)
     assert "alert" not in text.partition("The page to simulate:")[2]
+
+
+def test_a_published_truth_is_asked_for_by_its_own_rules():
+    own, published = page_prompt(CART, "long"), page_prompt(PUBLISHED_CART, "long")
+    assert page_answer(PUBLISHED_EXAMPLE, "long") in published
+    assert "[28] alert" in published
+    assert "properties or id change" in published
+    assert "n1" not in published
+    assert "[28]" not in own
+    assert published.partition("An example:")[0] != own.partition("An example:")[0]
+    assert PUBLISHED_EXAMPLE.changes.total == EXAMPLE.changes.total
+    assert page_prompt(PUBLISHED_CART, "compact") == page_prompt(CART, "compact")
 
 
 @pytest.mark.parametrize("style", ["long", "compact"])

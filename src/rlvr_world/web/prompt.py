@@ -1,5 +1,7 @@
 """Prompts and answers of web pages in words: what a language model reads and should write."""
 
+from dataclasses import replace
+
 from rlvr_world.language.transition import Style
 from rlvr_world.web.answer import changes_text
 from rlvr_world.web.changes import Changes
@@ -27,7 +29,7 @@ ACTIONS = """Actions have these forms:
 FORMAT = """Answer with three sections, exactly in this order and with an empty line between them:
 
 New items:
-[n1] role 'name' key: value
+[{new}] role 'name' key: value
 
 Deleted items:
 [12] role 'name'
@@ -35,11 +37,24 @@ Deleted items:
 Updated items:
 [7] role 'new name' key: new value
 
-- New items are elements that only the next page has; call them n1, n2 and so on.
+- New items are elements that only the next page has; call them {called}.
 - Deleted items are elements that the next page lacks, written as they stand on this page.
-- Updated items are elements of both pages whose name or properties change; they keep the id that \
-they have on this page and have the name and all properties of the next one.
+- Updated items are elements of both pages {which}
 - Elements that only move are no items. Write None into a section without items."""
+OWN = FORMAT.format(
+    new="n1",
+    called="n1, n2 and so on",
+    which="whose name or properties change; they keep the id that they have on this page and have "
+    "the name and all properties of the next one.",
+)
+"""The form of answers by the two pages themselves."""
+PUBLISHED = FORMAT.format(
+    new="31",
+    called="by the ids that they get",
+    which="whose name, properties or id change; they are written with the id, the name and all "
+    "properties that they have on the next page.",
+)
+"""The form of answers that a data set itself gives."""
 EXAMPLE = WebTransition(
     site="example",
     task="example",
@@ -65,6 +80,15 @@ EXAMPLE = WebTransition(
 \t[17] button 'Add to cart'""",
 )
 """The step that the long prompt shows with its answer."""
+PUBLISHED_EXAMPLE = replace(
+    EXAMPLE,
+    truth={
+        "new": ["[28] alert 'Desk lamp is in your cart.'", "[29] link 'See the cart'"],
+        "deleted": ["[13] StaticText 'Your cart is empty.'"],
+        "updated": ["[12] link 'My cart, 1 item'"],
+    },
+)
+"""The same step as a data set that says itself what changes has it."""
 
 NO_CHANGE = changes_text(Changes(), "long")
 """The answer that nothing changes, in any style."""
@@ -80,8 +104,9 @@ def page_prompt(transition: WebTransition, style: Style) -> str:
     if style == "compact":
         lines = [transition.url, transition.objective, f"< {transition.previous_action}"]
         return "\n".join([*lines, transition.tree, f"> {transition.action}", ""])
-    example = f"An example:\n\n{step_text(EXAMPLE)}\n\n{page_answer(EXAMPLE, style)}"
-    parts = [ROLE, GIVEN, ACTIONS, FORMAT, example, "The page to simulate:", step_text(transition)]
+    form, shown = (PUBLISHED, PUBLISHED_EXAMPLE) if transition.truth else (OWN, EXAMPLE)
+    example = f"An example:\n\n{step_text(shown)}\n\n{page_answer(shown, style)}"
+    parts = [ROLE, GIVEN, ACTIONS, form, example, "The page to simulate:", step_text(transition)]
     end = "Reason as you need, then end with the three sections, written as in the example."
     return "\n\n".join([*parts, end]) + "\n"
 
