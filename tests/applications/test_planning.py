@@ -125,6 +125,15 @@ def test_a_cost_is_that_of_the_predicted_frame(model, info, distance):
     torch.testing.assert_close(cost[:, 1], expected)
 
 
+def test_a_cost_that_is_no_number_is_no_plan(model, info):
+    class Broken(MSE):
+        def error(self, difference):
+            return difference * float("nan")
+
+    with pytest.raises(ValueError, match="distance: Broken of predicted frames and goals is not"):
+        GoalCost(model, Broken()).get_cost(info, torch.rand(2, 3, 2, 2))
+
+
 def test_neither_budget_nor_form_changes_a_cost(model, info):
     """Rows a few at a time; each entry once for each candidate; actions from -1 to 1."""
     actions = torch.rand(2, 5, 2, 2, generator=torch.Generator().manual_seed(1))

@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 from rlvr_world.cli import main
 from rlvr_world.language.manifest import TransitionManifest
+from rlvr_world.language.rejection import chosen
 from rlvr_world.modules.saved import load_world_model
 from rlvr_world.rl.sampler import Sampler
 from rlvr_world.text_game.data import TextDataModule
@@ -113,3 +114,17 @@ def test_data_is_made_once_and_a_model_that_knows_nothing_makes_none(runs, monke
     with pytest.raises(ValueError, match="none of 3 answers is right"):
         main([*ask, "--root", "data/none", "--samples", "1", "--least", "2"])
     assert not (runs / "data/none").exists()
+
+
+def test_answers_are_drawn_to_the_steps_of_the_part_alone(tmp_path):
+    write_root(tmp_path, {"train": [step(n, "switch 1") for n in range(16)]})
+
+    def keys(part):
+        batches = chosen(TextDataModule(str(tmp_path), part=part), share=1.0, seed=0)
+        return {key for batch in batches for key in batch["key"]}
+
+    first, second = keys((0, 0.5)), keys((0.5, 1))
+    assert first
+    assert second
+    assert not first & second
+    assert first | second == keys((0, 1))

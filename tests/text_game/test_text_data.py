@@ -104,9 +104,9 @@ def test_parts_have_nothing_in_common_and_together_everything(root):
     assert len(first | second) == 120
     assert 75 < len(first) < 115
     assert len(keys(module(root, part=(0, 0.1)).val_dataloader())) == VAL
-    with pytest.raises(ValueError, match=r"train: no sample is in part \[0\.5, 0\.500001\]"):
+    with pytest.raises(ValueError, match=r"samples in a row are not in part \[0\.5, 0\.500001\]"):
         seen(0.5, 0.500001)
-    with pytest.raises(ValueError, match=r"part must be two rising numbers from 0 to 1, got \[1,"):
+    with pytest.raises(ValueError, match=r"part must be two rising numbers from 0 to 1, got \(1,"):
         module(root, part=(1, 0))
 
 

@@ -2,8 +2,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from games import step as game_step
 from page_steps import CART, SAME, tick, write_pages
 
+from rlvr_world.data.samples import BadSample
 from rlvr_world.language.bpe import learn_bpe
 from rlvr_world.web.codec import WebPageCodec
 from rlvr_world.web.data import WebDataModule
@@ -69,6 +71,11 @@ def test_the_fingerprint_is_that_of_tokens_and_layout(folder):
     same = [WebPageCodec(folder), WebPageCodec(folder, prompt_length=99)]
     assert same[0].fingerprint == same[1].fingerprint
     assert WebPageCodec(folder, style="long").fingerprint != same[0].fingerprint
+
+
+def test_steps_of_another_kind_are_named(folder):
+    with pytest.raises(BadSample, match="WebPageCodec reads steps of the kind WebTransition, not"):
+        WebPageCodec(folder).fits({"key": ["a"], "transition": [game_step(5, "wait")]})
 
 
 def test_prompts_hold_the_step_and_nothing_of_what_follows():

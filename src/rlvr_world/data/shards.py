@@ -14,7 +14,7 @@ from rlvr_world.data.loader import ShardLoader
 from rlvr_world.data.manifest import ShardManifest
 from rlvr_world.data.remote import Origin, is_url, mirror, url_of
 from rlvr_world.data.samples import Skips
-from rlvr_world.data.shard_file import Part, ShardFile
+from rlvr_world.data.shard_file import ALL, Part, ShardFile
 from rlvr_world.data.stream import (
     EvaluationStream,
     ExampleReader,
@@ -83,8 +83,8 @@ class ShardDataModule(LightningDataModule, ABC):
                 raise ValueError(f"{name} must be at least {least}, got {value}")
         if not 0 <= max_skip_share <= 1:
             raise ValueError(f"max_skip_share must be from 0 to 1, got {max_skip_share}")
-        if not 0 <= part[0] < part[1] <= 1:
-            raise ValueError(f"part must be two rising numbers from 0 to 1, got {list(part)}")
+        if part is None or not 0 <= part[0] < part[1] <= 1:
+            raise ValueError(f"part must be two rising numbers from 0 to 1, got {part}")
         self.part = Part(*part)
         self.cache = cache
         self.cache_bytes = None if cache_gb is None else int(cache_gb * 1e9)
@@ -210,6 +210,7 @@ class ShardDataModule(LightningDataModule, ABC):
                 f"on {state_dict['fingerprint']}: resume with the same data, or start a new run"
             )
         before, now = state_dict.get("epoch", {}), self._epoch_settings
+        before = {"part": list(ALL)} | before if before else {}
         changed = [f"{k} {before[k]}, now {now[k]}" for k in before if before[k] != now.get(k)]
         if changed:
             rank_zero_warn(

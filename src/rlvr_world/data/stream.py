@@ -229,9 +229,9 @@ class TrainingStream(Stream):
         found = self.part.holds(self.reader.source(sample))
         self.passed_over = 0 if found else self.passed_over + 1
         if self.passed_over > PASSES * sum(shard.samples for shard in self.shards):
-            low, high = self.part
             raise ValueError(
-                f"{self.skips.what}: no sample is in part [{low:g}, {high:g}]; widen it"
+                f"{self.skips.what}: {self.passed_over} samples in a row are not in part "
+                f"{list(self.part)}; widen it"
             )
         return found
 

@@ -172,7 +172,7 @@ def rewards_of(checkpoints: Iterable[Path]) -> dict[str, Reward]:
     parser.add_argument("--rewards", type=dict[str, Reward])
     try:
         return parser.instantiate(parser.parse_object({"rewards": chosen[1]})).rewards
-    except ArgumentError as error:
+    except (ArgumentError, OSError) as error:
         raise ValueError(f"{chosen[0]}: give `rewards`, its own do not fit: {error}") from error
 
 

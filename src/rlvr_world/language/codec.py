@@ -7,16 +7,17 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rlvr_world.codec import Codec
+from rlvr_world.data.samples import BadSample
 from rlvr_world.language.judge import BadAnswer
 from rlvr_world.language.reasoning import CLOSE, OPEN, Thoughts
-from rlvr_world.language.transition import Style
+from rlvr_world.language.transition import Style, TextTransition
 from rlvr_world.modules.checkpoint import load_checkpoint
 from rlvr_world.reward import group_size, repeat
 from rlvr_world.types import Batch, TokenSequence
@@ -45,6 +46,8 @@ class TextCodec(Codec):
     """
 
     is_lossy = False
+    kind: ClassVar[type[TextTransition] | None] = None
+    """The steps that it reads; of any kind if None."""
     legal: Tensor
     end_token: int
 
@@ -186,6 +189,13 @@ class TextCodec(Codec):
         return self.fits
 
     def fits(self, batch: Batch) -> list[bool]:
+        kinds = {type(step) for step in batch["transition"]}
+        if self.kind is not None and kinds != {self.kind}:
+            names = ", ".join(sorted(kind.__name__ for kind in kinds))
+            raise BadSample(
+                f"{type(self).__name__} reads steps of the kind {self.kind.__name__}, not {names}; "
+                "give data of the model's kind"
+            )
         return [len(ids) <= self.prompt_length for ids in self.whole_prompts(batch)]
 
     def whole_prompts(self, batch: Batch) -> list[list[int]]:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import torch
 
+from rlvr_world.data.shard_file import ALL
 from rlvr_world.files import sha256
 from rlvr_world.jobs import progress_bar
 from rlvr_world.language.codec import TextCodec
@@ -42,7 +43,7 @@ def rejection(
     the answer to learn is the true one. The other splits are taken over as they are.
 
     Args:
-        data: Transitions of text games or of web pages.
+        data: Transitions of text games or of web pages; its ``part`` counts.
         checkpoint: Checkpoint of the MLE or the RLVR stage.
         reward: Judges the answers.
         root: Folder for the shards.
@@ -65,6 +66,8 @@ def rejection(
         "samples": samples, "keep": keep, "least": least, "share": share,
         "temperature": temperature, "seed": seed,
     }  # fmt: skip
+    if data.part != ALL:
+        settings["part"] = list(data.part)
     manifest = TransitionManifest.finished(root, "rejection", settings)
     if manifest is not None:
         return manifest
@@ -88,10 +91,10 @@ def rejection(
 
 
 def chosen(data: TransitionDataModule, share: float, seed: int) -> Iterator[Batch]:
-    """The batches of the training split, with a share of their steps."""
+    """The batches of the data's part of the training split, with a share of their steps."""
     rng = random.Random(seed)
     for batch in data.once("train"):
-        mine = [rng.random() < share for _ in batch["key"]]
+        mine = [rng.random() < share and data.part.holds(key) for key in batch["key"]]
         if any(mine):
             yield {
                 name: [value for value, own in zip(values, mine, strict=True) if own]

@@ -27,6 +27,8 @@ class TextGameCodec(TextCodec):
             ``#4`` stands for the name of the object with the uuid 4.
     """
 
+    kind = Transition
+
     def __init__(
         self,
         tokenizer: Path | str | PreTrainedTokenizerBase,

@@ -25,6 +25,8 @@ class WebPageCodec(TextCodec):
             their ids.
     """
 
+    kind = WebTransition
+
     def __init__(
         self,
         tokenizer: Path | str | PreTrainedTokenizerBase,

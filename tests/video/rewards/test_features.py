@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from image_backbones import MEAN, SMALL, STD, dinov2, saved_backbone
@@ -13,6 +15,8 @@ from transformers import (
     ResNetModel,
     ViTConfig,
     ViTForImageClassification,
+    ViTMAEConfig,
+    ViTMAEModel,
 )
 
 from rlvr_world.rl.credit import Credit
@@ -68,11 +72,46 @@ def test_what_is_no_backbone_of_pictures_is_refused_by_name(tmp_path):
     with pytest.raises(FileNotFoundError, match="none: no model in transformers' form"):
         FeatureDistance(tmp_path / "none")
     folder = dinov2(tmp_path / "dinov2")
-    with pytest.raises(ValueError, match="multiple of the 14 pixels of a patch, got 64"):
-        FeatureDistance(folder, size=64)
-    (folder / "preprocessor_config.json").unlink()
-    with pytest.raises(ValueError, match=r"dinov2: its preprocessor_config\.json with image_mean"):
-        FeatureDistance(folder, size=28)
+    for wrong, message in (
+        ({"size": 64}, "multiple of the 14 of a patch, got 64"),
+        ({"size": 0}, "size must be above 0, got 0"),
+        ({"chunk": 0}, "chunk must be above 0, got 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            FeatureDistance(folder, **wrong)
+    with pytest.raises(ValueError, match="reads frames of 3 channels, not 4"):
+        FeatureDistance(folder, size=28).score(FRAMES[:, :, [0, 1, 2, 0]], FRAMES[:, :, [0] * 4])
+
+
+WRONG = {
+    "mean of one": {"image_mean": [0.5], "image_std": STD},
+    "mean of words": {"image_mean": ["a", "b", "c"], "image_std": STD},
+    "no deviation": {"image_mean": MEAN, "image_std": [0, 0, 0]},
+    "no number": {"image_mean": [float("nan")] * 3, "image_std": STD},
+    "null": {"image_mean": None, "image_std": STD},
+    "list": [1, 2],
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("kind", [*WRONG, "no file", "no JSON"])
+def test_mean_and_deviation_of_pictures_must_be_known(tmp_path, kind):
+    file = dinov2(tmp_path) / "preprocessor_config.json"
+    if kind in WRONG:
+        file.write_text(json.dumps(WRONG[kind]))
+    elif kind == "no JSON":
+        file.write_bytes(b"{\xff")
+    else:
+        file.unlink()
+    message = r": its preprocessor_config\.json must hold image_mean and image_std, three numbers"
+    with pytest.raises(ValueError, match=message):
+        FeatureDistance(tmp_path, size=28)
+
+
+def test_a_backbone_that_hides_parts_at_random_is_refused(tmp_path):
+    masked = ViTMAEModel(ViTMAEConfig(**VISION))
+    with pytest.raises(ValueError, match="does not see the same frame alike"):
+        FeatureDistance(saved_backbone(tmp_path, masked), size=56)
 
 
 def test_weights_that_are_not_there_are_not_made_up(tmp_path):

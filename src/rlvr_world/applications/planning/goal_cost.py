@@ -131,4 +131,6 @@ class GoalCost:
 def metric_cost(metric: Reward, frames: Tensor, goal: Tensor) -> Tensor:
     """A metric of frames against goals, both [N, 1, 3, H, W], as a cost: less is better, [N]."""
     scores = metric.score(frames, goal, {})
+    if not scores.isfinite().all():
+        raise ValueError(f"distance: {metric.label} of predicted frames and goals is not finite")
     return -scores if metric.higher_is_better else scores
