@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("root", help="folder of the shards with frames")
     parser.add_argument("--rewards", type=Path, help="checkpoint whose rewards count; its own")
     parser.add_argument("--clip_length", type=int, default=3)
-    parser.add_argument("--context_gap", type=int, default=0, help="of a compressive tokenizer")
+    parser.add_argument("--context_gap", type=int, help="of a compressive tokenizer")
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--samples", type=int, default=4096, help="GRPO's, of all prompts")
     args = parser.parse_args(arguments)

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from rlvr_world.cli import main
-from rlvr_world.language.codec import load_tokenizer
+from rlvr_world.language.tokenizers import load_tokenizer
 from rlvr_world.nn.language_model import LanguageModel
 from rlvr_world.video.published.folders import read_published
 from rlvr_world.video.tokenizer import TokenizerModel

@@ -6,19 +6,18 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from rlvr_world.codec import Codec
 from rlvr_world.data.samples import BadSample
 from rlvr_world.language.judge import BadAnswer
 from rlvr_world.language.reasoning import CLOSE, OPEN, Thoughts
+from rlvr_world.language.tokenizers import load_tokenizer, packed
 from rlvr_world.language.transition import Style, TextTransition
-from rlvr_world.modules.checkpoint import load_checkpoint
 from rlvr_world.reward import group_size, repeat
 from rlvr_world.types import Batch, TokenSequence
 
@@ -84,10 +83,7 @@ class TextCodec(Codec):
         self.register_buffer("legal", legal, persistent=False)
 
     def packed(self) -> dict[str, Any]:
-        with TemporaryDirectory() as folder:
-            self.tokenizer.save_pretrained(folder)
-            files = {path.name: path.read_text() for path in sorted(Path(folder).iterdir())}
-        return {"tokenizer": files}
+        return {"tokenizer": packed(self.tokenizer)}
 
     @property
     @abstractmethod
@@ -275,34 +271,3 @@ class TextCodec(Codec):
         mask = torch.cat([torch.zeros_like(given, dtype=torch.bool), mask], dim=1)
         device = self.legal.device
         return TokenSequence(ids.to(device), mask.to(device), torch.tensor(padding, device=device))
-
-
-def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
-    """The tokenizer in a folder or in a world model's checkpoint, or by its name on the hub."""
-    if Path(path).is_file():
-        return packed_tokenizer(Path(path))
-    try:
-        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    except Exception as error:  # of whatever type, where a file of the folder is broken
-        raise FileNotFoundError(
-            f"{path}: no tokenizer in transformers' form; learn one with `rlvr-world data bpe`, "
-            "or correct the path"
-        ) from error
-
-
-def packed_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer that a codec packed into a checkpoint."""
-    try:
-        files = load_checkpoint(checkpoint)["codec"]["tokenizer"]
-    except (KeyError, TypeError) as error:
-        raise FileNotFoundError(
-            f"{checkpoint}: holds no language tokenizer; give the folder of one"
-        ) from error
-    with TemporaryDirectory() as folder:
-        try:
-            for name, text in files.items():
-                Path(folder, Path(name).name).write_text(text)
-            return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        except Exception as error:
-            reason = type(error).__name__
-            raise ValueError(f"{checkpoint}: its tokenizer cannot be read ({reason})") from error
