@@ -91,9 +91,9 @@ if [[ $SCALE == full ]] && ! "$PYTHON" -c 'import sys, torch; sys.exit(not torch
     echo "gpu.sh: --scale full needs PyTorch with a CUDA device; try --scale tiny" >&2
     exit 69
 fi
-tiny=() overlay=configs/trainer/gpu.yaml preset=configs/bytesized32/smollm2 warm_ups=1
+tiny=() overlay=configs/trainer/gpu.yaml warm_ups=1
 if [[ $SCALE == tiny ]]; then
-    overlay=configs/trainer/debug.yaml preset=configs/bytesized32 warm_ups=0
+    overlay=configs/trainer/debug.yaml warm_ups=0
     tiny=(--recording.length=8 --recording.processes=1)
     for split in train val test; do tiny+=("--recording.episodes.$split=4"); done
 fi
@@ -109,10 +109,8 @@ else
     echo "pusht: left out, since gym-pusht is not installed; give --pusht-data"
 fi
 if [[ -n $BYTESIZED32 ]]; then
-    mkdir -p "$OUTPUT/bytesized32"
-    [[ -n $SMOLLM2 ]] && ln -sfn "$SMOLLM2" "$OUTPUT/bytesized32/source"
-    stage bytesized32 600 "$PYTHON" -m rlvr_world demo bytesized32 "$BYTESIZED32" --preset "$preset" \
-        --overlay "$overlay" --folder "$OUTPUT/bytesized32" --data "$OUTPUT/data/bytesized32"
+    stage bytesized32 1200 benchmarks/gpu_language.sh "$BYTESIZED32" --scale "$SCALE" \
+        --output "$OUTPUT/bytesized32" ${SMOLLM2:+--smollm2 "$SMOLLM2"}
 else
     echo "bytesized32: left out, since there are no files; give --bytesized32"
 fi

@@ -86,3 +86,15 @@ def test_text_games_are_grouped_by_their_names():
     assert scores["unchanged"].isnan().all()
     assert scores["valid_json"].tolist() == [100, 0, 100, 100]
     assert set(scores) | set(scene.macro) == set(scene.labels) == set(scene.higher_is_better)
+
+
+def test_two_judges_side_by_side():
+    pytest.importorskip("json_repair")
+    scene = TextGameAccuracy(beside="upstream")
+    kept = json.dumps(LAMP.difference)[:-1]  # the original repairs it
+    scores = scene.score([json.dumps(LAMP.difference), kept], {"transition": [LAMP] * 2})
+    assert scores["overall"].tolist() == [100, 0]
+    assert scores["upstream_overall"].tolist() == scores["upstream_changed"].tolist() == [100, 100]
+    assert scores["upstream_unchanged"].isnan().all()
+    assert set(scores) | set(scene.macro) == set(scene.labels) == set(scene.higher_is_better)
+    assert scene.labels["upstream_changed"] == "upstream: changed %"

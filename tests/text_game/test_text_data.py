@@ -1,5 +1,7 @@
 import json
 from collections import Counter
+from itertools import chain
+from types import SimpleNamespace
 
 import jsonargparse
 import numpy as np
@@ -290,3 +292,38 @@ def test_data_of_which_nothing_fits_is_refused(root):
     data.fitting = lambda batch: [False] * len(batch["key"])
     with pytest.raises(ValueError, match="none of 1000 samples fits; raise prompt_length of the"):
         next(iter(data.train_dataloader()))
+
+
+def test_sorted_batches_hold_examples_of_similar_length(root):
+    def lengths(start=0, **arguments):
+        data = module(root, samples_per_epoch=400, **arguments)
+        loader = data.train_dataloader()
+        loader.position = lambda: (0, start)
+        return [
+            [len(json.dumps(transition.to_json())) for transition in batch["transition"]]
+            for batch in loader
+        ]
+
+    def spread(batches):
+        return sum(max(batch) - min(batch) for batch in batches)
+
+    plain, batches = lengths(), lengths(sort_batches=8)
+    assert spread(batches) < 0.5 * spread(plain)
+    assert [len(batch) for batch in batches] == [4] * 100
+    assert batches == lengths(sort_batches=8)
+    assert lengths(37, sort_batches=8) == batches[37:]
+    pools = [sorted(chain.from_iterable(batches[i : i + 8])) for i in range(0, 96, 8)]
+    firsts = [batches[i] for i in range(0, 96, 8)]
+    assert any(min(first) > pool[0] for first, pool in zip(firsts, pools, strict=True))
+    with pytest.raises(ValueError, match="sort_batches must be at least 1, got 0"):
+        module(root, sort_batches=0)
+
+
+def test_a_resumed_run_is_told_that_batches_were_not_sorted(root):
+    data = module(root)
+    state = data.state_dict()
+    del state["epoch"]["sort_batches"]
+    again = module(root, sort_batches=8)
+    again.trainer.state = SimpleNamespace(fn="fit")
+    with pytest.warns(UserWarning, match="the resumed run had sort_batches 1, now 8"):
+        again.load_state_dict(state)

@@ -23,6 +23,9 @@ from rlvr_world.data.stream import (
     TrainingStream,
 )
 
+UNNAMED = {"part": list(ALL), "sort_batches": 1}
+"""What epochs had whose checkpoints do not say so."""
+
 
 class ShardDataModule(LightningDataModule, ABC):
     """Trains on resampled shards and evaluates on each example of the split once.
@@ -210,8 +213,9 @@ class ShardDataModule(LightningDataModule, ABC):
                 f"on {state_dict['fingerprint']}: resume with the same data, or start a new run"
             )
         before, now = state_dict.get("epoch", {}), self._epoch_settings
-        before = {"part": list(ALL)} | before if before else {}
-        changed = [f"{k} {before[k]}, now {now[k]}" for k in before if before[k] != now.get(k)]
+        before = UNNAMED | before if before else {}
+        both = before.keys() & now.keys()
+        changed = [f"{k} {before[k]}, now {now[k]}" for k in sorted(both) if before[k] != now[k]]
         if changed:
             rank_zero_warn(
                 f"{self.root}: the resumed run had {'; '.join(changed)}: if it ended within an "

@@ -42,6 +42,10 @@ class ExampleReader(ABC):
     def count(self, length: int) -> int:
         """How many examples ``spread`` makes of a sample with so many time steps."""
 
+    def length_of(self, example: Example) -> int:
+        """How long an example is beside others; 0 where all are alike."""
+        return 0
+
     @abstractmethod
     def collate(self, examples: list[Example]) -> Batch:
         """One batch of examples."""
@@ -168,13 +172,22 @@ class TrainingStream(Stream):
             or with as many as ``PASSES`` times the samples of a small data set.
         seed: Where the randomness comes from, together with ``epoch``, rank and worker.
         part: Which of the samples; the others are passed over.
+        sort_batches: Of how many batches the examples are sorted by length, then cut into batches.
     """
 
     def __init__(
-        self, *, length: int, buffer: int, seed: int, part: Part = ALL, **stream: Any
+        self,
+        *,
+        length: int,
+        buffer: int,
+        seed: int,
+        part: Part = ALL,
+        sort_batches: int = 1,
+        **stream: Any,
     ) -> None:
         super().__init__(**stream)
         self.length = length
+        self.sort_batches = sort_batches
         self.buffer = buffer
         self.seed = seed
         self.part = part
@@ -195,8 +208,20 @@ class TrainingStream(Stream):
         shuffled = shuffle(self.buffer, first, rng=rng)(examples)
         share = len(range(worker, self.length, workers))
         dropped = len(range(worker, self.start, workers))
-        batches = batched(self.batch_size, tuple, False)(shuffled)
+        batches = self.of_similar_length(shuffled, rng)
         return map(self.reader.collate, islice(batches, dropped, share))
+
+    def of_similar_length(
+        self, examples: Iterator[Example], rng: random.Random
+    ) -> Iterator[list[Example]]:
+        """Batches, in random order, of a few batches' worth of examples at a time."""
+        size = self.batch_size
+        for pool in batched(size * self.sort_batches, list, False)(examples):
+            if self.sort_batches > 1:
+                pool.sort(key=self.reader.length_of)
+            batches = [pool[first : first + size] for first in range(0, len(pool), size)]
+            rng.shuffle(batches)
+            yield from batches
 
     def resampled(self, rng: random.Random, draw: Draw) -> Iterator[list[Example]]:
         """The examples of one sample after another, for ever."""

@@ -32,6 +32,8 @@ class Demo(Stages):
         data: Folder of the data set; the one that the preset's data.yaml names if not given.
         recording: Options of the command that makes the data set, over those of recording.yaml:
             ``--recording.episodes.train 100``.
+        tables: Options of the command that writes tables, over those of their configs:
+            ``--tables.limit 100``.
         **stages: See ``Stages``.
     """
 
@@ -40,7 +42,8 @@ class Demo(Stages):
     """The command of the group ``data`` that makes the data set."""
     overlays: ClassVar[Sequence[str]] = ()
     """Variants of the RLVR config, each a run of its own."""
-    control_lr = 1e-3
+    control_share = 0.5
+    """What share of MLE's learning rate the control begins with."""
     by_hand: ClassVar[Sequence[str] | None] = ()
     """Options with which a person steps the trained model; None if there is no page for it."""
 
@@ -50,15 +53,13 @@ class Demo(Stages):
         folder: Path | None = None,
         data: Path | None = None,
         recording: dict[str, Any] | None = None,
+        tables: dict[str, Any] | None = None,
         **stages: Any,
     ) -> None:
         self.preset = preset or Path(self.default_preset)
         super().__init__(folder=folder or folder_of(self.config("data")), **stages)
         self.data = data or Path(self.arguments("data")["root"])
-        values = {
-            k: v if isinstance(v, str) else json.dumps(v) for k, v in (recording or {}).items()
-        }
-        self.recording = [f"--{key}={value}" for key, value in values.items()]
+        self.recording, self.tables = options(recording), options(tables)
         self.checking = False
 
     @abstractmethod
@@ -84,6 +85,12 @@ class Demo(Stages):
         if not self.config(name).exists():
             raise FileNotFoundError(f"{self.config(name)}: no such config; correct --preset")
         return contents(self.config(name))["init_args"]
+
+    @property
+    def mle_rate(self) -> float:
+        """The learning rate of MLE in the preset."""
+        model = contents(self.config("world_model"))["model"]["init_args"]
+        return model["optimizer"]["init_args"]["lr"]
 
     def beside_data(self, ending: str) -> Path:
         return self.data.with_name(f"{self.data.name}_{ending}")
@@ -127,15 +134,15 @@ class Demo(Stages):
             steps = torch.load(self.checkpoint("mle"), weights_only=True)["global_step"]
             share = self.trained_seconds("rlvr") / self.trained_seconds("mle")
             batches = max(2, round(round(share * steps) / VALIDATIONS))
-        options: dict[str, Any] = {
+        settings: dict[str, Any] = {
             "model.weights": "mle",
-            "model.optimizer.lr": self.control_lr,
+            "model.optimizer.lr": f"{self.control_share * self.mle_rate:g}",
             "data.samples_per_epoch": ENDLESS,
             "trainer.max_epochs": VALIDATIONS,
             "trainer.max_steps": VALIDATIONS * batches,
             "trainer.limit_train_batches": batches,
         }
-        self.train("mle_equal_time", config="world_model", data=data, **options)
+        self.train("mle_equal_time", config="world_model", data=data, **settings)
 
     def table(
         self,
@@ -150,9 +157,16 @@ class Demo(Stages):
         """
         scene = contents(self.config(config)).get("scene", {}).get("init_args", {})
         own = (f"--scene.init_args.training={self.data}",) if "training" in scene else ()
+        asked = (*own, *self.tables)
         if self.checking:
-            self.settings("evaluate", "-c", str(self.config(config)), *own)
+            self.settings("evaluate", "-c", str(self.config(config)), *asked)
         else:
             choice = (f"--data.test_split={split}",) if split else ()
-            options = (f"--folder={self.folder}", *choice, *own)
-            self.evaluate(self.config(config), data or self.data, self.folder / output, *options)
+            given = (f"--folder={self.folder}", *choice, *asked)
+            self.evaluate(self.config(config), data or self.data, self.folder / output, *given)
+
+
+def options(values: dict[str, Any] | None) -> list[str]:
+    """Values by name as options of a command."""
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in (values or {}).items()}
+    return [f"--{name}={text}" for name, text in texts.items()]

@@ -49,7 +49,11 @@ class TransitionReader(ExampleReader):
             transition = self.kind.from_json(document, where)
         except (ValueError, RecursionError) as error:
             raise BadSample(str(error)) from error
-        return [{"key": sample["__key__"], "transition": transition}]
+        key, length = sample["__key__"], len(sample["json"])
+        return [{"key": key, "transition": transition, "length": length}]
+
+    def length_of(self, example: Example) -> int:
+        return example["length"]
 
     def count(self, length: int) -> int:
         return 1
@@ -67,6 +71,9 @@ class TransitionDataModule(ShardDataModule, ABC):
             not given, what it is in the data. Evaluation reads everything once.
         test_split: The split to test on: ``test``, or ``test_verbs``, ``test_tasks`` or
             ``test_pages`` for what training never shows, where there is such a split.
+        sort_batches: The training examples of so many batches are sorted by length and then cut
+            into batches, which come in random order: fewer of a batch's positions hold nothing. 1
+            leaves examples as they come.
         **shards: See ``ShardDataModule``.
     """
 
@@ -90,13 +97,21 @@ class TransitionDataModule(ShardDataModule, ABC):
         root: str,
         changed_share: float | None = None,
         test_split: str = "test",
+        sort_batches: int = 1,
         **shards: Any,
     ) -> None:
         super().__init__(root, **shards)
+        if sort_batches < 1:
+            raise ValueError(f"sort_batches must be at least 1, got {sort_batches}")
         if changed_share is not None and not 0 <= changed_share <= 1:
             raise ValueError(f"changed_share must be from 0 to 1, got {changed_share}")
         self.changed_share = changed_share
         self.test_split = test_split
+        self.sort_batches = sort_batches
+
+    @property
+    def _epoch_settings(self) -> dict[str, Any]:
+        return super()._epoch_settings | {"sort_batches": self.sort_batches}
 
     @abstractmethod
     def texts(self, batch: Batch, style: Style, form: Form) -> Iterator[str]:
@@ -139,7 +154,9 @@ class TransitionDataModule(ShardDataModule, ABC):
                     f"{share:g}"
                 )
         return MixedStream(
-            groups=[(self._files(shards), wanted) for _, shards, wanted in groups], **stream
+            groups=[(self._files(shards), wanted) for _, shards, wanted in groups],
+            sort_batches=self.sort_batches,
+            **stream,
         )
 
     def test_dataloader(self) -> ShardLoader:

@@ -22,6 +22,7 @@ LABELS = {
     "valid_json": "valid JSON %",
 }
 MACRO = {"macro": "overall"}
+SHARES = ("unchanged", "changed", "overall")
 
 
 class TextGameAccuracy(SceneMetrics):
@@ -37,15 +38,21 @@ class TextGameAccuracy(SceneMetrics):
     Args:
         judge: ``strict`` judges the whole next state, ``upstream`` as the original does.
         form: Whether answers say the difference or the whole next state.
+        beside: Another judge, whose first three shares stand beside the others: for ``upstream``
+            they are ``upstream_unchanged``, ``upstream_changed`` and ``upstream_overall``.
     """
 
-    labels = LABELS
-    higher_is_better = dict.fromkeys(LABELS, True)
     grouping = "game"
     macro = MACRO
 
-    def __init__(self, judge: Rule = "strict", form: Form = "difference") -> None:
+    def __init__(
+        self, judge: Rule = "strict", form: Form = "difference", beside: Rule | None = None
+    ) -> None:
         self.judge = TextGameJudge(judge, form=form)
+        self.beside = None if beside is None else TextGameJudge(beside, form=form)
+        more = {} if beside is None else {of(beside, name): name for name in SHARES}
+        self.labels = LABELS | {new: f"{beside}: {LABELS[name]}" for new, name in more.items()}
+        self.higher_is_better = dict.fromkeys(self.labels, True)
 
     def groups(self, batch: Batch) -> list[str]:
         return [transition.game for transition in batch["transition"]]
@@ -54,20 +61,36 @@ class TextGameAccuracy(SceneMetrics):
         transitions = batch["transition"]
         group = len(prediction) // len(transitions)
         targets = [transition for transition in transitions for _ in range(group)]
-        pairs = zip(prediction, targets, strict=True)
-        reasons = [self.judge(text, transition).reason for text, transition in pairs]
-        right = PERCENT * torch.tensor([reason == "right" for reason in reasons]).float()
-        changed = torch.tensor([transition.changed for transition in targets])
+        reasons = judged(self.judge, prediction, targets)
         readable = torch.tensor([reason not in UNREADABLE for reason in reasons])
-        return {
-            "unchanged": right.masked_fill(changed, torch.nan),
-            "changed": right.masked_fill(~changed, torch.nan),
-            "overall": right,
-            "valid_json": PERCENT * readable.float(),
-        }
+        scores = shares(reasons, targets) | {"valid_json": PERCENT * readable.float()}
+        if self.beside is not None:
+            found = shares(judged(self.beside, prediction, targets), targets)
+            scores |= {of(self.beside.rule, name): values for name, values in found.items()}
+        return scores
 
     def references(
         self, batch: Batch, target: Sequence[Transition]
     ) -> dict[str, Mapping[str, Tensor]]:
         answers = [verb_rule(transition, self.judge.form) for transition in target]
         return {"verb_rule": self.score(answers, batch)}
+
+
+def of(rule: Rule, name: str) -> str:
+    """What a share is called that another judge gives."""
+    return f"{rule}_{name}"
+
+
+def judged(
+    judge: TextGameJudge, prediction: Sequence[str], targets: Sequence[Transition]
+) -> list[str]:
+    """What a judge says of each prediction."""
+    return [judge(text, step).reason for text, step in zip(prediction, targets, strict=True)]
+
+
+def shares(reasons: Sequence[str], targets: Sequence[Transition]) -> dict[str, Tensor]:
+    """The ``SHARES`` of each prediction, [N]; NaN where one does not apply."""
+    right = PERCENT * torch.tensor([reason == "right" for reason in reasons]).float()
+    changed = torch.tensor([transition.changed for transition in targets])
+    unchanged, changing = (right.masked_fill(mask, torch.nan) for mask in (changed, ~changed))
+    return dict(zip(SHARES, (unchanged, changing, right), strict=True))

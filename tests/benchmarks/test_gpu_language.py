@@ -1,0 +1,56 @@
+"""The script for a language model on one GPU, tried out on the CPU."""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from itertools import islice
+
+import pytest
+from bytesized32 import FILE, needs_file
+from stages import ROOT
+
+SCRIPT = ROOT / "benchmarks/gpu_language.sh"
+
+pytestmark = pytest.mark.skipif(not shutil.which("timeout"), reason="needs timeout of coreutils")
+
+
+def script(*options):
+    return subprocess.run(
+        ["bash", SCRIPT, *options],
+        env=os.environ | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+
+
+@needs_file
+def test_a_small_language_model_reaches_its_table(tmp_path):
+    files = tmp_path / "files"
+    files.mkdir()
+    for rules in FILE.parent.glob("*_rules.json"):
+        shutil.copy(rules, files)
+    with gzip.open(FILE, "rt") as lines, open(files / "train.jsonl", "w") as some:
+        some.writelines(islice(lines, 0, None, 20))
+    done = script(files, "--scale", "tiny", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads((tmp_path / "out/table.json").read_text())["rows"]
+    assert {"mle", "mle_equal_time", "rlvr", "rlvr_task_specific", "verb_rule"} <= set(rows)
+    config = (tmp_path / "out/rlvr/config.yaml").read_text()
+    assert "model_type: llama" in config
+    assert "lora: null" in config
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [([], "give the folder of the published files"),
+     (["x", "--scale", "huge"], "--scale is tiny or full, not huge"),
+     (["x", "--minutes", "soon"], "--minutes is a whole number, not soon"),
+     (["x", "--minutes"], "--minutes needs a value"),
+     (["x", "--scail", "tiny"], "--scail is no option; --help lists them")],
+)  # fmt: skip
+def test_wrong_options_are_refused(options, said):
+    done = script(*options)
+    assert done.returncode == 64
+    assert done.stderr == f"gpu_language.sh: {said}\n"
