@@ -57,6 +57,14 @@ def test_padded_prompts_of_a_group_equal_single_rows_without_padding(architectur
         torch.testing.assert_close(found[padding:][mask], expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: a["model_type"])
+def test_rows_behind_padding_are_what_they_are_alone(architecture):
+    model, (ids, _, padding) = build(architecture), padded()
+    hidden = model(ids, padding=padding)
+    for row, empty, found in zip(ids, padding, hidden, strict=True):
+        torch.testing.assert_close(found[empty:], model(row[None, empty:])[0], atol=1e-5, rtol=1e-4)
+
+
 def test_the_same_llama_draws_the_same_tokens_in_either_form():
     language_model = build()
     ours = from_llama(language_model.model)

@@ -152,7 +152,16 @@ class LanguageModel(SequenceModel):
     def hidden(
         self, ids: Tensor, start: int, padding: Tensor | None, states: Cache | None = None
     ) -> Tensor:
-        """Hidden states of ids [N, T] that follow ``start`` positions held in ``states``."""
+        """Hidden states of ids [N, T] that follow ``start`` positions held in ``states``.
+
+        Without those, what holds nothing is put behind the rest, so that causal attention needs no
+        mask, with which fused kernels are slower or cannot be had.
+        """
+        if states is None and padding is not None:
+            places, length = torch.arange(ids.shape[1], device=ids.device), ids.shape[1]
+            order, back = (places + padding[:, None]) % length, (places - padding[:, None]) % length
+            hidden = self.hidden(ids.gather(1, order), start, None)
+            return hidden.gather(1, back[..., None].expand_as(hidden))
         total = torch.arange(start + ids.shape[1], device=ids.device)
         positions, mask = total[None, start:], None
         if padding is not None:
