@@ -109,8 +109,10 @@ else
     echo "pusht: left out, since gym-pusht is not installed; give --pusht-data"
 fi
 if [[ -n $BYTESIZED32 ]]; then
+    language=()
+    [[ $SCALE == full && -n $SMOLLM2 ]] && language=(--smollm2 "$SMOLLM2")
     stage bytesized32 1200 benchmarks/gpu_language.sh "$BYTESIZED32" --scale "$SCALE" \
-        --output "$OUTPUT/bytesized32" ${SMOLLM2:+--smollm2 "$SMOLLM2"}
+        --output "$OUTPUT/bytesized32" --minutes 20 ${language[@]+"${language[@]}"}
 else
     echo "bytesized32: left out, since there are no files; give --bytesized32"
 fi

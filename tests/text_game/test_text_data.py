@@ -315,8 +315,9 @@ def test_sorted_batches_hold_examples_of_similar_length(root):
     pools = [sorted(chain.from_iterable(batches[i : i + 8])) for i in range(0, 96, 8)]
     firsts = [batches[i] for i in range(0, 96, 8)]
     assert any(min(first) > pool[0] for first, pool in zip(firsts, pools, strict=True))
-    with pytest.raises(ValueError, match="sort_batches must be at least 1, got 0"):
-        module(root, sort_batches=0)
+    for wrong in (0, 10**21):
+        with pytest.raises(ValueError, match=f"sort_batches must be from 1 to 1000, got {wrong}"):
+            module(root, sort_batches=wrong)
 
 
 def test_a_resumed_run_is_told_that_batches_were_not_sorted(root):

@@ -42,8 +42,8 @@ class Demo(Stages):
     """The command of the group ``data`` that makes the data set."""
     overlays: ClassVar[Sequence[str]] = ()
     """Variants of the RLVR config, each a run of its own."""
-    control_share = 0.5
-    """What share of MLE's learning rate the control begins with."""
+    control_lr = 1e-3
+    """The learning rate that the control begins with, or that of MLE if it is lower."""
     by_hand: ClassVar[Sequence[str] | None] = ()
     """Options with which a person steps the trained model; None if there is no page for it."""
 
@@ -86,12 +86,6 @@ class Demo(Stages):
             raise FileNotFoundError(f"{self.config(name)}: no such config; correct --preset")
         return contents(self.config(name))["init_args"]
 
-    @property
-    def mle_rate(self) -> float:
-        """The learning rate of MLE in the preset."""
-        model = contents(self.config("world_model"))["model"]["init_args"]
-        return model["optimizer"]["init_args"]["lr"]
-
     def beside_data(self, ending: str) -> Path:
         return self.data.with_name(f"{self.data.name}_{ending}")
 
@@ -129,14 +123,15 @@ class Demo(Stages):
 
     def control(self, data: Path | None = None) -> None:
         """Train MLE on for as long as RLVR took, on a schedule that fits."""
-        batches = 2
+        batches, rate = 2, self.control_lr
         if not self.checking:
-            steps = torch.load(self.checkpoint("mle"), weights_only=True)["global_step"]
+            mle = torch.load(self.checkpoint("mle"), weights_only=True)
             share = self.trained_seconds("rlvr") / self.trained_seconds("mle")
-            batches = max(2, round(round(share * steps) / VALIDATIONS))
+            batches = max(2, round(round(share * mle["global_step"]) / VALIDATIONS))
+            rate = min(rate, first_rate(mle))
         settings: dict[str, Any] = {
             "model.weights": "mle",
-            "model.optimizer.lr": f"{self.control_share * self.mle_rate:g}",
+            "model.optimizer.lr": rate,
             "data.samples_per_epoch": ENDLESS,
             "trainer.max_epochs": VALIDATIONS,
             "trainer.max_steps": VALIDATIONS * batches,
@@ -170,3 +165,9 @@ def options(values: dict[str, Any] | None) -> list[str]:
     """Values by name as options of a command."""
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in (values or {}).items()}
     return [f"--{name}={text}" for name, text in texts.items()]
+
+
+def first_rate(checkpoint: dict[str, Any]) -> float:
+    """The highest learning rate that the optimizer of a checkpoint began with."""
+    groups = [group for state in checkpoint["optimizer_states"] for group in state["param_groups"]]
+    return max(group.get("initial_lr", group["lr"]) for group in groups)

@@ -20,6 +20,9 @@ from rlvr_world.types import Batch
 Retelling = Callable[[Any, random.Random], Any]
 """Makes the same step with other words or numbers."""
 
+MOST_SORTED = 1000
+"""The most batches that are sorted at once, all of which are read before the first one comes."""
+
 
 @dataclass(frozen=True)
 class TransitionReader(ExampleReader):
@@ -101,8 +104,8 @@ class TransitionDataModule(ShardDataModule, ABC):
         **shards: Any,
     ) -> None:
         super().__init__(root, **shards)
-        if sort_batches < 1:
-            raise ValueError(f"sort_batches must be at least 1, got {sort_batches}")
+        if not 1 <= sort_batches <= MOST_SORTED:
+            raise ValueError(f"sort_batches must be from 1 to {MOST_SORTED}, got {sort_batches}")
         if changed_share is not None and not 0 <= changed_share <= 1:
             raise ValueError(f"changed_share must be from 0 to 1, got {changed_share}")
         self.changed_share = changed_share

@@ -38,7 +38,7 @@ class TextGameAccuracy(SceneMetrics):
     Args:
         judge: ``strict`` judges the whole next state, ``upstream`` as the original does.
         form: Whether answers say the difference or the whole next state.
-        beside: Another judge, whose first three shares stand beside the others: for ``upstream``
+        beside: The other judge, whose first three shares stand beside the others: for ``upstream``
             they are ``upstream_unchanged``, ``upstream_changed`` and ``upstream_overall``.
     """
 
@@ -48,6 +48,8 @@ class TextGameAccuracy(SceneMetrics):
     def __init__(
         self, judge: Rule = "strict", form: Form = "difference", beside: Rule | None = None
     ) -> None:
+        if beside == judge:
+            raise ValueError(f"beside: {beside} is the judge already; leave it out")
         self.judge = TextGameJudge(judge, form=form)
         self.beside = None if beside is None else TextGameJudge(beside, form=form)
         more = {} if beside is None else {of(beside, name): name for name in SHARES}
