@@ -65,7 +65,7 @@ RUNS = [path for path in PRESETS if OVERLAYS.get(path.stem, path.stem) in BASES]
 def test_every_file_is_of_a_known_kind():
     known = {*BASES, *OVERLAYS, *PARTS, *REWARDS, *COMMANDS, "recording"}
     assert [path for path in PRESETS if path.stem not in known] == []
-    assert len(RUNS) == 43
+    assert len(RUNS) == 45
 
 
 def test_no_file_names_a_checkpoint_of_a_preset_but_in_comments():
