@@ -3,6 +3,7 @@
 import io
 import json
 import sqlite3
+import sys
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -109,6 +110,8 @@ def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in quiet.items():
             patch.setenv(name, value)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "trackio"]:
+            patch.delitem(sys.modules, name)  # whose first import reads TRACKIO_DIR
         loggers = made(folder)
         fit(list(loggers.values()), folder)
         if "wandb" in loggers:
