@@ -10,6 +10,7 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
+from rlvr_world.data.example_reader import ExampleReader
 from rlvr_world.data.loader import ShardLoader
 from rlvr_world.data.manifest import ShardManifest
 from rlvr_world.data.remote import Origin, is_url, mirror, url_of
@@ -17,7 +18,6 @@ from rlvr_world.data.samples import Skips
 from rlvr_world.data.shard_file import ALL, Part, ShardFile
 from rlvr_world.data.stream import (
     EvaluationStream,
-    ExampleReader,
     Fitting,
     Stream,
     TrainingStream,

@@ -9,11 +9,11 @@ from typing import Any
 from torch.utils.data import IterableDataset, get_worker_info
 from webdataset.filters import batched, shuffle
 
+from rlvr_world.data.example_reader import Example, ExampleReader
 from rlvr_world.data.samples import BAD, BadSample, RawSample, Read, Skips
 from rlvr_world.data.shard_file import ALL, Part, ShardFile, read_shard
 from rlvr_world.types import Batch
 
-Example = dict[str, Any]  # what a batch is collated from
 Draw = Callable[[RawSample], list[Example]]
 Fitting = Callable[[Batch], Sequence[bool]]
 """Which examples of a batch are short enough for a codec."""
@@ -21,34 +21,6 @@ Fitting = Callable[[Batch], Sequence[bool]]
 OPEN_SHARDS = 4  # a training stream mixes the samples of this many shards
 ENOUGH = 1000  # samples of which one must fit
 PASSES = 8  # as many samples as so many passes hold are enough to begin an epoch with
-
-
-class ExampleReader(ABC):
-    """Makes examples of a raw sample; raises ``BadSample`` where that cannot be done."""
-
-    @abstractmethod
-    def draw(self, sample: RawSample, rng: random.Random) -> list[Example]:
-        """Random examples to train on."""
-
-    @abstractmethod
-    def spread(self, sample: RawSample) -> list[Example]:
-        """The examples to evaluate on, always the same; ``__index__`` numbers a split's samples."""
-
-    def source(self, sample: RawSample) -> str:
-        """The key of what a sample is a piece of; its own if it is a whole."""
-        return sample["__key__"]
-
-    @abstractmethod
-    def count(self, length: int) -> int:
-        """How many examples ``spread`` makes of a sample with so many time steps."""
-
-    def length_of(self, example: Example) -> int:
-        """How long an example is beside others; 0 where all are alike."""
-        return 0
-
-    @abstractmethod
-    def collate(self, examples: list[Example]) -> Batch:
-        """One batch of examples."""
 
 
 class Stream(IterableDataset, ABC):

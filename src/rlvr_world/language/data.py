@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from rlvr_world.data.decode import parse_json
+from rlvr_world.data.example_reader import Example, ExampleReader
 from rlvr_world.data.loader import ShardLoader
 from rlvr_world.data.manifest import ShardManifest
-from rlvr_world.data.samples import BadSample
+from rlvr_world.data.samples import BadSample, RawSample
 from rlvr_world.data.shard_file import ShardFile
 from rlvr_world.data.shards import ShardDataModule
-from rlvr_world.data.stream import Example, ExampleReader, MixedStream, RawSample
+from rlvr_world.data.stream import MixedStream
 from rlvr_world.language.manifest import TransitionManifest, TransitionShard
 from rlvr_world.language.transition import Form, Style, TextTransition
 from rlvr_world.types import Batch

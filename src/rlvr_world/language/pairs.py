@@ -9,7 +9,8 @@ from typing import Any, Literal, cast, get_args
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from rlvr_world.data.stream import Example, Fitting
+from rlvr_world.data.example_reader import Example
+from rlvr_world.data.stream import Fitting
 from rlvr_world.language.data import TransitionDataModule
 from rlvr_world.language.transition import TextTransition
 from rlvr_world.types import Batch

@@ -52,7 +52,7 @@ class TextGameAccuracy(SceneMetrics):
             raise ValueError(f"beside: {beside} is the judge already; leave it out")
         self.judge = TextGameJudge(judge, form=form)
         self.beside = None if beside is None else TextGameJudge(beside, form=form)
-        more = {} if beside is None else {of(beside, name): name for name in SHARES}
+        more = {} if beside is None else {beside_name(beside, name): name for name in SHARES}
         self.labels = LABELS | {new: f"{beside}: {LABELS[name]}" for new, name in more.items()}
         self.higher_is_better = dict.fromkeys(self.labels, True)
 
@@ -68,7 +68,9 @@ class TextGameAccuracy(SceneMetrics):
         scores = shares(reasons, targets) | {"valid_json": PERCENT * readable.float()}
         if self.beside is not None:
             found = shares(judged(self.beside, prediction, targets), targets)
-            scores |= {of(self.beside.rule, name): values for name, values in found.items()}
+            scores |= {
+                beside_name(self.beside.rule, name): values for name, values in found.items()
+            }
         return scores
 
     def references(
@@ -78,7 +80,7 @@ class TextGameAccuracy(SceneMetrics):
         return {"verb_rule": self.score(answers, batch)}
 
 
-def of(rule: Rule, name: str) -> str:
+def beside_name(rule: Rule, name: str) -> str:
     """What a share is called that another judge gives."""
     return f"{rule}_{name}"
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rlvr_world.data.stream import Example
+from rlvr_world.data.example_reader import Example
 from rlvr_world.files import read_json
 from rlvr_world.language.data import Retelling, TransitionDataModule, TransitionReader
 from rlvr_world.language.transition import Form, Style, TextTransition

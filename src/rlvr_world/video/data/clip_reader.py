@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from rlvr_world.data.samples import BadSample
-from rlvr_world.data.stream import Example, ExampleReader, RawSample
+from rlvr_world.data.example_reader import Example, ExampleReader
+from rlvr_world.data.samples import BadSample, RawSample
 from rlvr_world.types import Batch
 from rlvr_world.video.data.color_jitter import ColorJitter
 from rlvr_world.video.data.episodes import Shapes, decode_episode
